@@ -1,0 +1,10 @@
+//! The frozen base and the trainable decoder around it.
+
+use crate::Error;
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        let text = error.to_string();
+        Self::fault(format!("in the tensor library: {}", text.lines().next().unwrap_or_default()))
+    }
+}

@@ -1,0 +1,151 @@
+//! Prune ratios by rule: globs over modules and adapters, resolved to every matrix.
+
+use crate::module::{Factor, ModuleId};
+use crate::{Error, Result};
+use globset::{GlobBuilder, GlobMatcher};
+use serde::{Deserialize, Serialize};
+
+/// "These matrices have this ratio."
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Glob over module names such as `layers.7.self_attn.q_proj`; `{0-7}` or `0-7` is a range of layers.
+    #[serde(default = "everything")]
+    pub modules: String,
+    /// Glob over adapter names.
+    #[serde(default = "everything")]
+    pub adapter: String,
+    /// A or B; both if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factor: Option<Factor>,
+    /// Share to prune, 0 to 1.
+    pub ratio: f64,
+}
+
+fn everything() -> String {
+    "*".into()
+}
+
+impl Rule {
+    /// Checks the globs and the ratio.
+    ///
+    /// # Errors
+    /// Names what is wrong.
+    pub fn validate(&self) -> Result<()> {
+        if !(0.0..=1.0).contains(&self.ratio) {
+            return Err(Error::user(format!(
+                "prune rule {:?}: ratio = {}: a share from 0.0 to 1.0 is needed",
+                self.modules, self.ratio
+            )));
+        }
+        Matcher::new(self).map(drop)
+    }
+}
+
+/// The rules of a recipe, compiled.
+#[derive(Debug, Clone)]
+pub struct Ratios {
+    default: f64,
+    rules: Vec<Matcher>,
+}
+
+#[derive(Debug, Clone)]
+struct Matcher {
+    modules: GlobMatcher,
+    layers: Option<std::ops::RangeInclusive<usize>>,
+    adapter: GlobMatcher,
+    factor: Option<Factor>,
+    ratio: f64,
+}
+
+impl Matcher {
+    fn new(rule: &Rule) -> Result<Self> {
+        let glob = |pattern: &str| {
+            GlobBuilder::new(pattern)
+                .literal_separator(false)
+                .build()
+                .map(|g| g.compile_matcher())
+                .map_err(|e| Error::user(format!("prune rule {pattern:?} is not a glob: {}", e.kind())))
+        };
+        let (pattern, layers) = split_layer_range(&rule.modules)?;
+        Ok(Self {
+            modules: glob(&pattern)?,
+            layers,
+            adapter: glob(&rule.adapter)?,
+            factor: rule.factor,
+            ratio: rule.ratio,
+        })
+    }
+
+    fn matches(&self, module: ModuleId, adapter: &str, factor: Factor) -> bool {
+        self.factor.is_none_or(|f| f == factor)
+            && self.layers.as_ref().is_none_or(|range| range.contains(&module.layer))
+            && self.adapter.is_match(adapter)
+            && self.modules.is_match(module.to_string())
+    }
+}
+
+/// `layers.0-7.*` is `layers.*.*` with the layers 0 to 7.
+fn split_layer_range(pattern: &str) -> Result<(String, Option<std::ops::RangeInclusive<usize>>)> {
+    let mut parts: Vec<&str> = pattern.split('.').collect();
+    let Some(second) = parts.get(1).copied().filter(|_| parts[0] == "layers") else {
+        return Ok((pattern.to_owned(), None));
+    };
+    let Some((from, to)) = second.trim_matches(['{', '}']).split_once('-') else {
+        return Ok((pattern.to_owned(), None));
+    };
+    let (Ok(from), Ok(to)) = (from.parse::<usize>(), to.parse::<usize>()) else {
+        return Err(Error::user(format!("prune rule {pattern:?}: {second:?} is not a range of layers such as 0-7")));
+    };
+    if from > to {
+        return Err(Error::user(format!("prune rule {pattern:?}: the range of layers {second:?} is empty")));
+    }
+    parts[1] = "*";
+    Ok((parts.join("."), Some(from..=to)))
+}
+
+impl Ratios {
+    /// Compiles the default and its exceptions.
+    ///
+    /// # Errors
+    /// When a glob is malformed.
+    pub fn new(default: f64, rules: &[Rule]) -> Result<Self> {
+        Ok(Self { default, rules: rules.iter().map(Matcher::new).collect::<Result<_>>()? })
+    }
+
+    /// The ratio of one matrix: the last rule that matches, or the default.
+    pub fn of(&self, module: ModuleId, adapter: &str, factor: Factor) -> f64 {
+        self.rules.iter().rev().find(|r| r.matches(module, adapter, factor)).map_or(self.default, |r| r.ratio)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::module::Projection;
+
+    fn rule(modules: &str, adapter: &str, factor: Option<Factor>, ratio: f64) -> Rule {
+        Rule { modules: modules.into(), adapter: adapter.into(), factor, ratio }
+    }
+
+    #[test]
+    fn the_last_matching_rule_counts() {
+        let ratios = Ratios::new(
+            0.5,
+            &[rule("layers.0-7.*.q_proj", "*", None, 0.8), rule("*", "science", Some(Factor::B), 0.1)],
+        )
+        .unwrap();
+        let q = |layer| ModuleId::new(layer, Projection::QProj);
+        assert_eq!(ratios.of(q(7), "games", Factor::A), 0.8);
+        assert_eq!(ratios.of(q(8), "games", Factor::A), 0.5);
+        assert_eq!(ratios.of(q(7), "science", Factor::B), 0.1);
+        assert_eq!(ratios.of(ModuleId::new(3, Projection::DownProj), "games", Factor::B), 0.5);
+    }
+
+    #[test]
+    fn bad_rules_are_named() {
+        assert!(rule("layers.7-3.*", "*", None, 0.5).validate().unwrap_err().to_string().contains("7-3"));
+        assert!(rule("layers.[", "*", None, 0.5).validate().is_err());
+        assert!(rule("*", "*", None, 1.5).validate().unwrap_err().to_string().contains("1.5"));
+    }
+}

@@ -1,0 +1,4 @@
+//! The contract between engine and workbench: a run directory and its life.
+
+pub mod control;
+pub mod event;

@@ -1,0 +1,50 @@
+//! Text from outside, made safe to show.
+
+use std::borrow::Cow;
+
+/// `text` with every control character made visible, so that no escape sequence in a model name,
+/// a data set or a generated summary reaches the terminal. Newlines and tabs become `↵` and a
+/// space; bidirectional overrides and other invisible format characters become `\u{…}`.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_hostile) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '\n' => out.push('↵'),
+            '\t' => out.push(' '),
+            c if is_hostile(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// As [`printable`], but line breaks stay: for text that is wrapped on screen.
+pub fn printable_lines(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
+fn is_hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_become_visible() {
+        assert_eq!(printable("a\x1b[31mb"), "a\\u{1b}[31mb");
+        assert_eq!(printable("\u{9b}2J"), "\\u{9b}2J");
+        assert_eq!(printable("x\u{202e}y"), "x\\u{202e}y");
+        assert_eq!(printable("one\ntwo\tthree"), "one↵two three");
+    }
+
+    #[test]
+    fn plain_text_of_any_language_is_untouched() {
+        assert!(matches!(printable("重要度 é 👩\u{200d}💻"), Cow::Borrowed(_)));
+    }
+}
