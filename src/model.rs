@@ -1,5 +1,8 @@
 //! The frozen base and the trainable decoder around it.
 
+pub mod kernels;
+pub mod product;
+
 use crate::Error;
 
 impl From<candle_core::Error> for Error {

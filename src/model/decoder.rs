@@ -1,0 +1,521 @@
+//! The decoder of the Llama family around a frozen base: forward, and the backward pass to the adapters.
+
+use super::attention::{self, Cache, Heads};
+use super::config::Config;
+use super::kernels::{self, Causal};
+use super::linear::{Attached, Dropout, Frozen};
+use super::product::{As, product};
+use super::weights::Weights;
+use crate::lora::{Gradients, MergedSet, SquareSums};
+use crate::module::{ModuleId, Projection};
+use crate::Result;
+use candle_core::{DType, Device, Tensor};
+
+/// A frozen base on a device.
+#[derive(Debug)]
+pub struct Decoder {
+    config: Config,
+    device: Device,
+    embeddings: Tensor,
+    layers: Vec<Layer>,
+    norm: Tensor,
+    /// Vocabulary × hidden; the embeddings themselves where they are tied.
+    head: Tensor,
+}
+
+#[derive(Debug)]
+struct Layer {
+    input_norm: Tensor,
+    post_norm: Tensor,
+    query_norm: Option<Tensor>,
+    key_norm: Option<Tensor>,
+    linears: [Frozen; 7],
+    causal: Causal,
+}
+
+/// Packed sequences on their way through the layers.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    /// Length of each sequence; the rows are theirs, one after another.
+    pub lengths: Vec<usize>,
+    cos: Tensor,
+    sin: Tensor,
+}
+
+/// The adapters of every module, ready for one pass.
+#[derive(Debug, Default)]
+pub struct Pass {
+    modules: Vec<[Option<Attached>; 7]>,
+}
+
+impl Pass {
+    fn at(&self, layer: usize, projection: Projection) -> Option<&Attached> {
+        self.modules.get(layer)?[projection as usize].as_ref()
+    }
+}
+
+/// What the backward pass of a layer needs.
+#[derive(Debug)]
+struct Trace {
+    x: Tensor,
+    h: Tensor,
+    q_raw: Option<Tensor>,
+    k_raw: Option<Tensor>,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    weights: Vec<Tensor>,
+    attended: Tensor,
+    mid: Tensor,
+    h2: Tensor,
+    gate: Tensor,
+    up: Tensor,
+    act: Tensor,
+    z: [Option<Tensor>; 7],
+}
+
+impl Trace {
+    fn input(&self, projection: Projection) -> &Tensor {
+        match projection {
+            Projection::QProj | Projection::KProj | Projection::VProj => &self.h,
+            Projection::OProj => &self.attended,
+            Projection::GateProj | Projection::UpProj => &self.h2,
+            Projection::DownProj => &self.act,
+        }
+    }
+}
+
+/// The layers' memory of a forward pass.
+#[derive(Debug)]
+pub struct Tape {
+    kept: Vec<Kept>,
+}
+
+#[derive(Debug)]
+enum Kept {
+    All(Box<Trace>),
+    /// Only the layer's input: the layer is run forward again on the way back.
+    Input(Tensor),
+}
+
+/// Keys and values of every layer and sequence.
+#[derive(Debug)]
+pub struct Caches {
+    layers: Vec<Vec<Cache>>,
+    positions: Vec<usize>,
+}
+
+impl Caches {
+    /// Forgets the sequences for which `keep` is false.
+    pub fn retain(&mut self, keep: &[bool]) {
+        let mut flags = keep.iter();
+        self.positions.retain(|_| flags.next().copied().unwrap_or(true));
+        for layer in &mut self.layers {
+            let mut flags = keep.iter();
+            layer.retain(|_| flags.next().copied().unwrap_or(true));
+        }
+    }
+}
+
+impl Decoder {
+    /// Reads the base's weights in `dtype` onto `device`.
+    ///
+    /// # Errors
+    /// Names the first tensor that is missing or has another shape than the configuration says.
+    pub fn load(config: Config, weights: &Weights, dtype: DType, device: &Device) -> Result<Self> {
+        let get = |name: &str, shape: &[usize]| weights.tensor(name, shape, dtype, device);
+        let hidden = config.hidden;
+        let embeddings = get("model.embed_tokens.weight", &[config.vocabulary, hidden])?;
+        let mut layers = Vec::with_capacity(config.layers);
+        for i in 0..config.layers {
+            let prefix = format!("model.layers.{i}");
+            let mut linears = Vec::with_capacity(7);
+            for projection in Projection::ALL {
+                let (d_out, d_in) = config.shape(projection);
+                let name = format!("{prefix}.{}.{projection}", projection.block());
+                let weight = get(&format!("{name}.weight"), &[d_out, d_in])?;
+                let bias = if config.has_bias(projection) { Some(get(&format!("{name}.bias"), &[d_out])?) } else { None };
+                linears.push(Frozen::new(weight, bias));
+            }
+            let linears: [Frozen; 7] =
+                linears.try_into().map_err(|_| crate::Error::fault("a layer without its seven linears"))?;
+            let head_norm = |name: &str| {
+                if config.qk_norm { get(&format!("{prefix}.self_attn.{name}.weight"), &[config.head_dim]).map(Some) } else { Ok(None) }
+            };
+            layers.push(Layer {
+                input_norm: get(&format!("{prefix}.input_layernorm.weight"), &[hidden])?,
+                post_norm: get(&format!("{prefix}.post_attention_layernorm.weight"), &[hidden])?,
+                query_norm: head_norm("q_norm")?,
+                key_norm: head_norm("k_norm")?,
+                linears,
+                causal: Causal { window: config.window(i) },
+            });
+        }
+        let norm = get("model.norm.weight", &[hidden])?;
+        let head = if config.tied { embeddings.clone() } else { get("lm_head.weight", &[config.vocabulary, hidden])? };
+        Ok(Self { config, device: device.clone(), embeddings, layers, norm, head })
+    }
+
+    /// The base's configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Type of weights and activations.
+    pub fn dtype(&self) -> DType {
+        self.embeddings.dtype()
+    }
+
+    /// Number of frozen parameters.
+    pub fn parameters(&self) -> usize {
+        let layers: usize = self.layers.iter().map(|l| {
+            let norms = [Some(&l.input_norm), Some(&l.post_norm), l.query_norm.as_ref(), l.key_norm.as_ref()];
+            l.linears.iter().map(Frozen::parameters).sum::<usize>() + norms.into_iter().flatten().map(Tensor::elem_count).sum::<usize>()
+        }).sum();
+        let head = if self.config.tied { 0 } else { self.head.elem_count() };
+        layers + self.embeddings.elem_count() + self.norm.elem_count() + head
+    }
+
+    /// Prepares adapters for a pass; with `dropout` for training.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn pass(&self, adapters: Option<&MergedSet>, dropout: Option<Dropout>) -> Result<Pass> {
+        let Some(set) = adapters else { return Ok(Pass::default()) };
+        let mut modules: Vec<[Option<Attached>; 7]> = (0..self.layers.len()).map(|_| Default::default()).collect();
+        for (id, module) in &set.modules {
+            let stream = (id.layer * 7 + id.projection as usize) as u64;
+            modules[id.layer][id.projection as usize] = Some(Attached::new(module, self.dtype(), dropout, stream)?);
+        }
+        Ok(Pass { modules })
+    }
+
+    fn rotary(&self, positions: impl Iterator<Item = usize>) -> Result<(Tensor, Tensor)> {
+        let frequencies = self.config.inv_freq();
+        let mut angles = Vec::new();
+        let mut rows = 0;
+        for position in positions {
+            rows += 1;
+            angles.extend(frequencies.iter().map(|f| position as f32 * f));
+        }
+        let shape = (rows, frequencies.len());
+        let cos: Vec<f32> = angles.iter().map(|a| a.cos()).collect();
+        let sin: Vec<f32> = angles.iter().map(|a| a.sin()).collect();
+        let put = |values| Tensor::from_vec(values, shape, &self.device)?.to_dtype(self.dtype());
+        Ok((put(cos)?, put(sin)?))
+    }
+
+    /// The embedded rows of packed `tokens`, sequences of `lengths` one after another.
+    ///
+    /// # Errors
+    /// When a token is not in the vocabulary.
+    pub fn embed(&self, tokens: &[u32], lengths: &[usize]) -> Result<(Tensor, Packed)> {
+        if let Some(token) = tokens.iter().find(|&&t| t as usize >= self.config.vocabulary) {
+            return Err(crate::Error::user(format!(
+                "token {token} is outside the base's vocabulary of {}: the tokenizer belongs to another model",
+                self.config.vocabulary
+            )));
+        }
+        let x = self.embeddings.index_select(&Tensor::new(tokens, &self.device)?, 0)?;
+        let (cos, sin) = self.rotary(lengths.iter().flat_map(|&t| 0..t))?;
+        Ok((x, Packed { lengths: lengths.to_vec(), cos, sin }))
+    }
+
+    /// Query, key and value of the rows, after head norms and rotary embedding.
+    fn qkv(&self, layer: &Layer, parts: [&Tensor; 3], cos: &Tensor, sin: &Tensor) -> candle_core::Result<[Tensor; 3]> {
+        let heads = self.heads();
+        let rows = parts[0].dim(0)?;
+        let mut q = parts[0].reshape((rows, heads.query, heads.dim))?;
+        let mut k = parts[1].reshape((rows, heads.key, heads.dim))?;
+        if let (Some(q_norm), Some(k_norm)) = (&layer.query_norm, &layer.key_norm) {
+            q = kernels::rms_norm(&q, q_norm, self.config.eps)?;
+            k = kernels::rms_norm(&k, k_norm, self.config.eps)?;
+        }
+        let v = parts[2].reshape((rows, heads.key, heads.dim))?;
+        Ok([kernels::rope(&q, cos, sin)?, kernels::rope(&k, cos, sin)?, v])
+    }
+
+    fn heads(&self) -> Heads {
+        Heads { query: self.config.heads, key: self.config.kv_heads, dim: self.config.head_dim }
+    }
+
+    /// One layer over `x`; `attend` gets query, key and value and returns the attended rows.
+    fn layer(
+        &self,
+        index: usize,
+        x: &Tensor,
+        (cos, sin): (&Tensor, &Tensor),
+        pass: &Pass,
+        attend: impl FnOnce(&Tensor, &Tensor, &Tensor, Causal) -> candle_core::Result<(Tensor, Vec<Tensor>)>,
+    ) -> candle_core::Result<(Tensor, Trace)> {
+        use Projection as P;
+        let layer = &self.layers[index];
+        let run = |p: P, x: &Tensor| layer.linears[p as usize].forward(x, pass.at(index, p));
+        let h = kernels::rms_norm(x, &layer.input_norm, self.config.eps)?;
+        let (q_raw, zq) = run(P::QProj, &h)?;
+        let (k_raw, zk) = run(P::KProj, &h)?;
+        let (v_raw, zv) = run(P::VProj, &h)?;
+        let [q, k, v] = self.qkv(layer, [&q_raw, &k_raw, &v_raw], cos, sin)?;
+        let (attended, weights) = attend(&q, &k, &v, layer.causal)?;
+        let (o, zo) = run(P::OProj, &attended)?;
+        let mid = (x + o)?;
+        let h2 = kernels::rms_norm(&mid, &layer.post_norm, self.config.eps)?;
+        let (gate, zg) = run(P::GateProj, &h2)?;
+        let (up, zu) = run(P::UpProj, &h2)?;
+        let act = kernels::swiglu(&gate, &up)?;
+        let (down, zd) = run(P::DownProj, &act)?;
+        let y = (&mid + down)?;
+        let normed = layer.query_norm.is_some();
+        let trace = Trace {
+            x: x.clone(),
+            h,
+            q_raw: normed.then_some(q_raw),
+            k_raw: normed.then_some(k_raw),
+            q,
+            k,
+            v,
+            weights,
+            attended,
+            mid,
+            h2,
+            gate,
+            up,
+            act,
+            z: [zq, zk, zv, zo, zg, zu, zd],
+        };
+        Ok((y, trace))
+    }
+
+    fn packed_layer(&self, index: usize, x: &Tensor, packed: &Packed, pass: &Pass) -> candle_core::Result<(Tensor, Trace)> {
+        self.layer(index, x, (&packed.cos, &packed.sin), pass, |q, k, v, causal| {
+            attention::forward(q, k, v, &packed.lengths, self.heads(), causal)
+        })
+    }
+
+    /// All layers and the final norm, keeping nothing. (T, hidden).
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn forward(&self, x: &Tensor, packed: &Packed, pass: &Pass) -> Result<Tensor> {
+        let mut x = x.clone();
+        for index in 0..self.layers.len() {
+            x = self.packed_layer(index, &x, packed, pass)?.0;
+        }
+        Ok(kernels::rms_norm(&x, &self.norm, self.config.eps)?)
+    }
+
+    /// All layers, keeping what the way back needs: everything, or with `recompute` each layer's input.
+    /// Returns the rows **before** the final norm.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn forward_traced(&self, x: &Tensor, packed: &Packed, pass: &Pass, recompute: bool) -> Result<(Tensor, Tape)> {
+        let mut x = x.clone();
+        let mut kept = Vec::with_capacity(self.layers.len());
+        for index in 0..self.layers.len() {
+            let (y, trace) = self.packed_layer(index, &x, packed, pass)?;
+            kept.push(if recompute { Kept::Input(x) } else { Kept::All(Box::new(trace)) });
+            x = y;
+        }
+        Ok((x, Tape { kept }))
+    }
+
+    /// Loss of `targets` (row, token): Σ of nats over them, and with `scale` the gradient of
+    /// `scale` · Σ for the rows before the final norm. Only the targets' rows reach the vocabulary.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn loss(&self, x: &Tensor, targets: &[(u32, u32)], scale: Option<f64>) -> Result<(f64, Option<Tensor>)> {
+        // Rows of logits at once: about 64 MB of f32.
+        let chunk = (16 * 1024 * 1024 / self.config.vocabulary).max(1);
+        let mut sum = 0.0;
+        let mut gradient = scale.map(|_| x.zeros_like()).transpose()?;
+        for part in targets.chunks(chunk) {
+            let rows: Vec<u32> = part.iter().map(|t| t.0).collect();
+            let tokens: Vec<u32> = part.iter().map(|t| t.1).collect();
+            let rows = Tensor::new(rows, &self.device)?;
+            let before = x.index_select(&rows, 0)?;
+            let h = kernels::rms_norm(&before, &self.norm, self.config.eps)?;
+            let (losses, d_logits) = kernels::cross_entropy(product(&h, As::Is, &self.head, As::T)?, &tokens, scale)?;
+            sum += losses.iter().map(|&l| f64::from(l)).sum::<f64>();
+            if let (Some(all), Some(d_logits)) = (gradient.take(), d_logits) {
+                let dh = product(&d_logits, As::Is, &self.head, As::Is)?;
+                let dx = kernels::rms_norm_backward(&before, &self.norm, self.config.eps, &dh)?;
+                gradient = Some(all.index_add(&rows, &dx, 0)?);
+            }
+        }
+        Ok((sum, gradient))
+    }
+
+    /// Logits (T, vocabulary) of rows that [`Self::forward`] returned.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn logits(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(product(x, As::Is, &self.head, As::T)?)
+    }
+
+    /// The way back from `dy`, the gradient of the last layer's output: adds the adapters' gradients to
+    /// `gradients` and, if asked, the squared column sums of every matrix's input to `squares`.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn backward(
+        &self,
+        dy: Tensor,
+        tape: Tape,
+        packed: &Packed,
+        pass: &Pass,
+        gradients: &mut Gradients,
+        mut squares: Option<&mut SquareSums>,
+    ) -> Result<()> {
+        let lowest = pass.modules.iter().position(|m| m.iter().any(Option::is_some)).unwrap_or(self.layers.len());
+        let mut dy = dy;
+        for (index, kept) in tape.kept.into_iter().enumerate().rev() {
+            if index < lowest {
+                break;
+            }
+            let trace = match kept {
+                Kept::All(trace) => *trace,
+                Kept::Input(x) => self.packed_layer(index, &x, packed, pass)?.1,
+            };
+            if let Some(squares) = squares.as_deref_mut() {
+                self.add_squares(index, &trace, pass, squares)?;
+            }
+            match self.layer_backward(index, &dy, &trace, packed, pass, gradients, index > lowest)? {
+                Some(dx) => dy = dx,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the squared column sums of every matrix's input over these rows, without a way back.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn measure(&self, x: &Tensor, packed: &Packed, pass: &Pass, squares: &mut SquareSums) -> Result<()> {
+        let mut x = x.clone();
+        for index in 0..self.layers.len() {
+            let (y, trace) = self.packed_layer(index, &x, packed, pass)?;
+            self.add_squares(index, &trace, pass, squares)?;
+            x = y;
+        }
+        Ok(())
+    }
+
+    fn add_squares(&self, index: usize, trace: &Trace, pass: &Pass, squares: &mut SquareSums) -> Result<()> {
+        let column = |x: &Tensor| x.to_dtype(DType::F32)?.sqr()?.sum(0);
+        // q, k and v share their input, as do gate and up.
+        let mut shared: Option<(candle_core::TensorId, Tensor)> = None;
+        for projection in Projection::ALL {
+            let (Some(adapters), Some(z)) = (pass.at(index, projection), &trace.z[projection as usize]) else { continue };
+            let input = adapters.input(trace.input(projection))?;
+            let x = match &shared {
+                Some((id, x)) if *id == input.id() => x.clone(),
+                _ => column(&input)?,
+            };
+            shared = Some((input.id(), x.clone()));
+            squares.add(ModuleId::new(index, projection), &x, &column(z)?)?;
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn layer_backward(
+        &self,
+        index: usize,
+        dy: &Tensor,
+        trace: &Trace,
+        packed: &Packed,
+        pass: &Pass,
+        gradients: &mut Gradients,
+        wants_dx: bool,
+    ) -> Result<Option<Tensor>> {
+        use Projection as P;
+        let layer = &self.layers[index];
+        let eps = self.config.eps;
+        let mut back = |p: P, dy: &Tensor, wants_dx: bool| -> Result<Option<Tensor>> {
+            let adapters = pass.at(index, p).zip(trace.z[p as usize].as_ref());
+            let (dx, gradient) = layer.linears[p as usize].backward(dy, trace.input(p), adapters, wants_dx)?;
+            if let Some(gradient) = gradient {
+                gradients.add(ModuleId::new(index, p), gradient.a, gradient.b)?;
+            }
+            Ok(dx)
+        };
+        let missing = || crate::Error::fault("a backward pass without a gradient");
+        let d_act = back(P::DownProj, dy, true)?.ok_or_else(missing)?;
+        let (d_gate, d_up) = kernels::swiglu_backward(&trace.gate, &trace.up, &d_act)?;
+        let dh2 = (back(P::GateProj, &d_gate, true)?.ok_or_else(missing)? + back(P::UpProj, &d_up, true)?.ok_or_else(missing)?)?;
+        let d_mid = (dy + kernels::rms_norm_backward(&trace.mid, &layer.post_norm, eps, &dh2)?)?;
+        let d_attended = back(P::OProj, &d_mid, true)?.ok_or_else(missing)?;
+        let (dq, dk, dv) =
+            attention::backward(&d_attended, (&trace.q, &trace.k, &trace.v), &trace.weights, &packed.lengths, self.heads())?;
+        let opposite = packed.sin.neg()?;
+        let mut dq = kernels::rope(&dq, &packed.cos, &opposite)?;
+        let mut dk = kernels::rope(&dk, &packed.cos, &opposite)?;
+        if let (Some(q_norm), Some(k_norm), Some(q), Some(k)) = (&layer.query_norm, &layer.key_norm, &trace.q_raw, &trace.k_raw) {
+            dq = kernels::rms_norm_backward(&q.reshape(dq.shape())?, q_norm, eps, &dq)?;
+            dk = kernels::rms_norm_backward(&k.reshape(dk.shape())?, k_norm, eps, &dk)?;
+        }
+        let q = back(P::QProj, &dq.flatten_from(1)?, wants_dx)?;
+        let k = back(P::KProj, &dk.flatten_from(1)?, wants_dx)?;
+        let v = back(P::VProj, &dv.flatten_from(1)?, wants_dx)?;
+        let (Some(q), Some(k), Some(v)) = (q, k, v) else { return Ok(None) };
+        let dh = ((q + k)? + v)?;
+        Ok(Some((d_mid + kernels::rms_norm_backward(&trace.x, &layer.input_norm, eps, &dh)?)?))
+    }
+
+    /// Reads prompts and keeps their keys and values, with room for `room` more tokens each. Returns
+    /// the last row of each prompt after the final norm (sequences, hidden).
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn prefill(&self, tokens: &[u32], lengths: &[usize], pass: &Pass, room: usize) -> Result<(Tensor, Caches)> {
+        let (mut x, packed) = self.embed(tokens, lengths)?;
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for index in 0..self.layers.len() {
+            let (y, trace) = self.packed_layer(index, &x, &packed, pass)?;
+            let mut start = 0;
+            let mut caches = Vec::with_capacity(lengths.len());
+            for &t in lengths {
+                caches.push(Cache::new(&trace.k.narrow(0, start, t)?, &trace.v.narrow(0, start, t)?, room)?);
+                start += t;
+            }
+            layers.push(caches);
+            x = y;
+        }
+        let ends: Vec<u32> = lengths.iter().scan(0, |end, &t| { *end += t as u32; Some(*end - 1) }).collect();
+        let last = x.index_select(&Tensor::new(ends, &self.device)?, 0)?;
+        let last = kernels::rms_norm(&last, &self.norm, self.config.eps)?;
+        Ok((last, Caches { layers, positions: lengths.to_vec() }))
+    }
+
+    /// The next token of each sequence. Returns its row after the final norm (sequences, hidden).
+    ///
+    /// # Errors
+    /// When the caches' room is used up.
+    pub fn step(&self, tokens: &[u32], caches: &mut Caches, pass: &Pass) -> Result<Tensor> {
+        use rayon::prelude::*;
+        let mut x = self.embeddings.index_select(&Tensor::new(tokens, &self.device)?, 0)?;
+        let (cos, sin) = self.rotary(caches.positions.iter().copied())?;
+        for (index, sequences) in caches.layers.iter_mut().enumerate() {
+            let attend = |q: &Tensor, k: &Tensor, v: &Tensor, causal: Causal| {
+                let rows = sequences
+                    .par_iter_mut()
+                    .enumerate()
+                    .map(|(i, cache)| cache.step(&q.get(i)?, &k.get(i)?, &v.get(i)?, self.heads(), causal))
+                    .collect::<candle_core::Result<Vec<_>>>()?;
+                Ok((Tensor::cat(&rows, 0)?, Vec::new()))
+            };
+            x = self.layer(index, &x, (&cos, &sin), pass, attend)?.0;
+        }
+        caches.positions.iter_mut().for_each(|p| *p += 1);
+        Ok(kernels::rms_norm(&x, &self.norm, self.config.eps)?)
+    }
+}

@@ -1,0 +1,131 @@
+//! A frozen linear with adapters beside it: y = W0 x + bias + Σ_i scale_i B_i (A_i x).
+
+use super::product::{As, product, product_onto};
+use crate::lora::MergedModule;
+use candle_core::{DType, Device, Result, Tensor};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// A linear of the base. Nothing here ever computes a gradient for it.
+#[derive(Debug, Clone)]
+pub struct Frozen {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+/// LoRA dropout of one forward pass; the same key gives the same mask, so that a recomputed layer
+/// and a resumed run see what the first pass saw.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dropout {
+    /// Share of inputs that are dropped, below 1.
+    pub p: f64,
+    /// Key of the random stream: seed, step and pass in one number.
+    pub key: u64,
+}
+
+impl Dropout {
+    /// 0 for dropped inputs, 1/(1−p) for the others, for module number `stream` of the model.
+    fn mask(self, shape: (usize, usize), stream: u64, dtype: DType, device: &Device) -> Result<Tensor> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.key);
+        rng.set_stream(stream);
+        let kept = (1.0 / (1.0 - self.p)) as f32;
+        let values: Vec<f32> =
+            (0..shape.0 * shape.1).map(|_| if rng.random::<f64>() < self.p { 0.0 } else { kept }).collect();
+        Tensor::from_vec(values, shape, device)?.to_dtype(dtype)
+    }
+}
+
+/// The adapters at one linear during one pass.
+#[derive(Debug, Clone)]
+pub struct Attached {
+    /// R × d_in, in the type of the activations.
+    a: Tensor,
+    /// R × d_out, in the type of the activations.
+    b: Tensor,
+    /// scale_i of each concatenated rank, (1, R).
+    scale: Tensor,
+    dropout: Option<(Dropout, u64)>,
+}
+
+/// What the adapters of a linear get from a backward pass.
+#[derive(Debug)]
+pub struct AdapterGradient {
+    /// Gradient of A, R × d_in, f32.
+    pub a: Tensor,
+    /// Gradient of the transposed B, R × d_out, f32.
+    pub b: Tensor,
+}
+
+impl Attached {
+    /// Prepares a module's adapters for activations of type `dtype`; `stream` numbers the module.
+    pub fn new(module: &MergedModule, dtype: DType, dropout: Option<Dropout>, stream: u64) -> Result<Self> {
+        let scale: Vec<f32> =
+            module.segments.iter().flat_map(|s| std::iter::repeat_n(s.scale as f32, s.rank)).collect();
+        let scale = Tensor::from_vec(scale, (1, module.rank()), module.a.device())?.to_dtype(dtype)?;
+        Ok(Self {
+            a: module.a.to_dtype(dtype)?,
+            b: module.b.to_dtype(dtype)?,
+            scale,
+            dropout: dropout.filter(|d| d.p > 0.0).map(|d| (d, stream)),
+        })
+    }
+
+    /// The input of A: `x` after dropout.
+    pub fn input(&self, x: &Tensor) -> Result<Tensor> {
+        match self.dropout {
+            Some((dropout, stream)) => x.mul(&dropout.mask(x.dims2()?, stream, x.dtype(), x.device())?),
+            None => Ok(x.clone()),
+        }
+    }
+}
+
+impl Frozen {
+    /// A linear with `weight` (d_out × d_in) and perhaps a bias (d_out).
+    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
+        Self { weight, bias }
+    }
+
+    /// Number of parameters.
+    pub fn parameters(&self) -> usize {
+        self.weight.elem_count() + self.bias.as_ref().map_or(0, Tensor::elem_count)
+    }
+
+    /// y (T × d_out) of `x` (T × d_in), and z = A x (T × R), which the backward pass and the norms of B need.
+    pub fn forward(&self, x: &Tensor, adapters: Option<&Attached>) -> Result<(Tensor, Option<Tensor>)> {
+        let mut y = product(x, As::Is, &self.weight, As::T)?;
+        if let Some(bias) = &self.bias {
+            y = y.broadcast_add(bias)?;
+        }
+        let Some(adapters) = adapters else { return Ok((y, None)) };
+        let z = product(&adapters.input(x)?, As::Is, &adapters.a, As::T)?;
+        let y = product_onto(y, &z.broadcast_mul(&adapters.scale)?, As::Is, &adapters.b, As::Is)?;
+        Ok((y, Some(z)))
+    }
+
+    /// The gradient of `x` (if `wants_dx`) and of the adapters from `dy` (T × d_out).
+    pub fn backward(
+        &self,
+        dy: &Tensor,
+        x: &Tensor,
+        adapters: Option<(&Attached, &Tensor)>,
+        wants_dx: bool,
+    ) -> Result<(Option<Tensor>, Option<AdapterGradient>)> {
+        let mut dx = if wants_dx { Some(product(dy, As::Is, &self.weight, As::Is)?) } else { None };
+        let Some((adapters, z)) = adapters else { return Ok((dx, None)) };
+        let zs = z.broadcast_mul(&adapters.scale)?;
+        let b = product(&zs, As::T, dy, As::Is)?;
+        let dz = product(dy, As::Is, &adapters.b, As::T)?.broadcast_mul(&adapters.scale)?;
+        let a = product(&dz, As::T, &adapters.input(x)?, As::Is)?;
+        if let Some(frozen) = dx {
+            dx = Some(if let Some((dropout, stream)) = adapters.dropout {
+                let through = product(&dz, As::Is, &adapters.a, As::Is)?;
+                let mask = dropout.mask(through.dims2()?, stream, through.dtype(), through.device())?;
+                (frozen + through.mul(&mask)?)?
+            } else {
+                product_onto(frozen, &dz, As::Is, &adapters.a, As::Is)?
+            });
+        }
+        let gradient = AdapterGradient { a: a.to_dtype(DType::F32)?, b: b.to_dtype(DType::F32)? };
+        Ok((dx, Some(gradient)))
+    }
+}
