@@ -1,5 +1,12 @@
 //! The frozen base and the trainable decoder around it.
 
+pub mod config;
+pub mod gguf;
+pub mod header;
+pub mod inventory;
+pub mod mapped;
+pub mod weights;
+
 use crate::Error;
 
 impl From<candle_core::Error> for Error {
