@@ -1,5 +1,8 @@
 //! LoRA adapters: PEFT files in and out, and the merged set that is trained.
 
+pub mod adapter;
 pub mod merge;
+pub mod targets;
 
+pub use adapter::{Adapter, Pair};
 pub use merge::{MergedModule, MergedSet, Segment};
