@@ -1,6 +1,7 @@
 //! LoRA adapters: PEFT files in and out, and the merged set that is trained.
 
 pub mod adapter;
+pub mod export;
 pub mod merge;
 pub mod targets;
 
