@@ -1,7 +1,11 @@
 //! LoRA adapters: PEFT files in and out, and the merged set that is trained.
 
+pub mod adapter;
+pub mod export;
 pub mod gradients;
 pub mod merge;
+pub mod targets;
 
+pub use adapter::{Adapter, Pair};
 pub use gradients::{Gradients, SquareSums};
 pub use merge::{MergedModule, MergedSet, Segment};

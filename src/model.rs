@@ -1,7 +1,17 @@
 //! The frozen base and the trainable decoder around it.
 
+pub mod attention;
+pub mod config;
+pub mod decoder;
+pub mod generate;
+pub mod gguf;
+pub mod header;
+pub mod inventory;
 pub mod kernels;
+pub mod linear;
+pub mod mapped;
 pub mod product;
+pub mod weights;
 
 use crate::Error;
 

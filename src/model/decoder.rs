@@ -125,13 +125,13 @@ impl Decoder {
     pub fn load(config: Config, weights: &Weights, dtype: DType, device: &Device) -> Result<Self> {
         let get = |name: &str, shape: &[usize]| weights.tensor(name, shape, dtype, device);
         let hidden = config.hidden;
-        let embeddings = get("model.embed_tokens.weight", &[config.vocabulary, hidden])?;
+        let embeddings = get("model.embed_tokens.weight", &[config.vocab, hidden])?;
         let mut layers = Vec::with_capacity(config.layers);
         for i in 0..config.layers {
             let prefix = format!("model.layers.{i}");
             let mut linears = Vec::with_capacity(7);
             for projection in Projection::ALL {
-                let (d_out, d_in) = config.shape(projection);
+                let (d_out, d_in) = config.linear_shape(projection);
                 let name = format!("{prefix}.{}.{projection}", projection.block());
                 let weight = get(&format!("{name}.weight"), &[d_out, d_in])?;
                 let bias = if config.has_bias(projection) { Some(get(&format!("{name}.bias"), &[d_out])?) } else { None };
@@ -152,7 +152,7 @@ impl Decoder {
             });
         }
         let norm = get("model.norm.weight", &[hidden])?;
-        let head = if config.tied { embeddings.clone() } else { get("lm_head.weight", &[config.vocabulary, hidden])? };
+        let head = if config.tie { embeddings.clone() } else { get("lm_head.weight", &[config.vocab, hidden])? };
         Ok(Self { config, device: device.clone(), embeddings, layers, norm, head })
     }
 
@@ -177,7 +177,7 @@ impl Decoder {
             let norms = [Some(&l.input_norm), Some(&l.post_norm), l.query_norm.as_ref(), l.key_norm.as_ref()];
             l.linears.iter().map(Frozen::parameters).sum::<usize>() + norms.into_iter().flatten().map(Tensor::elem_count).sum::<usize>()
         }).sum();
-        let head = if self.config.tied { 0 } else { self.head.elem_count() };
+        let head = if self.config.tie { 0 } else { self.head.elem_count() };
         layers + self.embeddings.elem_count() + self.norm.elem_count() + head
     }
 
@@ -215,10 +215,10 @@ impl Decoder {
     /// # Errors
     /// When a token is not in the vocabulary.
     pub fn embed(&self, tokens: &[u32], lengths: &[usize]) -> Result<(Tensor, Packed)> {
-        if let Some(token) = tokens.iter().find(|&&t| t as usize >= self.config.vocabulary) {
+        if let Some(token) = tokens.iter().find(|&&t| t as usize >= self.config.vocab) {
             return Err(crate::Error::user(format!(
                 "token {token} is outside the base's vocabulary of {}: the tokenizer belongs to another model",
-                self.config.vocabulary
+                self.config.vocab
             )));
         }
         let x = self.embeddings.index_select(&Tensor::new(tokens, &self.device)?, 0)?;
@@ -332,7 +332,7 @@ impl Decoder {
     /// When memory is short.
     pub fn loss(&self, x: &Tensor, targets: &[(u32, u32)], scale: Option<f64>) -> Result<(f64, Option<Tensor>)> {
         // Rows of logits at once: about 64 MB of f32.
-        let chunk = (16 * 1024 * 1024 / self.config.vocabulary).max(1);
+        let chunk = (16 * 1024 * 1024 / self.config.vocab).max(1);
         let mut sum = 0.0;
         let mut gradient = scale.map(|_| x.zeros_like()).transpose()?;
         for part in targets.chunks(chunk) {

@@ -1,0 +1,221 @@
+//! The base's numbers: mapped from disk, converted tensor by tensor.
+
+use super::config::Config;
+use super::gguf::Gguf;
+use super::header::{Entry, Stored, place};
+use super::inventory::{self, Located, Source};
+use super::mapped::Mapped;
+use crate::text::printable;
+use crate::{Error, Result};
+use candle_core::{DType, Device, Tensor};
+use half::{bf16, f16};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Elements that one thread converts at a time.
+const CHUNK: usize = 1 << 16;
+
+/// A model folder's weights, checked against its configuration, read when asked for.
+#[derive(Debug)]
+pub struct Weights {
+    store: Store,
+    tensors: BTreeMap<String, Located>,
+    heads: usize,
+    kv_heads: usize,
+}
+
+#[derive(Debug)]
+enum Store {
+    Safetensors(Vec<Mapped>),
+    Gguf(Box<Gguf>),
+}
+
+impl Weights {
+    /// Maps the weights of `folder` and checks that all that `config` needs is there; reads no numbers yet.
+    ///
+    /// # Errors
+    /// Names the file and the first tensor that is missing, damaged or of the wrong shape.
+    pub fn load(folder: &Path, config: &Config) -> Result<Self> {
+        let source = inventory::find(folder)?;
+        let (store, tensors) = match &source {
+            Source::Safetensors(paths) => {
+                let files = paths.iter().map(|p| Mapped::open(p)).collect::<Result<Vec<_>>>()?;
+                let tensors = inventory::collect(&files)?;
+                (Store::Safetensors(files), tensors)
+            }
+            Source::Gguf(path) => {
+                let gguf = Gguf::open(path)?;
+                let tensors = gguf.tensors()?;
+                (Store::Gguf(Box::new(gguf)), tensors)
+            }
+        };
+        inventory::check(&tensors, config, &source)?;
+        Ok(Self { store, tensors, heads: config.heads, kv_heads: config.kv_heads })
+    }
+
+    /// The tensor `name` (Hugging Face's name, as [`inventory::expected`] lists them) as `dtype` (f32,
+    /// bf16 or f16) on `device`.
+    ///
+    /// # Errors
+    /// When it is missing, its shape is not `shape`, or a number in it is NaN or infinite.
+    pub fn tensor(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
+        let Some(Located { file, entry }) = self.tensors.get(name) else {
+            return Err(Error::user(format!("the base has no tensor {}", printable(name))));
+        };
+        if entry.shape != shape {
+            return Err(Error::user(format!(
+                "the base's tensor {} has the shape {:?}, not {shape:?}",
+                printable(name),
+                entry.shape
+            )));
+        }
+        match &self.store {
+            Store::Safetensors(files) => numbers(&files[*file], name, entry, dtype, device),
+            Store::Gguf(gguf) => {
+                let heads = match name.rsplit('.').nth(1) {
+                    Some("q_proj") => Some(self.heads),
+                    Some("k_proj") => Some(self.kv_heads),
+                    _ => None,
+                };
+                let tensor = gguf.tensor(name, heads)?;
+                let sum = tensor.abs()?.max_all()?.to_scalar::<f32>()?;
+                if !sum.is_finite() {
+                    return Err(not_finite(name));
+                }
+                Ok(tensor.to_dtype(dtype)?.to_device(device)?)
+            }
+        }
+    }
+
+    /// How the tensor `name` is stored, if there is one.
+    pub fn stored(&self, name: &str) -> Option<Stored> {
+        self.tensors.get(name).map(|t| t.entry.stored)
+    }
+
+    /// Names of the stored tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Shape of the stored tensor `name`, if there is one.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|t| t.entry.shape.as_slice())
+    }
+}
+
+fn not_finite(name: &str) -> Error {
+    Error::user(format!(
+        "the tensor {} holds NaN or infinite numbers: the file is damaged or was written by a diverged training",
+        printable(name)
+    ))
+}
+
+/// One tensor of a mapped safetensors file, converted and checked for NaN and infinity.
+///
+/// # Errors
+/// When it is stored in a type that is no float, or a number is not finite in `dtype`.
+pub(crate) fn numbers(file: &Mapped, name: &str, entry: &Entry, dtype: DType, device: &Device) -> Result<Tensor> {
+    let at = || place(file.path());
+    let Some(bytes) = file.get(entry.bytes.clone()) else {
+        return Err(Error::fault(format!("{}: {} is beyond the end of the file", at(), printable(name))));
+    };
+    let shape = entry.shape.as_slice();
+    let tensor = match dtype {
+        DType::F32 => floats::<f32>(bytes, entry.stored).map(|v| v.map(|v| Tensor::from_vec(v, shape, device))),
+        DType::BF16 => floats::<bf16>(bytes, entry.stored).map(|v| v.map(|v| Tensor::from_vec(v, shape, device))),
+        DType::F16 => floats::<f16>(bytes, entry.stored).map(|v| v.map(|v| Tensor::from_vec(v, shape, device))),
+        other => return Err(Error::fault(format!("weights as {other:?} are not supported"))),
+    };
+    match tensor {
+        Some(Some(tensor)) => Ok(tensor?),
+        Some(None) => Err(not_finite(name).at(at())),
+        None => Err(Error::user(format!(
+            "{}: the tensor {} is stored as {}; F32, F16, BF16 or F64 is needed",
+            at(),
+            printable(name),
+            entry.stored.name()
+        ))),
+    }
+}
+
+/// A float type that weights are turned into.
+trait Float: Copy + Default + Send + Sync {
+    fn from_f64(value: f64) -> Self;
+    fn from_f32(value: f32) -> Self;
+    fn from_f16(value: f16) -> Self {
+        Self::from_f32(value.to_f32())
+    }
+    fn from_bf16(value: bf16) -> Self {
+        Self::from_f32(value.to_f32())
+    }
+    fn finite(self) -> bool;
+}
+
+impl Float for f32 {
+    fn from_f64(value: f64) -> Self {
+        value as f32
+    }
+    fn from_f32(value: f32) -> Self {
+        value
+    }
+    fn finite(self) -> bool {
+        self.is_finite()
+    }
+}
+
+impl Float for bf16 {
+    fn from_f64(value: f64) -> Self {
+        bf16::from_f64(value)
+    }
+    fn from_f32(value: f32) -> Self {
+        bf16::from_f32(value)
+    }
+    fn from_bf16(value: bf16) -> Self {
+        value
+    }
+    fn finite(self) -> bool {
+        self.is_finite()
+    }
+}
+
+impl Float for f16 {
+    fn from_f64(value: f64) -> Self {
+        f16::from_f64(value)
+    }
+    fn from_f32(value: f32) -> Self {
+        f16::from_f32(value)
+    }
+    fn from_f16(value: f16) -> Self {
+        value
+    }
+    fn finite(self) -> bool {
+        self.is_finite()
+    }
+}
+
+/// Little-endian numbers as floats: none for a type that is no float, some none where one is not finite.
+#[allow(clippy::option_option)]
+fn floats<T: Float>(bytes: &[u8], stored: Stored) -> Option<Option<Vec<T>>> {
+    Some(match stored {
+        Stored::F64 => convert::<T, 8>(bytes, |b| T::from_f64(f64::from_le_bytes(b))),
+        Stored::F32 => convert::<T, 4>(bytes, |b| T::from_f32(f32::from_le_bytes(b))),
+        Stored::F16 => convert::<T, 2>(bytes, |b| T::from_f16(f16::from_le_bytes(b))),
+        Stored::Bf16 => convert::<T, 2>(bytes, |b| T::from_bf16(bf16::from_le_bytes(b))),
+        Stored::Other(..) | Stored::Gguf(_) => return None,
+    })
+}
+
+fn convert<T: Float, const N: usize>(bytes: &[u8], one: impl Fn([u8; N]) -> T + Sync) -> Option<Vec<T>> {
+    let mut out = vec![T::default(); bytes.len() / N];
+    let finite = out.par_chunks_mut(CHUNK).zip(bytes.par_chunks(CHUNK * N)).all(|(out, bytes)| {
+        let mut finite = true;
+        for (slot, number) in out.iter_mut().zip(bytes.as_chunks::<N>().0) {
+            *slot = one(*number);
+            // No early exit: a flag keeps the loop free of branches.
+            finite &= slot.finite();
+        }
+        finite
+    });
+    finite.then_some(out)
+}
