@@ -114,11 +114,42 @@ fn pefts_ranks_scalings_and_numbers_are_ours() {
             assert_eq!(pair.rank() as u64, theirs["r"].as_u64().unwrap(), "{name} {module}");
             let scaling = theirs["scaling"].as_f64().unwrap();
             assert!((pair.scaling - scaling).abs() < 1e-12, "{name} {module}: {} {scaling}", pair.scaling);
-            assert_eq!(f64::from(numbers(&pair.a)[0]), theirs["a"].as_f64().unwrap());
-            assert_eq!(f64::from(numbers(&pair.b)[0]), theirs["b"].as_f64().unwrap());
+            assert_eq!(numbers(&pair.a)[0], theirs["a"].as_f64().unwrap() as f32);
+            assert_eq!(numbers(&pair.b)[0], theirs["b"].as_f64().unwrap() as f32);
         }
     }
     assert_eq!(read("peft/all_linear").unwrap().dropout, 0.1);
+}
+
+#[test]
+fn gguf_weights_are_hugging_faces_with_rows_in_order() {
+    let config = llama();
+    let folder = fixture("models/llama-q8_0");
+    assert_eq!(Config::read(&folder).unwrap(), config);
+    let gguf = Weights::load(&folder, &config).unwrap();
+    let base = Weights::load(&fixture("models/llama"), &config).unwrap();
+    for (name, shape) in expected(&config) {
+        let ours = gguf.tensor(&name, &shape, DType::F32, &Device::Cpu).unwrap();
+        let theirs = base.tensor(&name, &shape, DType::F32, &Device::Cpu).unwrap();
+        // Q8_0 rounds to half of 1/127 of a block's largest number, and that scale to f16: 1/254 + 1/2048.
+        let largest: f32 = theirs.abs().unwrap().max_all().unwrap().to_scalar().unwrap();
+        assert!(
+            distance(&ours, &theirs) <= largest * (1.0 / 254.0 + 1.0 / 2048.0),
+            "{name}: {}",
+            distance(&ours, &theirs)
+        );
+    }
+
+    let damaged = tempfile::tempdir().unwrap();
+    let whole = fs::read(folder.join("model.gguf")).unwrap();
+    let load = |bytes: &[u8]| {
+        fs::write(damaged.path().join("model.gguf"), bytes).unwrap();
+        refused(Weights::load(damaged.path(), &config))
+    };
+    assert!(load(&whole[..whole.len() / 2]).contains("cut short"));
+    assert!(load(&whole[..40]).contains("not a readable GGUF"));
+    assert!(load(&[b"GGUF\x03\0\0\0".as_slice(), &[0xff; 64]].concat()).contains("not a readable GGUF"));
+    assert!(load(b"no gguf at all").contains("not a readable GGUF"));
 }
 
 fn three() -> Vec<(Adapter, f64)> {
@@ -184,11 +215,7 @@ fn exports_hold_the_same_sum() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("export");
     let _ = fs::remove_dir_all(&out);
     let (config, adapters) = (llama(), three());
-    let mut set = MergedSet::merged(&adapters).unwrap();
-    // A pruned column: row 3 of the transposed B, and a row of A.
-    let module = set.modules.get_mut(&ModuleId::new(0, Projection::KProj)).unwrap();
-    module.segments[1].scale = -0.7;
-    set = MergedSet::merged(&adapters).unwrap();
+    let set = MergedSet::merged(&adapters).unwrap();
 
     export::merged_adapter(&out.join("adapter"), &set, None, Some("tiny/llama")).unwrap();
     export::adapter(&out.join("single"), &adapters[2].0).unwrap();
@@ -198,6 +225,12 @@ fn exports_hold_the_same_sum() {
     })
     .unwrap();
     assert_eq!(told.last().unwrap().0, expected(&config).len());
+    let smollm = fixture("models/smollm");
+    let tied = Config::read(&smollm).unwrap();
+    let one = Adapter::read(&smollm.join("adapter"), &tied, &Device::Cpu).unwrap();
+    let one = MergedSet::merged(&[(one, 1.0)]).unwrap();
+    export::merged_model(&out.join("model-f32"), &smollm, &tied, &one, |_, _| {}).unwrap();
+    assert_eq!(Inventory::read(&out.join("model-f32")).unwrap().tensors.len(), expected(&tied).len());
 
     let one = Adapter::read(&out.join("adapter"), &config, &Device::Cpu).unwrap();
     let model = Weights::load(&out.join("model"), &config).unwrap();
@@ -219,7 +252,7 @@ fn exports_hold_the_same_sum() {
     }
     // Nothing is overwritten, and no temporary folder stays.
     assert!(refused(export::adapter(&out.join("single"), &single)).contains("exists already"));
-    assert_eq!(fs::read_dir(&out).unwrap().count(), 3);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 4);
 }
 
 #[test]
@@ -329,6 +362,8 @@ fn damaged_models_are_refused_with_file_and_tensor() {
     fs::write(weights(&folder), b"").unwrap();
     assert!(load(folder.path()).contains("is empty"));
     fs::remove_file(weights(&folder)).unwrap();
+    assert!(load(folder.path()).contains("expected.safetensors but neither"));
+    fs::remove_file(folder.path().join("expected.safetensors")).unwrap();
     assert!(load(folder.path()).contains("holds no weights"));
     fs::write(folder.path().join("pytorch_model.bin"), b"x").unwrap();
     assert!(load(folder.path()).contains("pickle"));

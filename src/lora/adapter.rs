@@ -228,10 +228,10 @@ fn locate(name: &str) -> Result<(ModuleId, Factor)> {
     }
     let inner = name.strip_prefix("base_model.model.").unwrap_or(name);
     let parts: Vec<&str> = inner.split('.').collect();
-    let (layer, block, projection, factor) = match parts.as_slice() {
-        ["model", "layers", layer, block, projection, factor, "weight"]
-        | ["model", "layers", layer, block, projection, factor, _, "weight"] => (layer, block, projection, factor),
-        _ => return refuse("belongs to no module that can be adapted"),
+    let (["model", "layers", layer, block, projection, factor, "weight"]
+    | ["model", "layers", layer, block, projection, factor, _, "weight"]) = parts.as_slice()
+    else {
+        return refuse("belongs to no module that can be adapted");
     };
     let factor = match *factor {
         "lora_A" => Factor::A,

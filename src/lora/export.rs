@@ -243,3 +243,32 @@ fn split(plan: &[Planned], limit: usize) -> Vec<Vec<Planned>> {
     }
     shards
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_in_shards_is_the_same_model() {
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/qwen2");
+        let config = Config::read(&base).unwrap();
+        let weights = Weights::load(&base, &config).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        write_model(out.path(), &base, &config, &weights, &MergedSet::default(), 40_000, |_, _| {}).unwrap();
+        assert!(out.path().join("model.safetensors.index.json").exists());
+        let shards = std::fs::read_dir(out.path())
+            .unwrap()
+            .filter(|f| f.as_ref().unwrap().path().extension().is_some_and(|e| e == "safetensors"));
+        assert!(shards.count() > 2);
+        let again = Weights::load(out.path(), &config).unwrap();
+        for (name, shape) in inventory::expected(&config) {
+            assert_eq!(again.stored(&name), weights.stored(&name));
+            let numbers = |w: &Weights| -> Vec<f32> {
+                let tensor = w.tensor(&name, &shape, DType::F32, &Device::Cpu).unwrap();
+                tensor.flatten_all().unwrap().to_vec1().unwrap()
+            };
+            assert_eq!(numbers(&again), numbers(&weights));
+        }
+    }
+}

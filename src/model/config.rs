@@ -171,9 +171,8 @@ impl Config {
         let (sliding_window, sliding) = windows(&keys, family, layers)?;
         let attention_bias = match family {
             Family::Qwen2 => AttentionBias::Qkv,
-            Family::Mistral => AttentionBias::None,
             Family::Llama | Family::Qwen3 if keys.flag("attention_bias", false)? => AttentionBias::Qkvo,
-            Family::Llama | Family::Qwen3 => AttentionBias::None,
+            Family::Llama | Family::Qwen3 | Family::Mistral => AttentionBias::None,
         };
         Ok(Self {
             family,
@@ -285,10 +284,11 @@ fn windows(keys: &Keys, family: Family, layers: usize) -> Result<(Option<usize>,
         Family::Mistral => absent || keys.given("sliding_window"),
         Family::Qwen2 | Family::Qwen3 => keys.flag("use_sliding_window", false)?,
     };
-    let window = match used && (absent || keys.given("sliding_window")) {
-        // Both architectures' default in transformers.
-        true => Some(keys.size_or("sliding_window", 4096, usize::MAX >> 16)?),
-        false => None,
+    let window = if used && (absent || keys.given("sliding_window")) {
+        // These architectures' default in transformers where the key is absent.
+        Some(keys.size_or("sliding_window", 4096, usize::MAX >> 16)?)
+    } else {
+        None
     };
     let types = match keys.0.get("layer_types") {
         None | Some(Value::Null) => None,

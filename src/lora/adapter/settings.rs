@@ -218,7 +218,8 @@ fn targets(map: &Map<String, Value>) -> Result<Targets> {
             strings("layers_pattern", value)?.iter().map(|t| targets::layers_pattern(t)).collect::<Result<_>>()?
         }
     };
-    if !matches!(chosen, Names::List(_)) && !(layers.is_empty() && layers_pattern.is_empty()) {
+    let whole = layers.is_empty() && layers_pattern.is_empty();
+    if !whole && !matches!(chosen, Names::List(_)) {
         return Err(Error::user(
             "layers_to_transform and layers_pattern only work with target_modules as a list (as in PEFT)",
         ));

@@ -61,9 +61,9 @@ pub fn write(path: &Path, plan: &[Planned], mut tensor: impl FnMut(&Planned) -> 
         }
         let flat = tensor.to_device(&Device::Cpu)?.to_dtype(planned.dtype)?.flatten_all()?;
         match planned.dtype {
-            DType::F32 => numbers(&mut out, &flat.to_vec1::<f32>()?, |v| v.to_le_bytes()),
-            DType::F16 => numbers(&mut out, &flat.to_vec1::<half::f16>()?, |v| v.to_le_bytes()),
-            _ => numbers(&mut out, &flat.to_vec1::<half::bf16>()?, |v| v.to_le_bytes()),
+            DType::F32 => numbers(&mut out, &flat.to_vec1::<f32>()?, f32::to_le_bytes),
+            DType::F16 => numbers(&mut out, &flat.to_vec1::<half::f16>()?, half::f16::to_le_bytes),
+            _ => numbers(&mut out, &flat.to_vec1::<half::bf16>()?, half::bf16::to_le_bytes),
         }
         .map_err(io)?;
     }
