@@ -23,8 +23,10 @@ pub mod error;
 pub mod lora;
 pub mod model;
 pub mod module;
+pub mod prune;
 pub mod recipe;
 pub mod run;
 pub mod text;
+pub mod train;
 
 pub use error::{Error, Result};

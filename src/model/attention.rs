@@ -59,7 +59,14 @@ fn each<T: Send>(lengths: &[usize], f: impl Fn(usize, usize, usize) -> Result<T>
 ///
 /// # Errors
 /// When shapes or types don't fit.
-pub fn forward(q: &Tensor, k: &Tensor, v: &Tensor, lengths: &[usize], heads: Heads, causal: Causal) -> Result<(Tensor, Vec<Tensor>)> {
+pub fn forward(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    lengths: &[usize],
+    heads: Heads,
+    causal: Causal,
+) -> Result<(Tensor, Vec<Tensor>)> {
     let parts = each(lengths, |_, start, t| {
         let q = by_head(&q.narrow(0, start, t)?, heads.key)?;
         let k = by_head(&k.narrow(0, start, t)?, heads.key)?;
@@ -97,7 +104,8 @@ pub fn backward(
         let dk = ds.transpose(1, 2)?.matmul(&q)?;
         Ok((by_token(&dq, heads.query)?, by_token(&dk, heads.key)?, by_token(&dv, heads.key)?))
     })?;
-    let cat = |pick: fn(&(Tensor, Tensor, Tensor)) -> &Tensor| Tensor::cat(&parts.iter().map(pick).collect::<Vec<_>>(), 0);
+    let cat =
+        |pick: fn(&(Tensor, Tensor, Tensor)) -> &Tensor| Tensor::cat(&parts.iter().map(pick).collect::<Vec<_>>(), 0);
     Ok((cat(|p| &p.0)?, cat(|p| &p.1)?, cat(|p| &p.2)?))
 }
 

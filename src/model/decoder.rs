@@ -6,9 +6,9 @@ use super::kernels::{self, Causal};
 use super::linear::{Attached, Dropout, Frozen};
 use super::product::{As, product};
 use super::weights::Weights;
+use crate::Result;
 use crate::lora::{Gradients, MergedSet, SquareSums};
 use crate::module::{ModuleId, Projection};
-use crate::Result;
 use candle_core::{DType, Device, Tensor};
 
 /// A frozen base on a device.
@@ -134,13 +134,18 @@ impl Decoder {
                 let (d_out, d_in) = config.linear_shape(projection);
                 let name = format!("{prefix}.{}.{projection}", projection.block());
                 let weight = get(&format!("{name}.weight"), &[d_out, d_in])?;
-                let bias = if config.has_bias(projection) { Some(get(&format!("{name}.bias"), &[d_out])?) } else { None };
+                let bias =
+                    if config.has_bias(projection) { Some(get(&format!("{name}.bias"), &[d_out])?) } else { None };
                 linears.push(Frozen::new(weight, bias));
             }
             let linears: [Frozen; 7] =
                 linears.try_into().map_err(|_| crate::Error::fault("a layer without its seven linears"))?;
             let head_norm = |name: &str| {
-                if config.qk_norm { get(&format!("{prefix}.self_attn.{name}.weight"), &[config.head_dim]).map(Some) } else { Ok(None) }
+                if config.qk_norm {
+                    get(&format!("{prefix}.self_attn.{name}.weight"), &[config.head_dim]).map(Some)
+                } else {
+                    Ok(None)
+                }
             };
             layers.push(Layer {
                 input_norm: get(&format!("{prefix}.input_layernorm.weight"), &[hidden])?,
@@ -173,10 +178,15 @@ impl Decoder {
 
     /// Number of frozen parameters.
     pub fn parameters(&self) -> usize {
-        let layers: usize = self.layers.iter().map(|l| {
-            let norms = [Some(&l.input_norm), Some(&l.post_norm), l.query_norm.as_ref(), l.key_norm.as_ref()];
-            l.linears.iter().map(Frozen::parameters).sum::<usize>() + norms.into_iter().flatten().map(Tensor::elem_count).sum::<usize>()
-        }).sum();
+        let layers: usize = self
+            .layers
+            .iter()
+            .map(|l| {
+                let norms = [Some(&l.input_norm), Some(&l.post_norm), l.query_norm.as_ref(), l.key_norm.as_ref()];
+                l.linears.iter().map(Frozen::parameters).sum::<usize>()
+                    + norms.into_iter().flatten().map(Tensor::elem_count).sum::<usize>()
+            })
+            .sum();
         let head = if self.config.tie { 0 } else { self.head.elem_count() };
         layers + self.embeddings.elem_count() + self.norm.elem_count() + head
     }
@@ -291,7 +301,13 @@ impl Decoder {
         Ok((y, trace))
     }
 
-    fn packed_layer(&self, index: usize, x: &Tensor, packed: &Packed, pass: &Pass) -> candle_core::Result<(Tensor, Trace)> {
+    fn packed_layer(
+        &self,
+        index: usize,
+        x: &Tensor,
+        packed: &Packed,
+        pass: &Pass,
+    ) -> candle_core::Result<(Tensor, Trace)> {
         self.layer(index, x, (&packed.cos, &packed.sin), pass, |q, k, v, causal| {
             attention::forward(q, k, v, &packed.lengths, self.heads(), causal)
         })
@@ -414,7 +430,9 @@ impl Decoder {
         // q, k and v share their input, as do gate and up.
         let mut shared: Option<(candle_core::TensorId, Tensor)> = None;
         for projection in Projection::ALL {
-            let (Some(adapters), Some(z)) = (pass.at(index, projection), &trace.z[projection as usize]) else { continue };
+            let (Some(adapters), Some(z)) = (pass.at(index, projection), &trace.z[projection as usize]) else {
+                continue;
+            };
             let input = adapters.input(trace.input(projection))?;
             let x = match &shared {
                 Some((id, x)) if *id == input.id() => x.clone(),
@@ -451,15 +469,23 @@ impl Decoder {
         let missing = || crate::Error::fault("a backward pass without a gradient");
         let d_act = back(P::DownProj, dy, true)?.ok_or_else(missing)?;
         let (d_gate, d_up) = kernels::swiglu_backward(&trace.gate, &trace.up, &d_act)?;
-        let dh2 = (back(P::GateProj, &d_gate, true)?.ok_or_else(missing)? + back(P::UpProj, &d_up, true)?.ok_or_else(missing)?)?;
+        let dh2 = (back(P::GateProj, &d_gate, true)?.ok_or_else(missing)?
+            + back(P::UpProj, &d_up, true)?.ok_or_else(missing)?)?;
         let d_mid = (dy + kernels::rms_norm_backward(&trace.mid, &layer.post_norm, eps, &dh2)?)?;
         let d_attended = back(P::OProj, &d_mid, true)?.ok_or_else(missing)?;
-        let (dq, dk, dv) =
-            attention::backward(&d_attended, (&trace.q, &trace.k, &trace.v), &trace.weights, &packed.lengths, self.heads())?;
+        let (dq, dk, dv) = attention::backward(
+            &d_attended,
+            (&trace.q, &trace.k, &trace.v),
+            &trace.weights,
+            &packed.lengths,
+            self.heads(),
+        )?;
         let opposite = packed.sin.neg()?;
         let mut dq = kernels::rope(&dq, &packed.cos, &opposite)?;
         let mut dk = kernels::rope(&dk, &packed.cos, &opposite)?;
-        if let (Some(q_norm), Some(k_norm), Some(q), Some(k)) = (&layer.query_norm, &layer.key_norm, &trace.q_raw, &trace.k_raw) {
+        if let (Some(q_norm), Some(k_norm), Some(q), Some(k)) =
+            (&layer.query_norm, &layer.key_norm, &trace.q_raw, &trace.k_raw)
+        {
             dq = kernels::rms_norm_backward(&q.reshape(dq.shape())?, q_norm, eps, &dq)?;
             dk = kernels::rms_norm_backward(&k.reshape(dk.shape())?, k_norm, eps, &dk)?;
         }
@@ -490,7 +516,13 @@ impl Decoder {
             layers.push(caches);
             x = y;
         }
-        let ends: Vec<u32> = lengths.iter().scan(0, |end, &t| { *end += t as u32; Some(*end - 1) }).collect();
+        let ends: Vec<u32> = lengths
+            .iter()
+            .scan(0, |end, &t| {
+                *end += t as u32;
+                Some(*end - 1)
+            })
+            .collect();
         let last = x.index_select(&Tensor::new(ends, &self.device)?, 0)?;
         let last = kernels::rms_norm(&last, &self.norm, self.config.eps)?;
         Ok((last, Caches { layers, positions: lengths.to_vec() }))

@@ -3,7 +3,7 @@
 //! Every function has one pass over f32 slices for the CPU and a path of plain tensor operations
 //! for other devices and types. Nothing here records a graph: the backward passes are written out.
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, InplaceOp1, InplaceOp2, Layout, Result, Shape, Tensor, D};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, DType, InplaceOp1, InplaceOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::sync::Mutex;
 
@@ -257,8 +257,9 @@ pub fn causal_softmax(scores: Tensor, scale: f64, causal: Causal) -> Result<Tens
         scores.inplace_op1(&CausalSoftmax { causal, scale: scale as f32, keys: t })?;
         return Ok(scores);
     }
-    let mask: Vec<f32> =
-        (0..t).flat_map(|i| (0..t).map(move |j| if causal.range(i).contains(&j) { 0.0 } else { f32::NEG_INFINITY })).collect();
+    let mask: Vec<f32> = (0..t)
+        .flat_map(|i| (0..t).map(move |j| if causal.range(i).contains(&j) { 0.0 } else { f32::NEG_INFINITY }))
+        .collect();
     let mask = Tensor::from_vec(mask, (1, t, t), scores.device())?.to_dtype(scores.dtype())?;
     let scores = (scores.reshape((heads * rows / t, t, t))? * scale)?.broadcast_add(&mask)?;
     candle_nn::ops::softmax_last_dim(&scores)?.reshape((heads, rows, t))
@@ -324,7 +325,8 @@ impl InplaceOp1 for CrossEntropy<'_> {
                 let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let own = logits[target] - max;
                 // Pieces, so that a sum over a large vocabulary keeps its precision.
-                let sum: f64 = logits.chunks(1024).map(|c| f64::from(c.iter().map(|l| exp(l - max)).sum::<f32>())).sum();
+                let sum: f64 =
+                    logits.chunks(1024).map(|c| f64::from(c.iter().map(|l| exp(l - max)).sum::<f32>())).sum();
                 if let Some(scale) = self.scale {
                     let factor = (f64::from(scale) / sum) as f32;
                     logits.iter_mut().for_each(|l| *l = exp(*l - max) * factor);

@@ -120,7 +120,9 @@ mod tests {
             let a = if ta == As::T { make(13, 9) } else { make(9, 13) };
             let b = if tb == As::T { make(21, 13) } else { make(13, 21) };
             let want = oriented(&a, ta).unwrap().matmul(&oriented(&b, tb).unwrap()).unwrap();
-            let off = |got: Tensor, want: &Tensor| (got - want).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            let off = |got: Tensor, want: &Tensor| {
+                (got - want).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
+            };
             assert!(off(product(&a, ta, &b, tb).unwrap(), &want) < 1e-5);
             let c = make(9, 21);
             let onto = product_onto(c.copy().unwrap(), &a, ta, &b, tb).unwrap();

@@ -1,0 +1,150 @@
+//! How much an entry matters.
+
+use super::Key;
+use crate::module::Factor;
+use crate::recipe::Importance;
+use crate::{Error, Result};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Norms of what a module's matrices multiply.
+#[derive(Debug, Clone)]
+pub struct Norms {
+    /// ‖X_:,j‖₂ per input feature (d_in).
+    pub x: Vec<f32>,
+    /// ‖Z_:,j‖₂ per concatenated rank, Z = X Aᵀ.
+    pub z: Vec<f32>,
+}
+
+/// One adapter at one module, ready to be scored. Rows are ranks: `a` is r × d_in, `b` is r × d_out.
+#[derive(Debug, Clone, Copy)]
+pub struct Scorer<'a> {
+    /// The measure.
+    pub kind: Importance,
+    /// A, r × d_in.
+    pub a: &'a [f32],
+    /// B transposed, r × d_out.
+    pub b: &'a [f32],
+    /// r.
+    pub rank: usize,
+    /// ‖X_j‖ (d_in).
+    pub x: &'a [f32],
+    /// ‖Z_j‖ (r).
+    pub z: &'a [f32],
+}
+
+/// Smoothing of the sensitivity over steps (AdaLoRA's beta1).
+const SMOOTHING: f32 = 0.85;
+
+/// Rows of B·A that are looked at at once by `product`.
+const BLOCK: usize = 64;
+
+/// The random stream of one matrix at one step.
+pub fn stream(seed: u64, step: usize, (id, adapter, factor): Key) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (step as u64).rotate_left(32));
+    let matrix = ((id.layer * 7 + id.projection as usize) * 1024 + adapter) * 2 + usize::from(factor == Factor::B);
+    rng.set_stream(matrix as u64);
+    rng
+}
+
+impl Scorer<'_> {
+    /// The importance of every entry of `factor`, in the layout of `a` and `b`, and for `sensitivity`
+    /// the smoothed values to keep.
+    ///
+    /// # Errors
+    /// When `sensitivity` is asked without a gradient.
+    pub fn scores(
+        &self,
+        factor: Factor,
+        gradient: Option<&[f32]>,
+        smoothed: Option<&Vec<f32>>,
+        mut rng: ChaCha8Rng,
+    ) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
+        let weights = if factor == Factor::A { self.a } else { self.b };
+        let scores = match self.kind {
+            Importance::Direct => self.direct(factor),
+            Importance::Magnitude => weights.iter().map(|w| w.abs()).collect(),
+            Importance::Random => weights.iter().map(|_| rng.random::<f32>()).collect(),
+            Importance::Product => self.product(factor),
+            Importance::Sensitivity => {
+                let gradient = gradient.ok_or_else(|| Error::fault("sensitivity needs gradients"))?;
+                let now = weights.iter().zip(gradient).map(|(w, g)| (w * g).abs());
+                let values: Vec<f32> = match smoothed {
+                    Some(old) => now.zip(old).map(|(now, old)| SMOOTHING * old + (1.0 - SMOOTHING) * now).collect(),
+                    None => now.collect(),
+                };
+                return Ok((values.clone(), Some(values)));
+            }
+        };
+        Ok((scores, None))
+    }
+
+    /// |W_ij| · ‖X_j‖₂ (Sun et al. 2023, read literally for each factor).
+    fn direct(&self, factor: Factor) -> Vec<f32> {
+        match factor {
+            Factor::A => {
+                self.a.chunks(self.x.len()).flat_map(|row| row.iter().zip(self.x).map(|(w, n)| w.abs() * n)).collect()
+            }
+            Factor::B => {
+                let width = self.b.len() / self.rank;
+                self.b.chunks(width).zip(self.z).flat_map(|(row, n)| row.iter().map(move |w| w.abs() * n)).collect()
+            }
+        }
+    }
+
+    /// Wanda's score of the product carried back: I(A) = |(Bᵀ sign(BA)) ⊙ n|, I(B) = |(sign(BA) ⊙ n) Aᵀ|
+    /// (GRASP-LoRA). B·A exists only in blocks of rows.
+    fn product(&self, factor: Factor) -> Vec<f32> {
+        let (r, d_in) = (self.rank, self.x.len());
+        let d_out = self.b.len() / r;
+        let a = MatRef::from_row_major_slice(self.a, r, d_in);
+        let b = MatRef::from_row_major_slice(self.b, r, d_out);
+        let scaled: Vec<f32> = self.a.chunks(d_in).flat_map(|row| row.iter().zip(self.x).map(|(a, n)| a * n)).collect();
+        let scaled = MatRef::from_row_major_slice(&scaled, r, d_in);
+        let mut scores = vec![0f32; if factor == Factor::A { r * d_in } else { r * d_out }];
+        let mut signs = vec![0f32; BLOCK * d_in];
+        for first in (0..d_out).step_by(BLOCK) {
+            let rows = BLOCK.min(d_out - first);
+            let block = b.subcols(first, rows);
+            let signs = &mut signs[..rows * d_in];
+            matmul(
+                MatMut::from_row_major_slice_mut(signs, rows, d_in),
+                Accum::Replace,
+                block.transpose(),
+                a,
+                1.0,
+                Par::Seq,
+            );
+            for s in signs.iter_mut() {
+                *s = if *s == 0.0 { 0.0 } else { s.signum() };
+            }
+            let signs = MatRef::from_row_major_slice(signs, rows, d_in);
+            match factor {
+                Factor::A => {
+                    matmul(
+                        MatMut::from_row_major_slice_mut(&mut scores, r, d_in),
+                        Accum::Add,
+                        block,
+                        signs,
+                        1.0,
+                        Par::Seq,
+                    );
+                }
+                Factor::B => {
+                    let all = MatMut::from_row_major_slice_mut(&mut scores, r, d_out);
+                    matmul(all.subcols_mut(first, rows), Accum::Replace, scaled, signs.transpose(), 1.0, Par::Seq);
+                }
+            }
+        }
+        if factor == Factor::A {
+            for row in scores.chunks_mut(d_in) {
+                row.iter_mut().zip(self.x).for_each(|(s, n)| *s = s.abs() * n);
+            }
+        } else {
+            scores.iter_mut().for_each(|s| *s = s.abs());
+        }
+        scores
+    }
+}

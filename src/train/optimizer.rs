@@ -1,0 +1,283 @@
+//! AdamW and plain gradient descent over a merged set.
+
+use crate::lora::{Gradients, MergedSet};
+use crate::model::kernels::{slice, slice_mut};
+use crate::module::{Factor, ModuleId};
+use crate::recipe::{OptimizerKind, Train};
+use crate::{Error, Result};
+use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Storage, Tensor};
+use rayon::prelude::*;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+
+/// Numbers handed to a thread at once.
+const PIECE: usize = 16 * 1024;
+
+/// First and second moment of one tensor.
+#[derive(Debug, Clone)]
+enum Moments {
+    /// On CPU: plain numbers, so that an update is one pass.
+    Host(Vec<f32>, Vec<f32>),
+    /// On a card.
+    Device(Tensor, Tensor),
+}
+
+/// The optimiser and its state.
+#[derive(Debug)]
+pub struct Optimizer {
+    settings: Train,
+    step: u64,
+    moments: BTreeMap<(ModuleId, Factor), Moments>,
+}
+
+/// One fused AdamW pass: exactly `torch.optim.AdamW`'s arithmetic, in f32.
+struct Adam<'a> {
+    moments: Mutex<(&'a mut [f32], &'a mut [f32])>,
+    gradient_scale: f32,
+    decay: f32,
+    betas: [f32; 2],
+    eps: f32,
+    /// lr / (1 − β₁ᵗ)
+    rate: f32,
+    /// √(1 − β₂ᵗ)
+    correction: f32,
+}
+
+impl InplaceOp2 for Adam<'_> {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> candle_core::Result<()> {
+        let (weights, gradient) = (slice_mut(s1, l1)?, slice(s2, l2)?);
+        let Ok(mut moments) = self.moments.lock() else { candle_core::bail!("the optimiser's state is lost") };
+        let (m, v) = &mut *moments;
+        weights
+            .par_chunks_mut(PIECE)
+            .zip(gradient.par_chunks(PIECE))
+            .zip(m.par_chunks_mut(PIECE).zip(v.par_chunks_mut(PIECE)))
+            .for_each(|((weights, gradient), (m, v))| {
+                for (((w, g), m), v) in weights.iter_mut().zip(gradient).zip(m.iter_mut()).zip(v.iter_mut()) {
+                    let g = g * self.gradient_scale;
+                    *w *= self.decay;
+                    *m += (g - *m) * (1.0 - self.betas[0]);
+                    *v = *v * self.betas[1] + (1.0 - self.betas[1]) * g * g;
+                    *w -= self.rate * *m / (v.sqrt() / self.correction + self.eps);
+                }
+            });
+        Ok(())
+    }
+}
+
+struct Descend {
+    rate: f32,
+    decay: f32,
+}
+
+impl InplaceOp2 for Descend {
+    fn name(&self) -> &'static str {
+        "sgd"
+    }
+
+    fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> candle_core::Result<()> {
+        let (weights, gradient) = (slice_mut(s1, l1)?, slice(s2, l2)?);
+        weights.par_chunks_mut(PIECE).zip(gradient.par_chunks(PIECE)).for_each(|(weights, gradient)| {
+            for (w, g) in weights.iter_mut().zip(gradient) {
+                *w = *w * self.decay - self.rate * g;
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Norm of all gradients together, as `torch.nn.utils.clip_grad_norm_` computes it.
+///
+/// # Errors
+/// When the device fails.
+pub fn global_norm(gradients: &Gradients) -> Result<f64> {
+    let mut sum = 0.0;
+    for tensor in gradients.modules.values().flat_map(|(a, b)| [a, b]) {
+        sum += square_sum(tensor)?;
+    }
+    Ok(sum.sqrt())
+}
+
+fn square_sum(tensor: &Tensor) -> Result<f64> {
+    if tensor.is_contiguous() {
+        let (storage, layout) = tensor.storage_and_layout();
+        if let Storage::Cpu(storage) = &*storage {
+            // Sums of pieces in their order: the same on any number of threads.
+            let pieces: Vec<f64> = slice(storage, layout)?
+                .par_chunks(PIECE)
+                .map(|piece| piece.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>())
+                .collect();
+            return Ok(pieces.iter().sum());
+        }
+    }
+    Ok(f64::from(tensor.sqr()?.sum_all()?.to_scalar::<f32>()?))
+}
+
+/// The factor that brings a gradient of `norm` down to `max` (0 for never).
+pub fn clip_factor(norm: f64, max: f64) -> f64 {
+    if max > 0.0 { (max / (norm + 1e-6)).min(1.0) } else { 1.0 }
+}
+
+impl Optimizer {
+    /// An optimiser without moments yet.
+    pub fn new(settings: &Train) -> Self {
+        Self { settings: settings.clone(), step: 0, moments: BTreeMap::new() }
+    }
+
+    /// One update of every matrix with learning rate `lr`, gradients scaled by `scale` first.
+    ///
+    /// # Errors
+    /// When a gradient does not fit its matrix.
+    pub fn step(&mut self, set: &MergedSet, gradients: &Gradients, lr: f64, scale: f64) -> Result<()> {
+        self.step += 1;
+        for (id, (a, b)) in &gradients.modules {
+            let module =
+                set.get(*id).ok_or_else(|| Error::fault(format!("a gradient for {id}, which has no adapter")))?;
+            self.update(*id, Factor::A, &module.a, a, lr, scale)?;
+            self.update(*id, Factor::B, &module.b, b, lr, scale)?;
+        }
+        Ok(())
+    }
+
+    fn update(
+        &mut self,
+        id: ModuleId,
+        factor: Factor,
+        weights: &Tensor,
+        gradient: &Tensor,
+        lr: f64,
+        scale: f64,
+    ) -> Result<()> {
+        let gradient = gradient.contiguous()?;
+        let decay = 1.0 - lr * self.settings.weight_decay;
+        if self.settings.optimizer == OptimizerKind::Sgd {
+            let rate = lr * scale;
+            if weights.device().is_cpu() {
+                weights.inplace_op2(&gradient, &Descend { rate: rate as f32, decay: decay as f32 })?;
+            } else {
+                weights.slice_set(&((weights * decay)? - (gradient * rate)?)?, 0, 0)?;
+            }
+            return Ok(());
+        }
+        let [beta1, beta2] = self.settings.betas;
+        let rate = lr / (1.0 - beta1.powf(self.step as f64));
+        let correction = (1.0 - beta2.powf(self.step as f64)).sqrt();
+        let moments = match self.moments.entry((id, factor)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(fresh(weights)?),
+        };
+        match moments {
+            Moments::Host(m, v) => weights.inplace_op2(
+                &gradient,
+                &Adam {
+                    moments: Mutex::new((m, v)),
+                    gradient_scale: scale as f32,
+                    decay: decay as f32,
+                    betas: [beta1 as f32, beta2 as f32],
+                    eps: self.settings.eps as f32,
+                    rate: rate as f32,
+                    correction: correction as f32,
+                },
+            )?,
+            Moments::Device(m, v) => {
+                let g = (gradient * scale)?;
+                *m = ((&*m * beta1)? + (&g * (1.0 - beta1))?)?;
+                *v = ((&*v * beta2)? + (g.sqr()? * (1.0 - beta2))?)?;
+                let denominator = ((v.sqrt()? / correction)? + self.settings.eps)?;
+                let next = ((weights * decay)? - ((&*m / denominator)? * rate)?)?;
+                weights.slice_set(&next, 0, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Zeroes the moments of entries whose `mask` is 1.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn forget(&mut self, id: ModuleId, factor: Factor, mask: &[u8]) -> Result<()> {
+        match self.moments.get_mut(&(id, factor)) {
+            Some(Moments::Host(m, v)) => {
+                for ((m, v), _) in m.iter_mut().zip(v).zip(mask).filter(|(_, pruned)| **pruned == 1) {
+                    (*m, *v) = (0.0, 0.0);
+                }
+            }
+            Some(Moments::Device(m, v)) => {
+                crate::prune::zero(m, mask.to_vec())?;
+                crate::prune::zero(v, mask.to_vec())?;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Updates made so far.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// The moments by name, on CPU.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
+        let mut state = Vec::with_capacity(2 * self.moments.len());
+        for ((id, factor), moments) in &self.moments {
+            let (m, v) = match moments {
+                Moments::Host(m, v) => {
+                    (Tensor::from_slice(m, m.len(), &Device::Cpu)?, Tensor::from_slice(v, v.len(), &Device::Cpu)?)
+                }
+                Moments::Device(m, v) => {
+                    (m.flatten_all()?.to_device(&Device::Cpu)?, v.flatten_all()?.to_device(&Device::Cpu)?)
+                }
+            };
+            state.push((format!("m.{id}.{factor}"), m));
+            state.push((format!("v.{id}.{factor}"), v));
+        }
+        Ok(state)
+    }
+
+    /// Takes back what [`Self::state`] gave after `steps` updates of `set`.
+    ///
+    /// # Errors
+    /// When a moment has another size than its matrix.
+    pub fn restore(&mut self, set: &MergedSet, state: &HashMap<String, Tensor>, steps: u64) -> Result<()> {
+        self.step = steps;
+        for (id, module) in &set.modules {
+            for factor in [Factor::A, Factor::B] {
+                let (Some(m), Some(v)) =
+                    (state.get(&format!("m.{id}.{factor}")), state.get(&format!("v.{id}.{factor}")))
+                else {
+                    continue;
+                };
+                let weights = module.tensor(factor);
+                if m.elem_count() != weights.elem_count() || v.elem_count() != weights.elem_count() {
+                    return Err(Error::user(format!(
+                        "the checkpoint's moments of {id} {factor} have another size than the adapter"
+                    )));
+                }
+                let moments = if weights.device().is_cpu() {
+                    Moments::Host(m.to_vec1()?, v.to_vec1()?)
+                } else {
+                    let put = |x: &Tensor| x.reshape(weights.shape())?.to_device(weights.device());
+                    Moments::Device(put(m)?, put(v)?)
+                };
+                self.moments.insert((*id, factor), moments);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fresh(weights: &Tensor) -> Result<Moments> {
+    if weights.device().is_cpu() {
+        let n = weights.elem_count();
+        return Ok(Moments::Host(vec![0.0; n], vec![0.0; n]));
+    }
+    Ok(Moments::Device(weights.zeros_like()?, weights.zeros_like()?))
+}
