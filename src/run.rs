@@ -2,3 +2,255 @@
 
 pub mod control;
 pub mod event;
+pub mod journal;
+pub mod launch;
+pub mod lock;
+pub mod session;
+pub mod tail;
+pub mod worker;
+
+use crate::recipe::Recipe;
+use crate::{Error, Result};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A run directory: `recipe.toml`, `events.jsonl`, `control.jsonl`, `worker.lock`, `worker.log`,
+/// `exit.json`, `checkpoints/`, `result/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// No worker has started yet.
+    Created,
+    /// A worker is at it.
+    Running,
+    /// A worker waits for `resume`.
+    Paused,
+    /// Complete.
+    Finished,
+    /// Ended by the user; can be resumed.
+    Stopped,
+    /// Ended by an error.
+    Failed,
+    /// The worker is gone without a last word.
+    Crashed,
+}
+
+impl RunState {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Crashed => "crashed",
+        }
+    }
+
+    /// Whether no worker is at it any more.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Finished | Self::Stopped | Self::Failed | Self::Crashed)
+    }
+}
+
+impl RunDir {
+    /// Makes a new run directory `parent/NAME-DATE-TIME`, readable by its owner only, with the resolved recipe.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written.
+    pub fn create(parent: &Path, name: &str, recipe: &Recipe) -> Result<Self> {
+        std::fs::create_dir_all(parent).map_err(|e| Error::io("make the folder", parent, &e))?;
+        let safe: String =
+            name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+        let stem = format!("{}-{}", if safe.is_empty() { "run" } else { &safe }, stamp(now()));
+        for attempt in 0..100 {
+            let path = parent.join(if attempt == 0 { stem.clone() } else { format!("{stem}-{attempt}") });
+            match private_folder(&path) {
+                Ok(()) => {
+                    let run = Self { path };
+                    write_aside(&run.recipe_file(), recipe.to_toml()?.as_bytes())?;
+                    return Ok(run);
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(Error::io("make the run directory", &path, &e)),
+            }
+        }
+        Err(Error::fault(format!("{} is full of runs of this second", parent.display())))
+    }
+
+    /// Opens an existing run directory.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.is_dir() {
+            return Err(Error::user(format!(
+                "{} is not a run directory: there is no such folder; `lopper runs` lists the runs",
+                path.display()
+            )));
+        }
+        let path = std::path::absolute(path).map_err(|e| Error::io("open", path, &e))?;
+        let run = Self { path };
+        if !run.recipe_file().is_file() {
+            return Err(Error::user(format!("{} is not a run directory: it has no recipe.toml", run.path.display())));
+        }
+        Ok(run)
+    }
+
+    /// All run directories below `parent`, newest first.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn list(parent: &Path) -> Result<Vec<Self>> {
+        let entries = match std::fs::read_dir(parent) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(Error::io("list the runs in", parent, &e)),
+        };
+        let mut runs: Vec<_> = entries
+            .flatten()
+            .filter(|e| e.path().join("recipe.toml").is_file())
+            .map(|e| (e.metadata().and_then(|m| m.modified()).ok(), Self { path: e.path() }))
+            .collect();
+        runs.sort_by_key(|run| std::cmp::Reverse(run.0));
+        Ok(runs.into_iter().map(|run| run.1).collect())
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// `recipe.toml`.
+    pub fn recipe_file(&self) -> PathBuf {
+        self.path.join("recipe.toml")
+    }
+
+    /// `events.jsonl`.
+    pub fn journal_file(&self) -> PathBuf {
+        self.path.join("events.jsonl")
+    }
+
+    /// `control.jsonl`.
+    pub fn control_file(&self) -> PathBuf {
+        self.path.join("control.jsonl")
+    }
+
+    /// `worker.log`.
+    pub fn log_file(&self) -> PathBuf {
+        self.path.join("worker.log")
+    }
+
+    /// `checkpoints/`.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// `result/`.
+    pub fn result(&self) -> PathBuf {
+        self.path.join("result")
+    }
+
+    /// The recipe of the run.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn recipe(&self) -> Result<Recipe> {
+        Recipe::read(&self.recipe_file())
+    }
+
+    /// How the run stands, from the lock and the last word in `exit.json`; `Paused` is known from the
+    /// journal only ([`tail`]).
+    pub fn state(&self) -> RunState {
+        if lock::is_held(&self.path) {
+            return RunState::Running;
+        }
+        match worker::last_word(&self.path) {
+            Some(word) => word,
+            None if self.journal_file().is_file() => RunState::Crashed,
+            None => RunState::Created,
+        }
+    }
+}
+
+fn private_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Writes a file under a temporary name, syncs it and renames it into place.
+///
+/// # Errors
+/// When it cannot be written; the old file, if there was one, stays.
+pub fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
+    let aside = path.with_extension("part");
+    let write = || {
+        let mut file = std::fs::File::create(&aside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&aside, path)
+    };
+    write().map_err(|e| {
+        // Half a file is of no use to anybody.
+        std::fs::remove_file(&aside).ok();
+        Error::io("write", path, &e)
+    })
+}
+
+/// Unix time in seconds.
+pub fn now() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}
+
+/// `20261123-204701` (UTC) of a Unix time.
+fn stamp(t: f64) -> String {
+    let seconds = t as i64;
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Civil date from days since 1970 (Howard Hinnant's algorithm).
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let year = yoe + era * 400 + i64::from(month <= 2);
+    format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_are_civil_dates() {
+        assert_eq!(stamp(0.0), "19700101-000000");
+        assert_eq!(stamp(951_827_696.0), "20000229-123456");
+        assert_eq!(stamp(1_795_466_821.0), "20261123-204701");
+    }
+
+    #[test]
+    fn a_file_written_aside_replaces_the_old_one_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.json");
+        write_aside(&file, b"one").unwrap();
+        write_aside(&file, b"two").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,6 +1,12 @@
 //! Commands to a worker: lines of `control.jsonl`, appended by any reader of the run.
 
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One line of the control file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,4 +41,125 @@ pub enum Command {
     },
     /// Write the sample summaries now.
     Generate,
+}
+
+impl Command {
+    /// Its name in the file.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Stop => "stop",
+            Self::Checkpoint => "checkpoint",
+            Self::SetRatios { .. } => "set_ratios",
+            Self::Generate => "generate",
+        }
+    }
+}
+
+/// Appends a command to the run's control file and returns its id.
+///
+/// # Errors
+/// When the file cannot be written, as for somebody who may only read the run.
+pub fn send(run: &Path, command: Command) -> Result<String> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let path = run.join("control.jsonl");
+    let t = super::now();
+    let id = format!("{:x}-{:x}-{}", (t * 1e6) as u64, std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let request = Request { v: super::event::VERSION, id: id.clone(), t, command };
+    let mut line = serde_json::to_vec(&request).map_err(|e| Error::fault(e.to_string()))?;
+    line.push(b'\n');
+    let write = || {
+        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+        file.write_all(&line)?;
+        file.sync_data()
+    };
+    write().map_err(|e| Error::io("write", &path, &e))?;
+    Ok(id)
+}
+
+/// Reads commands as they arrive, each once, also across restarts of the worker.
+#[derive(Debug)]
+pub struct Inbox {
+    path: PathBuf,
+    offset: u64,
+    answered: HashSet<String>,
+}
+
+/// Commands are short; a longer line is none.
+const LONGEST_LINE: u64 = 1024 * 1024;
+
+impl Inbox {
+    /// The inbox of `run`; `answered` are the ids that the journal already holds.
+    pub fn new(run: &Path, answered: HashSet<String>) -> Self {
+        Self { path: run.join("control.jsonl"), offset: 0, answered }
+    }
+
+    /// Commands that were not read before, in their order, and sentences about lines that are none.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn read(&mut self) -> Result<(Vec<Request>, Vec<String>)> {
+        let mut requests = Vec::new();
+        let mut complaints = Vec::new();
+        let mut file = match std::fs::File::open(&self.path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((requests, complaints)),
+            Err(e) => return Err(Error::io("read", &self.path, &e)),
+        };
+        file.seek(SeekFrom::Start(self.offset)).map_err(|e| Error::io("read", &self.path, &e))?;
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let n = (&mut reader)
+                .take(LONGEST_LINE)
+                .read_until(b'\n', &mut line)
+                .map_err(|e| Error::io("read", &self.path, &e))? as u64;
+            // A line without its end is still being written.
+            if n == 0 || (line.last() != Some(&b'\n') && n < LONGEST_LINE) {
+                break;
+            }
+            self.offset += n;
+            match serde_json::from_slice::<Request>(&line) {
+                Ok(request) if self.answered.insert(request.id.clone()) => requests.push(request),
+                Ok(_) => {}
+                Err(e) => {
+                    complaints.push(format!("a line of control.jsonl is no command that this version knows: {e}"))
+                }
+            }
+        }
+        Ok((requests, complaints))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_read_once_also_by_the_next_worker() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut inbox = Inbox::new(folder.path(), HashSet::new());
+        assert!(inbox.read().unwrap().0.is_empty());
+        let first = send(folder.path(), Command::Pause).unwrap();
+        let second = send(folder.path(), Command::Stop).unwrap();
+        assert_ne!(first, second);
+        let read: Vec<_> = inbox.read().unwrap().0.into_iter().map(|r| r.command).collect();
+        assert_eq!(read, [Command::Pause, Command::Stop]);
+        assert!(inbox.read().unwrap().0.is_empty());
+        let mut next = Inbox::new(folder.path(), HashSet::from([first]));
+        let read: Vec<_> = next.read().unwrap().0.into_iter().map(|r| r.id).collect();
+        assert_eq!(read, [second]);
+    }
+
+    #[test]
+    fn nonsense_and_half_lines_are_no_commands() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("control.jsonl"), b"{}\nhello\n{\"v\":1").unwrap();
+        let (requests, complaints) = Inbox::new(folder.path(), HashSet::new()).read().unwrap();
+        assert!(requests.is_empty());
+        assert_eq!(complaints.len(), 2);
+    }
 }

@@ -1,0 +1,199 @@
+//! `events.jsonl`: appended by one worker, read by anybody at any time.
+
+use super::event::{Event, EventBody, VERSION};
+use crate::{Error, Result};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// A longer line is skipped: nothing that lopper writes comes near it.
+const LONGEST_LINE: u64 = 64 * 1024 * 1024;
+
+/// The writing end.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+    seq: u64,
+}
+
+impl Journal {
+    /// Opens the journal to append; a torn last line of a worker that died is ended, nothing is cut.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn open(path: &Path) -> Result<Self> {
+        let seq = match File::open(path) {
+            Ok(_) => {
+                let mut reader = Reader::new(path);
+                let mut next = 0;
+                loop {
+                    let slice = reader.read(4096, u64::MAX)?;
+                    if let Some(last) = slice.last() {
+                        next = last.seq + 1;
+                    } else {
+                        break next;
+                    }
+                }
+            }
+            Err(_) => 0,
+        };
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .open(path)
+            .map_err(|e| Error::io("open the journal", path, &e))?;
+        let torn = || -> std::io::Result<bool> {
+            let length = file.metadata()?.len();
+            if length == 0 {
+                return Ok(false);
+            }
+            let mut last = [0];
+            let mut reader = File::open(path)?;
+            reader.seek(SeekFrom::Start(length - 1))?;
+            reader.read_exact(&mut last)?;
+            Ok(last[0] != b'\n')
+        };
+        if torn().map_err(|e| Error::io("read the journal", path, &e))? {
+            file.write_all(b"\n").map_err(|e| Error::io("write the journal", path, &e))?;
+        }
+        Ok(Self { file, path: path.to_path_buf(), seq })
+    }
+
+    /// Appends one event as one write.
+    ///
+    /// # Errors
+    /// When the disk is full or the file is gone.
+    pub fn append(&mut self, body: EventBody) -> Result<()> {
+        let event = Event { v: VERSION, seq: self.seq, t: super::now(), body };
+        let mut line = serde_json::to_vec(&event)
+            .map_err(|e| Error::fault(format!("an event could not be written as JSON: {e}")))?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(|e| Error::io("write the journal", &self.path, &e))?;
+        self.seq += 1;
+        Ok(())
+    }
+
+    /// Forces what is written onto the disk.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|e| Error::io("write the journal", &self.path, &e))
+    }
+}
+
+/// The reading end: remembers how far it has read.
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    offset: u64,
+    /// Lines that were no events.
+    pub skipped: u64,
+}
+
+impl Reader {
+    /// A reader from the start of the journal at `path`, which need not exist yet.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), offset: 0, skipped: 0 }
+    }
+
+    /// The next complete lines: at most `events` of them and about `bytes`. Empty when there are no more
+    /// for now; a last line without its newline is not yet written.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(&mut self, events: usize, bytes: u64) -> Result<Vec<Event>> {
+        let failed = |e: &std::io::Error| Error::io("read the journal", &self.path, e);
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(failed(&e)),
+        };
+        file.seek(SeekFrom::Start(self.offset)).map_err(|e| failed(&e))?;
+        let mut reader = BufReader::with_capacity(256 * 1024, file);
+        let mut out = Vec::new();
+        let mut taken = 0;
+        let mut line = Vec::new();
+        while out.len() < events && taken < bytes {
+            line.clear();
+            let n = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(|e| failed(&e))? as u64;
+            if line.last() != Some(&b'\n') && n < LONGEST_LINE {
+                break;
+            }
+            self.offset += n;
+            taken += n;
+            match serde_json::from_slice::<Event>(&line) {
+                Ok(event) => out.push(event),
+                Err(_) if line.iter().all(u8::is_ascii_whitespace) => {}
+                Err(_) => self.skipped += 1,
+            }
+        }
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn warning(text: &str) -> EventBody {
+        EventBody::Warning { text: text.into() }
+    }
+
+    #[test]
+    fn a_torn_tail_is_not_read_and_the_next_worker_goes_on_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let mut journal = Journal::open(&path).unwrap();
+        journal.append(warning("one")).unwrap();
+        journal.append(warning("two")).unwrap();
+        drop(journal);
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(br#"{"v":1,"seq":2,"t":1.0,"type":"war"#).unwrap();
+        let mut reader = Reader::new(&path);
+        assert_eq!(reader.read(100, u64::MAX).unwrap().len(), 2);
+        let mut journal = Journal::open(&path).unwrap();
+        journal.append(warning("three")).unwrap();
+        let rest = reader.read(100, u64::MAX).unwrap();
+        assert_eq!(rest.len(), 1);
+        assert_eq!((rest[0].seq, &rest[0].body), (2, &warning("three")));
+        assert_eq!(reader.skipped, 1);
+    }
+
+    #[test]
+    fn unknown_types_are_events_and_nonsense_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        std::fs::write(&path, b"{\"v\":9,\"seq\":0,\"t\":0,\"type\":\"from_the_future\",\"x\":1}\n[1,2\n\xff\xfe\n")
+            .unwrap();
+        let mut reader = Reader::new(&path);
+        let events = reader.read(100, u64::MAX).unwrap();
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].body, EventBody::Unknown);
+        assert_eq!(reader.skipped, 2);
+    }
+
+    #[test]
+    fn reading_is_bounded_and_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let mut journal = Journal::open(&path).unwrap();
+        for i in 0..50 {
+            journal.append(warning(&i.to_string())).unwrap();
+        }
+        let mut reader = Reader::new(&path);
+        let mut seqs = Vec::new();
+        loop {
+            let slice = reader.read(7, u64::MAX).unwrap();
+            assert!(slice.len() <= 7);
+            if slice.is_empty() {
+                break;
+            }
+            seqs.extend(slice.iter().map(|e| e.seq));
+        }
+        assert_eq!(seqs, (0..50).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,133 @@
+//! One worker a run: `worker.lock`, held by flock as long as the worker lives.
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// Who holds a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Holder {
+    /// Process id.
+    pub pid: u32,
+    /// Host name.
+    pub host: String,
+    /// The kernel's boot id: a pid means nothing after a reboot.
+    pub boot: String,
+    /// Grows with every worker of the run.
+    pub epoch: u64,
+}
+
+/// The held lock; let go when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+    holder: Holder,
+}
+
+fn place(run: &Path) -> PathBuf {
+    run.join("worker.lock")
+}
+
+fn read(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.seek(std::io::SeekFrom::Start(0)).ok()?;
+    file.take(4096).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// Host name of this machine.
+pub fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|h| h.trim().to_owned()).unwrap_or_default()
+}
+
+fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|b| b.trim().to_owned()).unwrap_or_default()
+}
+
+impl Lock {
+    /// Takes the run, or says who has it.
+    ///
+    /// # Errors
+    /// When another worker holds it, or the file cannot be written.
+    pub fn take(run: &Path) -> Result<Self> {
+        let path = place(run);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| Error::io("open", &path, &e))?;
+        // A reader that asks whether the run is held has a shared lock for a moment: not a worker.
+        let mut attempt = file.try_lock();
+        for _ in 0..20 {
+            if !matches!(attempt, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            attempt = file.try_lock();
+        }
+        match attempt {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = read(&mut file).unwrap_or_default();
+                return Err(Error::user(format!(
+                    "{} already has a worker: process {} on {}",
+                    run.display(),
+                    holder.pid,
+                    crate::text::printable(&holder.host)
+                )));
+            }
+            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, &e)),
+        }
+        let epoch = read(&mut file).map_or(0, |h| h.epoch) + 1;
+        let holder = Holder { pid: std::process::id(), host: host(), boot: boot(), epoch };
+        let text = serde_json::to_string(&holder).map_err(|e| Error::fault(e.to_string()))?;
+        let mut write = || {
+            file.set_len(0)?;
+            file.seek(std::io::SeekFrom::Start(0))?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        };
+        write().map_err(|e| Error::io("write", &path, &e))?;
+        Ok(Self { file, path, holder })
+    }
+
+    /// Whether this worker is still the run's newest: a worker given up for dead on another node finds
+    /// a newer epoch here and must not write any more.
+    ///
+    /// # Errors
+    /// When a newer worker has taken over.
+    pub fn check(&self) -> Result<()> {
+        let newest = File::open(&self.path).ok().and_then(|mut f| read(&mut f));
+        match newest {
+            Some(holder) if holder.epoch > self.holder.epoch => Err(Error::fault(format!(
+                "process {} on {} has taken over this run; this worker stops",
+                holder.pid,
+                crate::text::printable(&holder.host)
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// This worker.
+    pub fn holder(&self) -> &Holder {
+        &self.holder
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.file.unlock().ok();
+    }
+}
+
+/// Whether a worker holds the run now.
+pub fn is_held(run: &Path) -> bool {
+    let Ok(file) = File::open(place(run)) else { return false };
+    // A shared lock is refused exactly while a worker has the exclusive one.
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}

@@ -1,0 +1,161 @@
+//! What the engine has of its run: a journal to write, commands to read, a folder for results.
+
+use super::control::{Inbox, Request};
+use super::event::{ControlOutcome, EventBody, Observer};
+use super::journal::{Journal, Reader};
+use super::lock::Lock;
+use super::{RunDir, now};
+use crate::{Error, Result};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Silence after which the journal gets a heartbeat.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// The run, as the engine sees it.
+pub trait Session: Observer {
+    /// Commands that arrived since the last call.
+    ///
+    /// # Errors
+    /// When the control file cannot be read.
+    fn commands(&mut self) -> Result<Vec<Request>>;
+
+    /// Where checkpoints and results go.
+    fn dir(&self) -> &RunDir;
+
+    /// Says what came of a command.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    fn answer(&mut self, request: &Request, ok: bool, text: &str) -> Result<()> {
+        self.record(EventBody::Control(ControlOutcome {
+            id: request.id.clone(),
+            command: request.command.name().into(),
+            ok,
+            text: text.into(),
+        }))
+    }
+}
+
+/// The session of a living worker.
+#[derive(Debug)]
+pub struct WorkerSession {
+    dir: RunDir,
+    shared: Arc<Mutex<Shared>>,
+    inbox: Inbox,
+    beating: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    journal: Journal,
+    lock: Lock,
+    last: f64,
+}
+
+impl Shared {
+    fn append(&mut self, body: EventBody) -> Result<()> {
+        self.lock.check()?;
+        self.journal.append(body)?;
+        self.last = now();
+        Ok(())
+    }
+}
+
+impl WorkerSession {
+    /// Takes the run and goes on with its journal.
+    ///
+    /// # Errors
+    /// When another worker has it, or its files cannot be written.
+    pub fn open(dir: RunDir) -> Result<Self> {
+        let lock = Lock::take(dir.path())?;
+        let answered = answered(&dir)?;
+        let journal = Journal::open(&dir.journal_file())?;
+        let inbox = Inbox::new(dir.path(), answered);
+        let shared = Arc::new(Mutex::new(Shared { journal, lock, last: now() }));
+        let beating = Arc::new(AtomicBool::new(true));
+        beat(Arc::clone(&shared), Arc::clone(&beating))?;
+        Ok(Self { dir, shared, inbox, beating })
+    }
+
+    /// Forces the journal onto the disk.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn sync(&self) -> Result<()> {
+        self.shared.lock().map_or(Ok(()), |shared| shared.journal.sync())
+    }
+}
+
+impl Drop for WorkerSession {
+    fn drop(&mut self) {
+        self.beating.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Ids that the journal already answers.
+fn answered(dir: &RunDir) -> Result<HashSet<String>> {
+    let mut reader = Reader::new(&dir.journal_file());
+    let mut ids = HashSet::new();
+    loop {
+        let slice = reader.read(4096, u64::MAX)?;
+        if slice.is_empty() {
+            return Ok(ids);
+        }
+        ids.extend(
+            slice.into_iter().filter_map(|e| if let EventBody::Control(c) = e.body { Some(c.id) } else { None }),
+        );
+    }
+}
+
+fn beat(shared: Arc<Mutex<Shared>>, beating: Arc<AtomicBool>) -> Result<()> {
+    let run = move || {
+        while beating.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(500));
+            let Ok(mut shared) = shared.lock() else { return };
+            if beating.load(Ordering::Relaxed)
+                && now() - shared.last > HEARTBEAT.as_secs_f64()
+                && shared.append(EventBody::Heartbeat {}).is_err()
+            {
+                // The engine's own next write fails with the sentence.
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("heartbeat".into())
+        .spawn(run)
+        .map(drop)
+        .map_err(|e| Error::fault(format!("no thread could be started: {e}")))
+}
+
+impl Observer for WorkerSession {
+    fn record(&mut self, body: EventBody) -> Result<()> {
+        let sync = matches!(
+            body,
+            EventBody::Checkpoint(_)
+                | EventBody::Finished { .. }
+                | EventBody::Stopped { .. }
+                | EventBody::Failed { .. }
+        );
+        let mut shared = self.shared.lock().map_err(|_| Error::fault("the journal's writer is gone"))?;
+        shared.append(body)?;
+        if sync { shared.journal.sync() } else { Ok(()) }
+    }
+}
+
+impl Session for WorkerSession {
+    fn commands(&mut self) -> Result<Vec<Request>> {
+        let (requests, complaints) = self.inbox.read()?;
+        for text in complaints {
+            self.record(EventBody::Warning { text })?;
+        }
+        Ok(requests)
+    }
+
+    fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+}

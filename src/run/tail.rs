@@ -1,0 +1,116 @@
+//! Following a run: its events as they are written, and whether its worker lives.
+
+use super::event::{Event, EventBody};
+use super::journal::Reader;
+use super::{RunDir, RunState};
+use crate::{Error, Result};
+use notify::{RecursiveMode, Watcher};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Events in one slice.
+const SLICE: usize = 2000;
+/// Bytes in one slice, about.
+const SLICE_BYTES: u64 = 8 * 1024 * 1024;
+/// File watching is not to be had everywhere (NFS): look anyway after this time.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// News of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TailUpdate {
+    /// New events, in order.
+    pub events: Vec<Event>,
+    /// How the run stands.
+    pub state: RunState,
+    /// Lines so far that were no events.
+    pub skipped: u64,
+    /// Whether this is all there is for now.
+    pub caught_up: bool,
+}
+
+/// A follower that is asked for news.
+#[derive(Debug)]
+pub struct Tail {
+    dir: RunDir,
+    reader: Reader,
+    paused: bool,
+}
+
+impl Tail {
+    /// Follows `dir` from its first event.
+    pub fn new(dir: RunDir) -> Self {
+        let reader = Reader::new(&dir.journal_file());
+        Self { dir, reader, paused: false }
+    }
+
+    /// The next slice of events and the state.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn poll(&mut self) -> Result<TailUpdate> {
+        // The state first: what a worker wrote before its last word is then in the slices that follow.
+        let state = self.dir.state();
+        let events = self.reader.read(SLICE, SLICE_BYTES)?;
+        for event in &events {
+            match event.body {
+                EventBody::Paused { paused } => self.paused = paused,
+                EventBody::Started(_) => self.paused = false,
+                _ => {}
+            }
+        }
+        let caught_up = events.is_empty();
+        let state = match state {
+            // The last word counts once everything before it was read.
+            state if state.is_over() && !caught_up => RunState::Running,
+            RunState::Running if self.paused => RunState::Paused,
+            state => state,
+        };
+        Ok(TailUpdate { events, state, skipped: self.reader.skipped, caught_up })
+    }
+}
+
+/// Follows the run at `path` on a thread of its own and sends what is new, until `stop` or until nobody
+/// receives any more. Nothing is sent while nothing changes.
+///
+/// # Errors
+/// When it is no run directory or no thread can be started.
+pub fn follow(path: &Path, sender: mpsc::Sender<TailUpdate>, stop: Arc<AtomicBool>) -> Result<JoinHandle<()>> {
+    let dir = RunDir::open(path)?;
+    let run = move || {
+        let (wake, woken) = mpsc::channel();
+        let watcher = notify::recommended_watcher(move |_| {
+            wake.send(()).ok();
+        })
+        .and_then(|mut watcher| watcher.watch(dir.path(), RecursiveMode::NonRecursive).map(|()| watcher));
+        let mut tail = Tail::new(dir);
+        let mut last = None;
+        while !stop.load(Ordering::Relaxed) {
+            if let Ok(update) = tail.poll() {
+                let more = !update.events.is_empty();
+                let shown = (update.state, update.skipped, update.caught_up);
+                if (more || last != Some(shown)) && sender.send(update).is_err() {
+                    return;
+                }
+                last = Some(shown);
+                if more {
+                    continue;
+                }
+            }
+            if watcher.is_ok() {
+                woken.recv_timeout(LOOK).ok();
+                // One write makes several notices.
+                while woken.try_recv().is_ok() {}
+            } else {
+                std::thread::sleep(LOOK);
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("tail".into())
+        .spawn(run)
+        .map_err(|e| Error::fault(format!("no thread could be started: {e}")))
+}

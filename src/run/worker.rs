@@ -1,0 +1,92 @@
+//! The worker process of a run: takes the lock, runs the engine, leaves a last word.
+
+use super::event::{EventBody, Observer};
+use super::session::{Session, WorkerSession};
+use super::{RunDir, RunState, write_aside};
+use crate::recipe::Recipe;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+
+/// How the engine ended, when it did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is done; the sentence names the result.
+    Finished(String),
+    /// The user stopped it; the sentence says how to go on.
+    Stopped(String),
+}
+
+/// `exit.json`, the last word of a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastWord {
+    /// `finished`, `stopped` or `failed`.
+    pub state: String,
+    /// The sentence for the user.
+    pub text: String,
+    /// The exit code: 0, or that of the error.
+    pub code: u8,
+    /// Unix time in seconds.
+    pub t: f64,
+}
+
+fn place(run: &Path) -> std::path::PathBuf {
+    run.join("exit.json")
+}
+
+/// The last word as it was written, if the last worker left one.
+pub fn read_last_word(run: &Path) -> Option<LastWord> {
+    serde_json::from_slice(&std::fs::read(place(run)).ok()?).ok()
+}
+
+/// The state that the last word gives.
+pub fn last_word(run: &Path) -> Option<RunState> {
+    match read_last_word(run)?.state.as_str() {
+        "finished" => Some(RunState::Finished),
+        "stopped" => Some(RunState::Stopped),
+        "failed" => Some(RunState::Failed),
+        _ => None,
+    }
+}
+
+/// Runs `engine` on the run at `path` as its worker and returns the exit code. A panic of the engine
+/// fails the run with a sentence; its backtrace is in `worker.log`.
+///
+/// # Errors
+/// When the run cannot be taken at all, or its last word cannot be written.
+pub fn serve(path: &Path, engine: impl FnOnce(&Recipe, &mut dyn Session) -> Result<Outcome>) -> Result<u8> {
+    let dir = RunDir::open(path)?;
+    let mut session = WorkerSession::open(dir.clone())?;
+    // A run that is resumed has an old last word; while this worker lives it has none.
+    match std::fs::remove_file(place(dir.path())) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &place(dir.path()), &e)),
+        _ => {}
+    }
+    let work = || {
+        let recipe = dir.recipe()?;
+        engine(&recipe, &mut session)
+    };
+    let result = std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Error::fault(format!(
+            "lopper has a bug: the worker panicked; {} has the details",
+            dir.log_file().display()
+        )))
+    });
+    let (state, text, code) = match result {
+        Ok(Outcome::Finished(text)) => ("finished", text, 0),
+        Ok(Outcome::Stopped(text)) => ("stopped", text, 0),
+        Err(error) => ("failed", error.to_string(), error.exit_code()),
+    };
+    let event = match state {
+        "finished" => EventBody::Finished { text: text.clone() },
+        "stopped" => EventBody::Stopped { text: text.clone() },
+        _ => EventBody::Failed { text: text.clone() },
+    };
+    let recorded = session.record(event);
+    let word = LastWord { state: state.into(), text, code, t: super::now() };
+    let bytes = serde_json::to_vec_pretty(&word).map_err(|e| Error::fault(e.to_string()))?;
+    write_aside(&place(dir.path()), &bytes)?;
+    recorded?;
+    Ok(code)
+}
