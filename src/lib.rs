@@ -20,6 +20,7 @@
 //! directory (`run`).
 
 pub mod error;
+pub mod eval;
 pub mod lora;
 pub mod model;
 pub mod module;

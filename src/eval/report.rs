@@ -1,0 +1,92 @@
+//! The report as text, Markdown, CSV and JSON.
+
+use crate::run::event::{Report, ReportRow};
+use std::fmt::Write;
+use unicode_width::UnicodeWidthStr;
+
+const HEADER: [&str; 8] = ["method", "docs", "loss", "R-1", "R-2", "R-L", "sparsity", "train"];
+
+fn cells(row: &ReportRow) -> [String; 8] {
+    [
+        crate::text::printable(&row.method).into_owned(),
+        row.documents.to_string(),
+        format!("{:.3}", row.loss),
+        format!("{:.2}", row.rouge.rouge1),
+        format!("{:.2}", row.rouge.rouge2),
+        format!("{:.2}", row.rouge.rouge_l),
+        format!("{:.1}%", row.sparsity * 100.0),
+        if row.seconds > 0.0 { format!("{:.1}s", row.seconds) } else { "-".into() },
+    ]
+}
+
+/// The report as aligned text for a terminal.
+pub fn table(report: &Report) -> String {
+    let mut rows = vec![HEADER.map(str::to_owned)];
+    rows.extend(report.rows.iter().map(cells));
+    let widths: Vec<usize> = (0..HEADER.len()).map(|c| rows.iter().map(|r| r[c].width()).max().unwrap_or(0)).collect();
+    let mut out = String::new();
+    for (i, row) in rows.iter().enumerate() {
+        for (c, cell) in row.iter().enumerate() {
+            let gap = " ".repeat(widths[c].saturating_sub(cell.width()));
+            // Names to the left, numbers to the right.
+            let (before, after) = if c == 0 { ("", gap.as_str()) } else { (gap.as_str(), "") };
+            let separator = if c == 0 { "" } else { "  " };
+            let _ = write!(out, "{separator}{before}{cell}{after}");
+        }
+        out.push('\n');
+        if i == 0 {
+            let total = widths.iter().sum::<usize>() + 2 * (HEADER.len() - 1);
+            let _ = writeln!(out, "{}", "-".repeat(total));
+        }
+    }
+    out
+}
+
+/// The report as a Markdown table.
+pub fn markdown(report: &Report) -> String {
+    let mut out = format!("| {} |\n|---|{}\n", HEADER.join(" | "), "---:|".repeat(HEADER.len() - 1));
+    for row in &report.rows {
+        let _ = writeln!(out, "| {} |", cells(row).map(|c| c.replace('|', "\\|")).join(" | "));
+    }
+    out
+}
+
+/// The report as CSV with a header, full precision.
+pub fn csv(report: &Report) -> String {
+    let mut out = String::from("method,documents,loss,rouge1,rouge2,rougeL,sparsity,train_seconds\n");
+    for row in &report.rows {
+        let method = format!("\"{}\"", row.method.replace('"', "\"\""));
+        let r = row.rouge;
+        let _ = writeln!(
+            out,
+            "{method},{},{},{},{},{},{},{}",
+            row.documents, row.loss, r.rouge1, r.rouge2, r.rouge_l, row.sparsity, row.seconds
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::event::Rouge;
+
+    #[test]
+    fn the_three_forms_hold_the_same_rows() {
+        let row = |method: &str, rouge_l| ReportRow {
+            method: method.into(),
+            documents: 48,
+            loss: 2.5,
+            rouge: Rouge { rouge1: 30.0, rouge2: 9.5, rouge_l },
+            sparsity: 0.5,
+            seconds: 12.25,
+        };
+        let report = Report { split: "test".into(), rows: vec![row("zero-shot", 21.0), row("a|b \"c\"", 101.25)] };
+        let text = table(&report);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines.iter().all(|l| l.len() == lines[0].len()), "{text}");
+        assert!(markdown(&report).contains("| a\\|b \"c\" | 48 | 2.500 | 30.00 | 9.50 | 101.25 | 50.0% | 12.2s |"), "{}", markdown(&report));
+        assert!(csv(&report).ends_with("\"a|b \"\"c\"\"\",48,2.5,30,9.5,101.25,0.5,12.25\n"));
+    }
+}
