@@ -19,6 +19,7 @@
 //! workbench (`app`, `ui`, `theme`, `terminal`) nothing of tensors; between them lies the run
 //! directory (`run`).
 
+pub mod data;
 pub mod error;
 pub mod eval;
 pub mod lora;

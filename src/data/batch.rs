@@ -23,8 +23,7 @@ impl Batch {
         for sequence in sequences {
             let start = batch.tokens.len();
             batch.targets.extend(
-                (sequence.prompt.max(1)..sequence.tokens.len())
-                    .map(|i| ((start + i - 1) as u32, sequence.tokens[i])),
+                (sequence.prompt.max(1)..sequence.tokens.len()).map(|i| ((start + i - 1) as u32, sequence.tokens[i])),
             );
             batch.tokens.extend_from_slice(&sequence.tokens);
             batch.lengths.push(sequence.tokens.len());
@@ -182,5 +181,5 @@ mod tests {
         assert_eq!(Epochs::new(0, 3, 5).next(), None);
     }
 
-    const PINNED: [usize; 6] = [0, 0, 0, 0, 0, 0];
+    const PINNED: [usize; 6] = [1, 3, 4, 5, 0, 2];
 }

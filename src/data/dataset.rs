@@ -129,7 +129,11 @@ fn parse(bytes: &[u8], line: usize, fields: Fields<'_>) -> Result<Option<Example
         Some(Value::String(id)) => id.clone(),
         Some(Value::Number(id)) => id.to_string(),
         Some(other) => {
-            return Err(Error::user(format!("the id field {:?} is {}; text or a number is needed", fields.id, kind(other))));
+            return Err(Error::user(format!(
+                "the id field {:?} is {}; text or a number is needed",
+                fields.id,
+                kind(other)
+            )));
         }
     };
     let mut take = |name: &str| match object.get_mut(name).map(Value::take) {
@@ -137,8 +141,11 @@ fn parse(bytes: &[u8], line: usize, fields: Fields<'_>) -> Result<Option<Example
         Some(Value::String(text)) => Ok(text),
         Some(other) => Err(Error::user(format!("the field {name:?} is {}; text is needed", kind(&other)))),
         None => {
-            let there: Vec<String> =
-                object.keys().take(12).map(|k| format!("{:?}", printable(k).chars().take(40).collect::<String>())).collect();
+            let there: Vec<String> = object
+                .keys()
+                .take(12)
+                .map(|k| format!("{:?}", printable(k).chars().take(40).collect::<String>()))
+                .collect();
             let there = if there.is_empty() { "no field".to_owned() } else { there.join(", ") };
             Err(Error::user(format!(
                 "the field {name:?} is missing; the line has {there} (data.document and data.summary in the recipe name the fields)"

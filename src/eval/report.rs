@@ -86,7 +86,11 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 4);
         assert!(lines.iter().all(|l| l.len() == lines[0].len()), "{text}");
-        assert!(markdown(&report).contains("| a\\|b \"c\" | 48 | 2.500 | 30.00 | 9.50 | 101.25 | 50.0% | 12.2s |"), "{}", markdown(&report));
+        assert!(
+            markdown(&report).contains("| a\\|b \"c\" | 48 | 2.500 | 30.00 | 9.50 | 101.25 | 50.0% | 12.2s |"),
+            "{}",
+            markdown(&report)
+        );
         assert!(csv(&report).ends_with("\"a|b \"\"c\"\"\",48,2.5,30,9.5,101.25,0.5,12.25\n"));
     }
 }

@@ -165,7 +165,10 @@ fn step3(word: &str) -> String {
 }
 
 fn step4(word: &str) -> String {
-    for suffix in ["al", "ance", "ence", "er", "ic", "able", "ible", "ant", "ement", "ment", "ent", "ion", "ou", "ism", "ate", "iti", "ous", "ive", "ize"] {
+    for suffix in [
+        "al", "ance", "ence", "er", "ic", "able", "ible", "ant", "ement", "ment", "ent", "ion", "ou", "ism", "ate",
+        "iti", "ous", "ive", "ize",
+    ] {
         if let Some(stem) = word.strip_suffix(suffix) {
             let goes = measure(stem) > 1 && (suffix != "ion" || stem.ends_with(['s', 't']));
             return if goes { stem.to_owned() } else { word.to_owned() };

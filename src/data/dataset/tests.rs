@@ -97,11 +97,15 @@ fn empty_missing_and_folder_are_sentences() {
 
 #[test]
 fn shared_documents_are_warned_of() {
-    let example = |document: &str, line| Example { id: String::new(), document: document.into(), summary: "s".into(), line };
+    let example =
+        |document: &str, line| Example { id: String::new(), document: document.into(), summary: "s".into(), line };
     let train = [example("a", 1), example("b", 2)];
     let dev = [example("c", 1)];
     let test = [example("x", 1), example(" b\n", 2), example("a", 3)];
     let warnings = leaks(&[("train", &train), ("dev", &dev), ("test", &test)]);
     assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].starts_with("2 documents of test also in train (first: line 2 of test, line 2 of train)"), "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("2 documents of test also in train (first: line 2 of test, line 2 of train)"),
+        "{warnings:?}"
+    );
 }

@@ -1,0 +1,165 @@
+//! Chat templates of models, in a sandbox with a limit on their work.
+
+use crate::{Error, Result};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, ErrorKind, Value, context};
+
+/// Instructions a template may execute: thousands of times what a real one needs.
+const FUEL: u64 = 2_000_000;
+
+fn environment() -> Environment<'static> {
+    let mut env = Environment::new();
+    env.set_fuel(Some(FUEL));
+    env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    env
+}
+
+/// As transformers sets it up with `chat`: tags on lines of their own leave nothing, one final line break goes.
+fn syntax(env: &mut Environment<'_>, chat: bool) -> Result<()> {
+    let syntax = SyntaxConfig::builder()
+        .keep_trailing_newline(!chat)
+        .trim_blocks(chat)
+        .lstrip_blocks(chat)
+        .build()
+        .map_err(|e| Error::fault(e.to_string()))?;
+    env.set_syntax(syntax);
+    Ok(())
+}
+
+/// `text` as the user's turn of the chat template, ready for the assistant's answer: what transformers'
+/// `apply_chat_template(add_generation_prompt=True)` gives.
+///
+/// # Errors
+/// When the template is malformed, refuses the chat, or works too long.
+pub fn render(template: &str, text: &str, bos: &str, eos: &str) -> Result<String> {
+    let mut env = environment();
+    syntax(&mut env, true)?;
+    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    env.add_function("raise_exception", |text: String| -> std::result::Result<Value, minijinja::Error> {
+        Err(minijinja::Error::new(ErrorKind::InvalidOperation, text))
+    });
+    // A fixed day: a template that writes the date must not make runs differ from day to day.
+    env.add_function("strftime_now", |format: String| {
+        format.replace("%d", "26").replace("%b", "Jul").replace("%B", "July").replace("%m", "07").replace("%Y", "2024")
+    });
+    env.add_filter("tojson", json);
+    let template = without_generation_marks(template);
+    let said = |e: minijinja::Error| {
+        Error::user(format!("the model's chat template cannot be used: {}", crate::text::printable(&e.to_string())))
+    };
+    env.template_from_str(&template)
+        .and_then(|t| {
+            t.render(context! {
+                messages => [context! { role => "user", content => text }],
+                add_generation_prompt => true,
+                bos_token => bos,
+                eos_token => eos,
+            })
+        })
+        .map_err(said)
+}
+
+/// `{% generation %}` marks the answer for transformers' loss masks and changes nothing in the text.
+fn without_generation_marks(template: &str) -> String {
+    let parts = template.split("{%").enumerate().map(|(i, part)| {
+        let tag = part.trim_start_matches('-').trim_start();
+        for (mark, same) in [("generation", "if true"), ("endgeneration", "endif")] {
+            let rest =
+                tag.strip_prefix(mark).filter(|rest| rest.trim_start().trim_start_matches('-').starts_with("%}"));
+            if let Some(rest) = rest.filter(|_| i > 0) {
+                let head = &part[..part.len() - tag.len()];
+                return format!("{head}{same}{rest}");
+            }
+        }
+        part.to_owned()
+    });
+    parts.collect::<Vec<_>>().join("{%")
+}
+
+/// Python's `json.dumps(value, ensure_ascii=False, indent=indent)`, which transformers puts in Jinja's place.
+fn json(value: &Value, options: minijinja::value::Kwargs) -> std::result::Result<String, minijinja::Error> {
+    let indent: Option<usize> = options.get("indent")?;
+    options.assert_all_used()?;
+    let bad = |e: serde_json::Error| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string());
+    let value = serde_json::to_value(value).map_err(bad)?;
+    let mut out = Vec::new();
+    if let Some(indent) = indent {
+        let spaces = " ".repeat(indent.min(64));
+        let pretty = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
+        serde::Serialize::serialize(&value, &mut serde_json::Serializer::with_formatter(&mut out, pretty))
+            .map_err(bad)?;
+    } else {
+        serde::Serialize::serialize(&value, &mut serde_json::Serializer::with_formatter(&mut out, Spaced))
+            .map_err(bad)?;
+    }
+    String::from_utf8(out).map_err(|e| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string()))
+}
+
+/// Python's separators: `, ` and `: `.
+struct Spaced;
+
+impl serde_json::ser::Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, w: &mut W, first: bool) -> std::io::Result<()> {
+        if first { Ok(()) } else { w.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, w: &mut W, first: bool) -> std::io::Result<()> {
+        if first { Ok(()) } else { w.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, w: &mut W) -> std::io::Result<()> {
+        w.write_all(b": ")
+    }
+}
+
+/// The recipe's prompt around a document.
+///
+/// # Errors
+/// When the prompt is no template, or uses anything but `document`.
+pub fn prompt(template: &str, document: &str) -> Result<String> {
+    let mut env = environment();
+    syntax(&mut env, false)?;
+    env.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    env.template_from_str(template).and_then(|t| t.render(context! { document })).map_err(|e| {
+        Error::user(format!("data.prompt: {e}; it is a Jinja template in which only {{{{ document }}}} is known"))
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chats_equal_transformers() {
+        let fixture: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/fixtures/template/chat.json")).unwrap();
+        let chats = fixture["chats"].as_array().unwrap();
+        for chat in chats {
+            let text = |key: &str| chat[key].as_str().unwrap();
+            let bos = chat["bos"].as_str().unwrap_or("<|begin|>");
+            let eos = chat["eos"].as_str().unwrap_or("<|end|>");
+            assert_eq!(
+                render(text("template"), text("prompt"), bos, eos).unwrap(),
+                text("rendered"),
+                "{}",
+                text("name")
+            );
+        }
+        assert!(chats.len() >= 6);
+    }
+
+    #[test]
+    fn a_template_that_never_ends_is_stopped() {
+        let endless = "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}";
+        assert!(render(endless, "", "", "").unwrap_err().to_string().contains("cannot be used"));
+        assert!(render("{{ raise_exception('no') }}", "", "", "").unwrap_err().to_string().contains("no"));
+    }
+
+    #[test]
+    fn prompts_know_the_document_only() {
+        assert_eq!(prompt("Article: {{ document }}\n", "a <b>").unwrap(), "Article: a <b>\n");
+        assert!(prompt("{{ dokument }}", "x").unwrap_err().to_string().contains("document"));
+        assert!(prompt("{{ document", "x").is_err());
+    }
+}

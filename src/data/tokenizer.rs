@@ -1,0 +1,202 @@
+//! A model's tokenizer: tokenizer.json and what the other files say of special tokens.
+
+use crate::{Error, Result};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Text to token ids and back.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    /// Tokens that end an answer.
+    ends: Vec<u32>,
+    /// The token that is appended to a training summary.
+    eos: u32,
+    bos_text: String,
+    eos_text: String,
+    chat_template: Option<String>,
+}
+
+/// Reads a JSON file of the model folder; `None` where it is missing.
+fn json(folder: &Path, name: &str) -> Result<Option<Value>> {
+    let path = folder.join(name);
+    match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| Error::user(format!("{} is not valid JSON: {e}", path.display()))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("read", &path, &e)),
+    }
+}
+
+/// A special token, written as text or as an object with `content`.
+fn text_of(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text.clone()),
+        Value::Object(object) => object.get("content")?.as_str().map(str::to_owned),
+        _ => None,
+    }
+}
+
+/// An id or a list of ids.
+fn ids_of(value: Option<&Value>) -> Vec<u32> {
+    let id = |v: &Value| v.as_u64().and_then(|id| u32::try_from(id).ok());
+    match value {
+        Some(Value::Array(ids)) => ids.iter().filter_map(id).collect(),
+        Some(value) => id(value).into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`, `generation_config.json`,
+    /// `config.json` and `chat_template.jinja` of a model folder, as far as they are there.
+    ///
+    /// # Errors
+    /// When there is no usable tokenizer.json, or the end-of-sequence token is not known.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("tokenizer.json");
+        if !path.is_file() {
+            return Err(Error::user(format!(
+                "{} is missing; save the tokenizer with transformers' save_pretrained (a fast tokenizer writes it)",
+                path.display()
+            )));
+        }
+        let mut inner = tokenizers::Tokenizer::from_file(&path)
+            .map_err(|e| Error::user(format!("{} is not a tokenizer: {e}", path.display())))?;
+        // Training cuts documents itself, by sense; a limit in the file would cut summaries.
+        inner.with_truncation(None).map_err(|e| Error::fault(e.to_string()))?;
+        inner.with_padding(None);
+        let config = json(folder, "tokenizer_config.json")?.unwrap_or_default();
+        let map = json(folder, "special_tokens_map.json")?.unwrap_or_default();
+        let model = json(folder, "config.json")?.unwrap_or_default();
+        let generation = json(folder, "generation_config.json")?.unwrap_or_default();
+        let special = |name: &str| text_of(config.get(name)).or_else(|| text_of(map.get(name))).unwrap_or_default();
+        let (bos_text, eos_text) = (special("bos_token"), special("eos_token"));
+        let mut ends: BTreeSet<u32> = ids_of(generation.get("eos_token_id")).into_iter().collect();
+        ends.extend(ids_of(model.get("eos_token_id")));
+        let named = inner.token_to_id(&eos_text);
+        ends.extend(named);
+        let Some(eos) = named.or_else(|| ids_of(model.get("eos_token_id")).first().copied()) else {
+            return Err(Error::user(format!(
+                "{}: no end-of-sequence token: neither eos_token in tokenizer_config.json nor eos_token_id in config.json names one",
+                folder.display()
+            )));
+        };
+        Ok(Self {
+            chat_template: chat_template(folder, &config)?,
+            inner,
+            ends: ends.into_iter().collect(),
+            eos,
+            bos_text,
+            eos_text,
+        })
+    }
+
+    /// The ids of `text`; with `special` as the tokenizer frames a text (a beginning token, if it adds one).
+    ///
+    /// # Errors
+    /// When the tokenizer refuses the text.
+    pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
+        let encoding =
+            self.inner.encode_fast(text, special).map_err(|e| Error::fault(format!("the tokenizer failed: {e}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The ids of `text` and the byte after each of them.
+    ///
+    /// # Errors
+    /// When the tokenizer refuses the text.
+    pub fn encode_with_ends(&self, text: &str) -> Result<Vec<(u32, usize)>> {
+        let encoding =
+            self.inner.encode(text, false).map_err(|e| Error::fault(format!("the tokenizer failed: {e}")))?;
+        Ok(encoding.get_ids().iter().copied().zip(encoding.get_offsets().iter().map(|o| o.1)).collect())
+    }
+
+    /// The text of `ids`, special tokens left out.
+    ///
+    /// # Errors
+    /// When the tokenizer refuses the ids.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.inner.decode(ids, true).map_err(|e| Error::fault(format!("the tokenizer failed: {e}")))
+    }
+
+    /// Tokens that end an answer.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// The token that ends a training summary.
+    pub fn eos(&self) -> u32 {
+        self.eos
+    }
+
+    /// Size of the vocabulary, added tokens included.
+    pub fn vocabulary(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The chat template, if the model has one.
+    pub fn chat_template(&self) -> Option<&str> {
+        self.chat_template.as_deref()
+    }
+
+    /// Text of the beginning token, empty if there is none.
+    pub fn bos_text(&self) -> &str {
+        &self.bos_text
+    }
+
+    /// Text of the end token, empty if it has none.
+    pub fn eos_text(&self) -> &str {
+        &self.eos_text
+    }
+}
+
+/// `chat_template.jinja`, or the one in tokenizer_config.json: text, or a list with one named `default`.
+fn chat_template(folder: &Path, config: &Value) -> Result<Option<String>> {
+    let path = folder.join("chat_template.jinja");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => return Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(Error::io("read", &path, &e)),
+    }
+    Ok(match config.get("chat_template") {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Array(named)) => named
+            .iter()
+            .find(|t| t.get("name").and_then(Value::as_str) == Some("default"))
+            .and_then(|t| t.get("template")?.as_str())
+            .map(str::to_owned),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn fixture() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/template/tokenizer")
+    }
+
+    #[test]
+    fn special_tokens_come_from_every_file() {
+        let tokenizer = Tokenizer::read(&fixture()).unwrap();
+        assert_eq!((tokenizer.eos(), tokenizer.ends()), (0, &[0, 2][..]));
+        assert_eq!((tokenizer.bos_text(), tokenizer.eos_text()), ("<|begin|>", "<|end|>"));
+        assert!(tokenizer.chat_template().unwrap().starts_with("{{ bos_token }}"));
+        let ids = tokenizer.encode("a game 日本 👩", true).unwrap();
+        assert_eq!(ids[0], 1);
+        assert_eq!(tokenizer.decode(&ids).unwrap(), "a game 日本 👩");
+    }
+
+    #[test]
+    fn a_folder_without_a_tokenizer_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Tokenizer::read(folder.path()).unwrap_err().to_string().contains("save_pretrained"));
+        std::fs::write(folder.path().join("tokenizer.json"), "{\"version\":").unwrap();
+        assert!(Tokenizer::read(folder.path()).unwrap_err().to_string().contains("is not a tokenizer"));
+    }
+}
