@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod config;
 pub mod decoder;
+pub mod device;
 pub mod generate;
 pub mod gguf;
 pub mod header;

@@ -318,11 +318,20 @@ impl Decoder {
     /// # Errors
     /// When memory is short.
     pub fn forward(&self, x: &Tensor, packed: &Packed, pass: &Pass) -> Result<Tensor> {
+        let x = self.forward_hidden(x, packed, pass)?;
+        Ok(kernels::rms_norm(&x, &self.norm, self.config.eps)?)
+    }
+
+    /// All layers, keeping nothing; the rows **before** the final norm, as [`Self::loss`] takes them.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn forward_hidden(&self, x: &Tensor, packed: &Packed, pass: &Pass) -> Result<Tensor> {
         let mut x = x.clone();
         for index in 0..self.layers.len() {
             x = self.packed_layer(index, &x, packed, pass)?.0;
         }
-        Ok(kernels::rms_norm(&x, &self.norm, self.config.eps)?)
+        Ok(x)
     }
 
     /// All layers, keeping what the way back needs: everything, or with `recompute` each layer's input.

@@ -1,0 +1,204 @@
+//! Checkpoints: everything that the rest of a run depends on, written aside, synced and renamed.
+
+use super::optimizer::Optimizer;
+use crate::lora::export::file;
+use crate::lora::{Adapter, MergedSet};
+use crate::module::Factor;
+use crate::prune::Pruner;
+use crate::recipe::ratios::Rule;
+use crate::run::event::ReportRow;
+use crate::{Error, Result};
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// How many checkpoints are kept.
+const KEPT: usize = 2;
+
+/// Where a run stands, beside its tensors.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// Format version.
+    pub v: u32,
+    /// Stage that is under way.
+    pub stage: usize,
+    /// Its updates so far.
+    pub step: usize,
+    /// Report rows of the stages before.
+    pub rows: Vec<ReportRow>,
+    /// Whether the target adapter was trained alone.
+    pub target_trained: bool,
+    /// Best dev result of this stage so far, and the step it was at.
+    pub best: Option<(f64, usize)>,
+    /// Evaluations since the best one.
+    pub stale: usize,
+    /// Seconds of training of this stage so far.
+    pub seconds: f64,
+    /// Prune rules that were added while it ran.
+    pub rules: Vec<Rule>,
+}
+
+/// A checkpoint that was read.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Where the run stands.
+    pub position: Position,
+    tensors: HashMap<String, Tensor>,
+}
+
+/// What a checkpoint of a training stage holds.
+#[derive(Debug, Clone, Copy)]
+pub struct State<'a> {
+    /// The matrices.
+    pub set: &'a MergedSet,
+    /// The best ones so far.
+    pub best: Option<&'a MergedSet>,
+    /// The optimiser.
+    pub optimizer: &'a Optimizer,
+    /// The pruner, if the stage prunes.
+    pub pruner: Option<&'a Pruner>,
+}
+
+fn put_set(tensors: &mut HashMap<String, Tensor>, prefix: &str, set: &MergedSet) -> Result<()> {
+    for (id, module) in &set.modules {
+        for factor in [Factor::A, Factor::B] {
+            tensors.insert(format!("{prefix}.{id}.{factor}"), module.tensor(factor).to_device(&Device::Cpu)?);
+        }
+    }
+    Ok(())
+}
+
+/// Writes a checkpoint as `checkpoints/stage-S-step-N` and removes the oldest ones. Returns its folder.
+///
+/// # Errors
+/// When it cannot be written; nothing half-written stays.
+pub fn write(checkpoints: &Path, position: &Position, target: Option<&Adapter>, state: Option<State<'_>>) -> Result<PathBuf> {
+    std::fs::create_dir_all(checkpoints).map_err(|e| Error::io("make the folder", checkpoints, &e))?;
+    let folder = checkpoints.join(format!("stage-{}-step-{}", position.stage, position.step));
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|e| Error::io("replace", &folder, &e))?;
+    }
+    let mut tensors = HashMap::new();
+    if let Some(adapter) = target {
+        for (id, pair) in &adapter.modules {
+            tensors.insert(format!("target.{id}.A"), pair.a.to_device(&Device::Cpu)?);
+            tensors.insert(format!("target.{id}.B"), pair.b.contiguous()?.to_device(&Device::Cpu)?);
+        }
+    }
+    if let Some(state) = state {
+        put_set(&mut tensors, "now", state.set)?;
+        if let Some(best) = state.best {
+            put_set(&mut tensors, "best", best)?;
+        }
+        tensors.extend(state.optimizer.state()?.into_iter().map(|(name, t)| (format!("optimizer.{name}"), t)));
+        if let Some(pruner) = state.pruner {
+            tensors.extend(pruner.state()?.into_iter().map(|(name, t)| (format!("pruner.{name}"), t)));
+        }
+    }
+    let json = serde_json::to_vec_pretty(position).map_err(|e| Error::fault(e.to_string()))?;
+    file::folder(&folder, |aside| {
+        let path = aside.join("state.safetensors");
+        candle_core::safetensors::save(&tensors, &path)
+            .map_err(|e| Error::fault(format!("cannot write {}: {}", path.display(), e.to_string().lines().next().unwrap_or_default())))?;
+        std::fs::File::open(&path).and_then(|f| f.sync_all()).map_err(|e| Error::io("write", &path, &e))?;
+        crate::run::write_aside(&aside.join("position.json"), &json)
+    })?;
+    for old in list(checkpoints).into_iter().skip(KEPT) {
+        // What cannot be removed only takes room.
+        std::fs::remove_dir_all(old).ok();
+    }
+    Ok(folder)
+}
+
+/// The checkpoints, newest first.
+fn list(checkpoints: &Path) -> Vec<PathBuf> {
+    let numbers = |path: &Path| -> Option<(usize, usize)> {
+        let name = path.file_name()?.to_str()?;
+        let (stage, step) = name.strip_prefix("stage-")?.split_once("-step-")?;
+        Some((stage.parse().ok()?, step.parse().ok()?))
+    };
+    let mut found: Vec<_> = std::fs::read_dir(checkpoints)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|e| Some((numbers(&e.path())?, e.path())))
+        .collect();
+    found.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+    found.into_iter().map(|f| f.1).collect()
+}
+
+/// The newest checkpoint that can be read, and a sentence about every one that could not.
+pub fn newest(checkpoints: &Path) -> (Option<Checkpoint>, Vec<String>) {
+    let mut complaints = Vec::new();
+    for folder in list(checkpoints) {
+        match read(&folder) {
+            Ok(checkpoint) => return (Some(checkpoint), complaints),
+            Err(e) => complaints.push(format!("{e}; going on from the checkpoint before it")),
+        }
+    }
+    (None, complaints)
+}
+
+fn read(folder: &Path) -> Result<Checkpoint> {
+    let path = folder.join("position.json");
+    let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, &e))?;
+    let position = serde_json::from_slice(&bytes).map_err(|e| Error::user(format!("{}: {e}", path.display())))?;
+    let path = folder.join("state.safetensors");
+    let tensors = candle_core::safetensors::load(&path, &Device::Cpu)
+        .map_err(|e| Error::user(format!("{} is damaged: {}", path.display(), e.to_string().lines().next().unwrap_or_default())))?;
+    Ok(Checkpoint { position, tensors })
+}
+
+impl Checkpoint {
+    /// Puts the matrices of `prefix` (`now` or `best`) into `set`, in place; false if there are none.
+    ///
+    /// # Errors
+    /// When one has another shape than the recipe's adapters.
+    pub fn fill(&self, prefix: &str, set: &MergedSet) -> Result<bool> {
+        for (id, module) in &set.modules {
+            for factor in [Factor::A, Factor::B] {
+                let name = format!("{prefix}.{id}.{factor}");
+                let Some(saved) = self.tensors.get(&name) else { return Ok(false) };
+                let matrix = module.tensor(factor);
+                if saved.dims() != matrix.dims() {
+                    return Err(Error::user(format!("the checkpoint's {name} is {:?}, the adapters have {:?}", saved.dims(), matrix.dims())));
+                }
+                matrix.slice_set(&saved.to_device(matrix.device())?, 0, 0)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The target adapter as it was trained alone, if it was.
+    ///
+    /// # Errors
+    /// When its shape is not that of `fresh`.
+    pub fn target(&self, fresh: &Adapter) -> Result<Option<Adapter>> {
+        let mut matrices = std::collections::BTreeMap::new();
+        for (id, pair) in &fresh.modules {
+            let get = |factor: &str| self.tensors.get(&format!("target.{id}.{factor}"));
+            let (Some(a), Some(b)) = (get("A"), get("B")) else { return Ok(None) };
+            matrices.insert(*id, (a.to_device(pair.a.device())?, b.to_device(pair.b.device())?));
+        }
+        fresh.with_matrices(matrices).map(Some)
+    }
+
+    fn part(&self, prefix: &str) -> HashMap<String, Tensor> {
+        let strip = |(name, t): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), t.clone()));
+        self.tensors.iter().filter_map(strip).collect()
+    }
+
+    /// Puts the optimiser and the pruner back.
+    ///
+    /// # Errors
+    /// When their state does not fit `set`.
+    pub fn restore(&self, set: &MergedSet, optimizer: &mut Optimizer, pruner: Option<&mut Pruner>) -> Result<()> {
+        optimizer.restore(set, &self.part("optimizer."), self.position.step as u64)?;
+        if let Some(pruner) = pruner {
+            pruner.add_rules(&self.position.rules)?;
+            pruner.restore(set, &self.part("pruner."))?;
+        }
+        Ok(())
+    }
+}

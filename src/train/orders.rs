@@ -1,0 +1,109 @@
+//! Commands of the user, as the loop obeys them.
+
+use crate::Result;
+use crate::recipe::ratios::Rule;
+use crate::run::control::{Command, Request};
+use crate::run::event::EventBody;
+use crate::run::session::Session;
+use std::time::Duration;
+
+/// What the user wants that has not been done yet.
+#[derive(Debug, Default)]
+pub struct Orders {
+    paused: bool,
+    stop: Option<Request>,
+    checkpoint: Vec<Request>,
+    generate: Vec<Request>,
+    rules: Vec<(Request, Vec<Rule>)>,
+}
+
+impl Orders {
+    /// Reads new commands. Between steps call [`Self::wait`] instead.
+    ///
+    /// # Errors
+    /// When the run's files fail.
+    pub fn read(&mut self, session: &mut dyn Session) -> Result<()> {
+        for request in session.commands()? {
+            match request.command.clone() {
+                Command::Pause => {
+                    self.paused = true;
+                    session.answer(&request, true, "pauses after this step")?;
+                }
+                Command::Resume => {
+                    let text = if self.paused { "goes on" } else { "was not paused" };
+                    self.paused = false;
+                    session.answer(&request, true, text)?;
+                }
+                Command::Stop => self.stop = Some(request),
+                Command::Checkpoint => self.checkpoint.push(request),
+                Command::Generate => self.generate.push(request),
+                Command::SetRatios { rules } => self.rules.push((request, rules)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads new commands, and waits as long as the user wants a pause. A command that needs the loop
+    /// ends the wait; the pause goes on at the next call.
+    ///
+    /// # Errors
+    /// When the run's files fail.
+    pub fn wait(&mut self, session: &mut dyn Session) -> Result<()> {
+        self.read(session)?;
+        if !self.paused {
+            return Ok(());
+        }
+        session.record(EventBody::Paused { paused: true })?;
+        while self.paused && self.stop.is_none() && self.checkpoint.is_empty() && self.generate.is_empty() && self.rules.is_empty() {
+            std::thread::sleep(Duration::from_millis(50));
+            self.read(session)?;
+        }
+        if !self.paused || self.stop.is_some() {
+            session.record(EventBody::Paused { paused: false })?;
+        }
+        Ok(())
+    }
+
+    /// Whether the loop has to come back to [`Self::wait`] before its next step.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// The command to stop, if there is one.
+    pub fn stop(&self) -> Option<&Request> {
+        self.stop.as_ref()
+    }
+
+    /// Whether a long piece of work should be given up.
+    pub fn wants_stop(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// Checkpoints that were asked for.
+    pub fn take_checkpoints(&mut self) -> Vec<Request> {
+        std::mem::take(&mut self.checkpoint)
+    }
+
+    /// Samples that were asked for.
+    pub fn take_generates(&mut self) -> Vec<Request> {
+        std::mem::take(&mut self.generate)
+    }
+
+    /// New prune rules, in their order.
+    pub fn take_rules(&mut self) -> Vec<(Request, Vec<Rule>)> {
+        std::mem::take(&mut self.rules)
+    }
+
+    /// Answers what could not be done because the stage has no use for it.
+    ///
+    /// # Errors
+    /// When the journal fails.
+    pub fn refuse_rest(&mut self, session: &mut dyn Session, why: &str) -> Result<()> {
+        let rules = self.take_rules().into_iter().map(|(request, _)| request);
+        let rest: Vec<Request> = self.take_generates().into_iter().chain(rules).chain(self.take_checkpoints()).collect();
+        for request in rest {
+            session.answer(&request, false, why)?;
+        }
+        Ok(())
+    }
+}

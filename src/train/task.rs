@@ -1,0 +1,143 @@
+//! Everything a run works on, loaded: base, tokenizer, examples, adapters.
+
+use crate::data::template::Encoded;
+use crate::data::{Dataset, Fields, Template, Tokenizer};
+use crate::eval::segment::Segmentation;
+use crate::lora::Adapter;
+use crate::model::config::Config;
+use crate::model::decoder::Decoder;
+use crate::model::device::{self, Place};
+use crate::model::weights::Weights;
+use crate::recipe::{Recipe, Role};
+use crate::run::event::{AdapterInfo, Document, EventBody, Observer, Phase, PhaseKind};
+use crate::{Error, Result, data};
+use std::path::Path;
+
+/// One split of the data.
+#[derive(Debug)]
+pub struct Split {
+    /// As the model sees it.
+    pub encoded: Encoded,
+    /// The ids.
+    pub ids: Vec<String>,
+    /// The human summaries.
+    pub references: Vec<String>,
+}
+
+/// A loaded recipe.
+#[derive(Debug)]
+pub struct Task {
+    /// The frozen base.
+    pub decoder: Decoder,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Where it runs.
+    pub place: Place,
+    /// Training examples.
+    pub train: Split,
+    /// Dev examples.
+    pub dev: Split,
+    /// Test examples, if the recipe names some.
+    pub test: Option<Split>,
+    /// How scores cut text into tokens.
+    pub segmentation: Segmentation,
+    /// The adapters in the recipe's order, with the user's weights.
+    pub adapters: Vec<(Adapter, f64)>,
+    /// Which of them is the target.
+    pub target: usize,
+    /// LoRA dropout in training.
+    pub dropout: f64,
+}
+
+fn phase(observer: &mut (impl Observer + ?Sized), label: &str, done: u64, total: u64) -> Result<()> {
+    observer.record(EventBody::Phase(Phase { phase: PhaseKind::Load, label: label.into(), done, total }))
+}
+
+fn split(template: &Template<'_>, recipe: &Recipe, path: &Path, limit: usize) -> Result<(Split, Vec<data::Example>)> {
+    let dataset = Dataset::read(path, Fields::from(&recipe.data), limit)?;
+    let encoded = template.encode(&dataset, recipe.samples.max_new_tokens)?;
+    let split = Split {
+        encoded,
+        ids: dataset.examples.iter().map(|e| e.id.clone()).collect(),
+        references: dataset.examples.iter().map(|e| e.summary.clone()).collect(),
+    };
+    Ok((split, dataset.examples))
+}
+
+impl Task {
+    /// Loads what `recipe` names. Data and adapters are checked before the weights are read.
+    ///
+    /// # Errors
+    /// The first thing that is missing, damaged or does not fit.
+    pub fn load(recipe: &Recipe, observer: &mut (impl Observer + ?Sized)) -> Result<Self> {
+        phase(observer, "data", 0, 4)?;
+        let config = Config::read(&recipe.base)?;
+        let tokenizer = Tokenizer::read(&recipe.base)?;
+        let template = Template::new(&tokenizer, &recipe.data, config.max_position)?;
+        let (train, train_examples) = split(&template, recipe, &recipe.data.train, recipe.data.train_limit)?;
+        let (dev, dev_examples) = split(&template, recipe, &recipe.data.dev, recipe.data.dev_limit)?;
+        let test = match &recipe.data.test {
+            Some(path) => Some(split(&template, recipe, path, recipe.data.test_limit)?),
+            None => None,
+        };
+        let mut splits = vec![("train", &train_examples[..]), ("dev", &dev_examples[..])];
+        splits.extend(test.iter().map(|(_, examples)| ("test", &examples[..])));
+        for text in data::dataset::leaks(&splits) {
+            observer.record(EventBody::Warning { text })?;
+        }
+        let test = test.map(|(split, _)| split);
+        phase(observer, "adapters", 1, 4)?;
+        let place = device::open(&recipe.device, recipe.cuda_ordinal())?;
+        if let Some(text) = place.note.clone() {
+            observer.record(EventBody::Warning { text })?;
+        }
+        let mut adapters = Vec::with_capacity(recipe.adapters.len());
+        for entry in &recipe.adapters {
+            let adapter = match &entry.path {
+                Some(path) => Adapter::read(path, &config, &place.device).map_err(|e| e.at(format!("adapter {}", entry.name)))?,
+                None => Adapter::fresh(entry, &config, recipe.seed, &place.device)?,
+            };
+            adapters.push((adapter, entry.weight));
+        }
+        let target = recipe.adapters.iter().position(|a| a.role == Role::Target);
+        let target = target.ok_or_else(|| Error::user("no adapter has role = \"target\""))?;
+        phase(observer, "base model", 2, 4)?;
+        let weights = Weights::load(&recipe.base, &config)?;
+        let dtype = device::base_type(recipe.dtype, &place.device);
+        let decoder = Decoder::load(config, &weights, dtype, &place.device)?;
+        phase(observer, "ready", 4, 4)?;
+        let references = test.as_ref().unwrap_or(&dev).references.iter().map(String::as_str);
+        let segmentation = Segmentation::of(references);
+        let dropout = recipe.train.dropout.unwrap_or_else(|| adapters.iter().map(|a| a.0.dropout).fold(0.0, f64::max));
+        Ok(Self { segmentation, decoder, tokenizer, place, train, dev, test, adapters, target, dropout })
+    }
+
+    /// The adapters as the journal describes them.
+    pub fn infos(&self, recipe: &Recipe) -> Vec<AdapterInfo> {
+        let info = |(entry, (adapter, weight)): (&crate::recipe::AdapterEntry, &(Adapter, f64))| AdapterInfo {
+            name: crate::text::printable(&entry.name).into_owned(),
+            role: entry.role.name().into(),
+            rank: adapter.modules.values().map(crate::lora::Pair::rank).max().unwrap_or(0),
+            alpha: adapter.modules.values().map(|p| p.alpha).fold(0.0, f64::max),
+            weight: *weight,
+        };
+        recipe.adapters.iter().zip(&self.adapters).map(info).collect()
+    }
+
+    /// The dev documents that samples are written for, safe to show.
+    pub fn documents(&self, count: usize) -> Vec<Document> {
+        let safe = crate::text::printable_lines;
+        (0..count.min(self.dev.ids.len()))
+            .map(|i| Document {
+                id: crate::text::printable(&self.dev.ids[i]).into_owned(),
+                document: safe(&self.dev.encoded.documents[i]),
+                reference: safe(&self.dev.references[i]),
+            })
+            .collect()
+    }
+
+    /// Documents that were cut, over all splits.
+    pub fn truncated(&self) -> usize {
+        [Some(&self.train), Some(&self.dev), self.test.as_ref()].into_iter().flatten().map(|s| s.encoded.truncated).sum()
+    }
+}
