@@ -19,7 +19,9 @@
 //! workbench (`app`, `ui`, `theme`, `terminal`) nothing of tensors; between them lies the run
 //! directory (`run`).
 
+pub mod cli;
 pub mod data;
+pub mod demo;
 pub mod error;
 pub mod eval;
 pub mod lora;

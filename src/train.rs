@@ -4,6 +4,227 @@ pub mod checkpoint;
 pub mod evaluate;
 pub mod optimizer;
 pub mod orders;
+pub mod plan;
+pub mod result;
 pub mod schedule;
+pub mod stage;
 pub mod step;
 pub mod task;
+
+use crate::lora::{Adapter, MergedSet};
+use crate::module::Factor;
+use crate::recipe::Recipe;
+use crate::run::event::{EventBody, MatrixInfo, Phase, PhaseKind, Report, ReportRow, Started};
+use crate::run::session::Session;
+use crate::run::worker::Outcome;
+use crate::{Error, Result};
+use candle_core::DType;
+use checkpoint::Position;
+use orders::Orders;
+use plan::Stage;
+use stage::{Context, End};
+use task::Task;
+
+/// Runs a recipe from the start, or from the newest checkpoint of the run.
+///
+/// # Errors
+/// The first thing that is missing or fails, as a sentence; what was finished before stays in the run.
+pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
+    recipe.validate()?;
+    let mut task = Task::load(recipe, session)?;
+    let stages = plan::stages(recipe);
+    let matrices = matrices(&task);
+    session.record(started(recipe, &task, &matrices, session.dir().name()))?;
+    let checkpoints = session.dir().checkpoints();
+    let (resume, complaints) = checkpoint::newest(&checkpoints);
+    for text in complaints {
+        session.record(EventBody::Warning { text })?;
+    }
+    let mut position = Position { v: 1, ..Position::default() };
+    let mut trained_target: Option<Adapter> = None;
+    if let Some(checkpoint) = &resume {
+        position = checkpoint.position.clone();
+        trained_target = checkpoint.target(&task.adapters[task.target].0)?;
+        if let Some(adapter) = &trained_target {
+            task.adapters[task.target].0 = adapter.clone();
+        }
+        let text = format!("goes on from stage {}, step {}", position.stage + 1, position.step);
+        session.record(EventBody::Warning { text })?;
+    }
+    let mut orders = Orders::default();
+    let from = position.stage;
+    for (index, stage) in stages.iter().enumerate().skip(from) {
+        let resume = resume.as_ref().filter(|_| index == from && position.step > 0);
+        if resume.is_none() {
+            position = Position {
+                v: 1,
+                stage: index,
+                rows: position.rows,
+                target_trained: trained_target.is_some(),
+                ..Position::default()
+            };
+            checkpoint::write(&checkpoints, &position, trained_target.as_ref(), None)?;
+        }
+        let examples = task.train.encoded.sequences.len();
+        session.record(EventBody::Stage(stage.event(index, stages.len(), examples, recipe.train.batch)))?;
+        let set = merged(&task, stage)?;
+        let mut context = Context {
+            recipe,
+            task: &task,
+            session,
+            orders: &mut orders,
+            matrices: &matrices,
+            position: &mut position,
+            target: trained_target.as_ref(),
+        };
+        let set = match (stage.training, set) {
+            (Some(training), Some(set)) => match context.train(stage, training, set, resume)? {
+                End::Done(set) => Some(set),
+                End::Stopped => return Ok(stopped(session)),
+            },
+            (_, set) => set,
+        };
+        if stage.scored && !score(&mut context, stage, set.as_ref())? {
+            let request = orders.stop().cloned();
+            if let Some(request) = request {
+                session.answer(&request, true, "stopped; the stage starts again when resumed")?;
+            }
+            return Ok(stopped(session));
+        }
+        orders.refuse_rest(session, "no training step is under way")?;
+        if let (true, Some(set)) = (stage.makes_target, &set) {
+            let adapter = task.adapters[task.target].0.with_matrices(set.adapter(task.target)?)?;
+            task.adapters[task.target].0 = adapter.clone();
+            trained_target = Some(adapter);
+        }
+        if let (true, Some(set)) = (stage.own, &set) {
+            session.record(EventBody::Phase(Phase {
+                phase: PhaseKind::Save,
+                label: "result".into(),
+                done: 0,
+                total: 1,
+            }))?;
+            result::write(recipe, &task, set, &position.rows, session.dir())?;
+        }
+    }
+    Ok(Outcome::Finished(format!("the adapter and the report are in {}", session.dir().result().display())))
+}
+
+fn stopped(session: &dyn Session) -> Outcome {
+    Outcome::Stopped(format!("stopped with a checkpoint; `lopper resume {}` goes on", session.dir().path().display()))
+}
+
+/// Every matrix of every adapter, in the order module, adapter, A, B.
+fn matrices(task: &Task) -> Vec<MatrixInfo> {
+    let mut all = Vec::new();
+    for (adapter, (peft, _)) in task.adapters.iter().enumerate() {
+        for (module, pair) in &peft.modules {
+            for (factor, matrix) in [(Factor::A, &pair.a), (Factor::B, &pair.b)] {
+                let (rows, cols) = matrix.dims2().unwrap_or_default();
+                all.push(MatrixInfo { module: *module, adapter, factor, rows, cols });
+            }
+        }
+    }
+    all.sort_by_key(|m| (m.module, m.adapter, m.factor));
+    all
+}
+
+fn started(recipe: &Recipe, task: &Task, matrices: &[MatrixInfo], run: String) -> EventBody {
+    let dtype = if task.decoder.dtype() == DType::F32 { "f32" } else { "bf16" };
+    EventBody::Started(Box::new(Started {
+        lopper: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        host: crate::run::lock::host(),
+        device: format!("{}, {dtype}", task.place.label),
+        base: crate::text::printable(&recipe.base.display().to_string()).into_owned(),
+        base_parameters: task.decoder.parameters() as u64,
+        layers: task.decoder.config().layers,
+        adapter_parameters: matrices.iter().map(|m| (m.rows * m.cols) as u64).sum(),
+        adapters: task.infos(recipe),
+        matrices: matrices.to_vec(),
+        train_examples: task.train.references.len(),
+        dev_examples: task.dev.references.len(),
+        test_examples: task.test.as_ref().map_or(0, |t| t.references.len()),
+        truncated: task.truncated(),
+        documents: task.documents(recipe.samples.documents),
+        name: crate::text::printable(if recipe.name.is_empty() { &run } else { &recipe.name }).into_owned(),
+    }))
+}
+
+/// The merge of the stage's adapters, numbered as the recipe numbers them; `None` for the base alone.
+fn merged(task: &Task, stage: &Stage) -> Result<Option<MergedSet>> {
+    if stage.adapters.is_empty() {
+        return Ok(None);
+    }
+    let alone = stage.adapters.len() == 1;
+    let chosen: Vec<(Adapter, f64)> = stage
+        .adapters
+        .iter()
+        .map(|&i| {
+            let (adapter, weight) = &task.adapters[i];
+            // Alone an adapter is used as it was trained, whatever its weight in the merge.
+            (adapter.clone(), if alone { 1.0 } else { *weight })
+        })
+        .collect();
+    let mut set = MergedSet::merged(&chosen)?;
+    for segment in set.modules.values_mut().flat_map(|m| &mut m.segments) {
+        segment.adapter = stage.adapters[segment.adapter];
+    }
+    if set.modules.is_empty() {
+        return Err(Error::user("the adapters have no matrices"));
+    }
+    Ok(Some(set))
+}
+
+/// Share of all entries that are exactly zero.
+fn sparsity(set: Option<&MergedSet>) -> Result<f64> {
+    let (mut zeros, mut all) = (0.0, 0usize);
+    for matrix in set.into_iter().flat_map(|s| s.modules.values()).flat_map(|m| [&m.a, &m.b]) {
+        zeros += f64::from(matrix.eq(0f32)?.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?);
+        all += matrix.elem_count();
+    }
+    Ok(zeros / all.max(1) as f64)
+}
+
+/// Scores a stage on the test set (dev where there is none) and adds its row; false when stopped.
+fn score(context: &mut Context<'_>, stage: &Stage, set: Option<&MergedSet>) -> Result<bool> {
+    let (recipe, task) = (context.recipe, context.task);
+    let (name, split) = task.test.as_ref().map_or(("dev", &task.dev), |test| ("test", test));
+    let greedy = evaluate::greedy(recipe);
+    if stage.training.is_none() && !context.samples(set, 0)? {
+        return Ok(false);
+    }
+    let mut told = None;
+    let mut tell = |label: &str, done: usize, total: usize| -> Result<bool> {
+        // The same number comes again with every token that is written.
+        if told != Some((label == "loss", done)) {
+            told = Some((label == "loss", done));
+            let label = format!("{name} {label}");
+            let (done, total) = (done as u64, total as u64);
+            context.session.record(EventBody::Phase(Phase { phase: PhaseKind::Eval, label, done, total }))?;
+        }
+        context.orders.read(context.session)?;
+        Ok(!context.orders.wants_stop())
+    };
+    let micro = recipe.train.micro_tokens;
+    let Some(loss) = evaluate::loss(task, set, split, micro, &mut |done, total| tell("loss", done, total))? else {
+        return Ok(false);
+    };
+    let texts = evaluate::summaries(task, set, split, usize::MAX, (&greedy, recipe.seed), &mut |done, total| {
+        tell("summaries", done, total)
+    })?;
+    let Some(texts) = texts else { return Ok(false) };
+    let rouge = evaluate::rouge(task, split, &texts);
+    result::write_summaries(context.session.dir(), &stage.label, split, &texts)?;
+    context.position.rows.push(ReportRow {
+        method: stage.label.clone(),
+        documents: texts.len(),
+        loss,
+        rouge,
+        sparsity: sparsity(set)?,
+        seconds: context.position.seconds,
+    });
+    let report = Report { split: name.into(), rows: context.position.rows.clone() };
+    context.session.record(EventBody::Report(report))?;
+    Ok(true)
+}

@@ -19,8 +19,15 @@ pub fn has_driver() -> bool {
     let mut folders: Vec<std::path::PathBuf> =
         std::env::var_os("LD_LIBRARY_PATH").map(|p| std::env::split_paths(&p).collect()).unwrap_or_default();
     folders.extend(
-        ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/nvidia/lib64", "/usr/lib/wsl/lib"]
-            .map(Into::into),
+        [
+            "/usr/lib/x86_64-linux-gnu",
+            "/usr/lib/aarch64-linux-gnu",
+            "/usr/lib64",
+            "/usr/lib",
+            "/usr/local/nvidia/lib64",
+            "/usr/lib/wsl/lib",
+        ]
+        .map(Into::into),
     );
     folders.iter().any(|f| f.join("libcuda.so.1").exists())
 }
@@ -41,8 +48,9 @@ fn cuda(ordinal: usize) -> Result<Place> {
             "device = \"cuda:{ordinal}\", but this machine has no NVIDIA driver (libcuda.so.1 was not found); use \"cpu\""
         )));
     }
-    let device = Device::new_cuda(ordinal)
-        .map_err(|e| Error::fault(format!("cuda:{ordinal} cannot be used: {}", e.to_string().lines().next().unwrap_or_default())))?;
+    let device = Device::new_cuda(ordinal).map_err(|e| {
+        Error::fault(format!("cuda:{ordinal} cannot be used: {}", e.to_string().lines().next().unwrap_or_default()))
+    })?;
     Ok(Place { device, label: format!("cuda:{ordinal}"), note: None })
 }
 

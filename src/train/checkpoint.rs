@@ -73,7 +73,12 @@ fn put_set(tensors: &mut HashMap<String, Tensor>, prefix: &str, set: &MergedSet)
 ///
 /// # Errors
 /// When it cannot be written; nothing half-written stays.
-pub fn write(checkpoints: &Path, position: &Position, target: Option<&Adapter>, state: Option<State<'_>>) -> Result<PathBuf> {
+pub fn write(
+    checkpoints: &Path,
+    position: &Position,
+    target: Option<&Adapter>,
+    state: Option<State<'_>>,
+) -> Result<PathBuf> {
     std::fs::create_dir_all(checkpoints).map_err(|e| Error::io("make the folder", checkpoints, &e))?;
     let folder = checkpoints.join(format!("stage-{}-step-{}", position.stage, position.step));
     if folder.exists() {
@@ -99,8 +104,13 @@ pub fn write(checkpoints: &Path, position: &Position, target: Option<&Adapter>, 
     let json = serde_json::to_vec_pretty(position).map_err(|e| Error::fault(e.to_string()))?;
     file::folder(&folder, |aside| {
         let path = aside.join("state.safetensors");
-        candle_core::safetensors::save(&tensors, &path)
-            .map_err(|e| Error::fault(format!("cannot write {}: {}", path.display(), e.to_string().lines().next().unwrap_or_default())))?;
+        candle_core::safetensors::save(&tensors, &path).map_err(|e| {
+            Error::fault(format!(
+                "cannot write {}: {}",
+                path.display(),
+                e.to_string().lines().next().unwrap_or_default()
+            ))
+        })?;
         std::fs::File::open(&path).and_then(|f| f.sync_all()).map_err(|e| Error::io("write", &path, &e))?;
         crate::run::write_aside(&aside.join("position.json"), &json)
     })?;
@@ -145,8 +155,9 @@ fn read(folder: &Path) -> Result<Checkpoint> {
     let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, &e))?;
     let position = serde_json::from_slice(&bytes).map_err(|e| Error::user(format!("{}: {e}", path.display())))?;
     let path = folder.join("state.safetensors");
-    let tensors = candle_core::safetensors::load(&path, &Device::Cpu)
-        .map_err(|e| Error::user(format!("{} is damaged: {}", path.display(), e.to_string().lines().next().unwrap_or_default())))?;
+    let tensors = candle_core::safetensors::load(&path, &Device::Cpu).map_err(|e| {
+        Error::user(format!("{} is damaged: {}", path.display(), e.to_string().lines().next().unwrap_or_default()))
+    })?;
     Ok(Checkpoint { position, tensors })
 }
 
@@ -162,7 +173,11 @@ impl Checkpoint {
                 let Some(saved) = self.tensors.get(&name) else { return Ok(false) };
                 let matrix = module.tensor(factor);
                 if saved.dims() != matrix.dims() {
-                    return Err(Error::user(format!("the checkpoint's {name} is {:?}, the adapters have {:?}", saved.dims(), matrix.dims())));
+                    return Err(Error::user(format!(
+                        "the checkpoint's {name} is {:?}, the adapters have {:?}",
+                        saved.dims(),
+                        matrix.dims()
+                    )));
                 }
                 matrix.slice_set(&saved.to_device(matrix.device())?, 0, 0)?;
             }

@@ -16,7 +16,13 @@ pub type Progress<'a> = dyn FnMut(usize, usize) -> Result<bool> + 'a;
 ///
 /// # Errors
 /// When memory is short.
-pub fn loss(task: &Task, set: Option<&MergedSet>, split: &Split, micro_tokens: usize, progress: &mut Progress<'_>) -> Result<Option<f64>> {
+pub fn loss(
+    task: &Task,
+    set: Option<&MergedSet>,
+    split: &Split,
+    micro_tokens: usize,
+    progress: &mut Progress<'_>,
+) -> Result<Option<f64>> {
     let pass = task.decoder.pass(set, None)?;
     let all: Vec<usize> = (0..split.encoded.sequences.len()).collect();
     let (mut sum, mut count, mut done) = (0.0, 0, 0);

@@ -54,7 +54,12 @@ impl Orders {
             return Ok(());
         }
         session.record(EventBody::Paused { paused: true })?;
-        while self.paused && self.stop.is_none() && self.checkpoint.is_empty() && self.generate.is_empty() && self.rules.is_empty() {
+        while self.paused
+            && self.stop.is_none()
+            && self.checkpoint.is_empty()
+            && self.generate.is_empty()
+            && self.rules.is_empty()
+        {
             std::thread::sleep(Duration::from_millis(50));
             self.read(session)?;
         }
@@ -100,7 +105,8 @@ impl Orders {
     /// When the journal fails.
     pub fn refuse_rest(&mut self, session: &mut dyn Session, why: &str) -> Result<()> {
         let rules = self.take_rules().into_iter().map(|(request, _)| request);
-        let rest: Vec<Request> = self.take_generates().into_iter().chain(rules).chain(self.take_checkpoints()).collect();
+        let rest: Vec<Request> =
+            self.take_generates().into_iter().chain(rules).chain(self.take_checkpoints()).collect();
         for request in rest {
             session.answer(&request, false, why)?;
         }

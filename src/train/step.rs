@@ -95,9 +95,16 @@ impl Trainer<'_> {
         Ok(update)
     }
 
-    fn prune(&mut self, step: usize, total: usize, gradients: &Gradients, squares: SquareSums) -> Result<Vec<(Key, MatrixState)>> {
+    fn prune(
+        &mut self,
+        step: usize,
+        total: usize,
+        gradients: &Gradients,
+        squares: SquareSums,
+    ) -> Result<Vec<(Key, MatrixState)>> {
         let Some(pruner) = &mut self.pruner else { return Ok(Vec::new()) };
-        let squares = if pruner.wants_train_norms() { train_squares(self.task, &self.set, self.settings)? } else { squares };
+        let squares =
+            if pruner.wants_train_norms() { train_squares(self.task, &self.set, self.settings)? } else { squares };
         let states = pruner.prune(&self.set, &squares, Some(gradients), step as f64 / total.max(1) as f64, step)?;
         if pruner.settings().moments == Moments::Zero {
             for (id, module) in &self.set.modules {

@@ -94,7 +94,9 @@ impl Task {
         let mut adapters = Vec::with_capacity(recipe.adapters.len());
         for entry in &recipe.adapters {
             let adapter = match &entry.path {
-                Some(path) => Adapter::read(path, &config, &place.device).map_err(|e| e.at(format!("adapter {}", entry.name)))?,
+                Some(path) => {
+                    Adapter::read(path, &config, &place.device).map_err(|e| e.at(format!("adapter {}", entry.name)))?
+                }
                 None => Adapter::fresh(entry, &config, recipe.seed, &place.device)?,
             };
             adapters.push((adapter, entry.weight));
@@ -138,6 +140,10 @@ impl Task {
 
     /// Documents that were cut, over all splits.
     pub fn truncated(&self) -> usize {
-        [Some(&self.train), Some(&self.dev), self.test.as_ref()].into_iter().flatten().map(|s| s.encoded.truncated).sum()
+        [Some(&self.train), Some(&self.dev), self.test.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|s| s.encoded.truncated)
+            .sum()
     }
 }

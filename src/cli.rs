@@ -1,0 +1,265 @@
+//! The command line: what a user types, and what each command does.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod health;
+mod plain;
+
+use crate::eval::report;
+use crate::recipe::Recipe;
+use crate::run::control::{self, Command as Order};
+use crate::run::{RunDir, RunState, launch, worker};
+use crate::{Error, Result, demo, train};
+use clap::{Parser, Subcommand};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Merge LoRA adapters, fine-tune them on a few dozen examples, prune them at every step.
+#[derive(Debug, Parser)]
+#[command(name = "lopper", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the built-in project: a small model, three related adapters, 50 examples
+    Demo {
+        /// Lines instead of the screen
+        #[arg(long)]
+        plain: bool,
+        #[command(flatten)]
+        place: Runs,
+    },
+    /// Start a run from a recipe and watch it
+    Run {
+        /// The recipe, a TOML file
+        recipe: PathBuf,
+        /// Lines instead of the screen
+        #[arg(long)]
+        plain: bool,
+        /// Start it and come back at once
+        #[arg(long)]
+        detach: bool,
+        /// Name of the run instead of the recipe's
+        #[arg(long)]
+        name: Option<String>,
+        /// auto, cpu or cuda:N instead of the recipe's device
+        #[arg(long)]
+        device: Option<String>,
+        /// Forward each layer again in the backward pass instead of keeping its activations
+        #[arg(long)]
+        recompute: bool,
+        #[command(flatten)]
+        place: Runs,
+    },
+    /// Watch a run that is under way or over
+    Attach {
+        /// The run directory
+        run: PathBuf,
+        /// Lines instead of the screen
+        #[arg(long)]
+        plain: bool,
+        /// No key changes anything
+        #[arg(long)]
+        read_only: bool,
+    },
+    /// Go on with a run from its last checkpoint
+    Resume {
+        /// The run directory
+        run: PathBuf,
+        /// Lines instead of the screen
+        #[arg(long)]
+        plain: bool,
+    },
+    /// Let a run wait after its current step
+    Pause {
+        /// The run directory
+        run: PathBuf,
+    },
+    /// Let a paused run go on
+    Continue {
+        /// The run directory
+        run: PathBuf,
+    },
+    /// Stop a run with a checkpoint
+    Stop {
+        /// The run directory
+        run: PathBuf,
+    },
+    /// List the runs
+    Runs {
+        #[command(flatten)]
+        place: Runs,
+    },
+    /// Write a finished run's result somewhere else
+    Export {
+        /// The run directory
+        run: PathBuf,
+        /// A folder for one PEFT adapter: all adapters of the merge, pruned
+        #[arg(long, value_name = "FOLDER", conflicts_with = "merged", required_unless_present = "merged")]
+        adapter: Option<PathBuf>,
+        /// A folder for the base with the adapters merged into its weights
+        #[arg(long, value_name = "FOLDER")]
+        merged: Option<PathBuf>,
+    },
+    /// Say what this machine and this lopper can do
+    Health {
+        #[command(flatten)]
+        place: Runs,
+    },
+    /// Work on a run (started by the other commands)
+    #[command(hide = true)]
+    Worker {
+        /// The run directory
+        run: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Runs {
+    /// Folder that holds the runs
+    #[arg(long, env = "LOPPER_RUNS", default_value = "runs")]
+    runs: PathBuf,
+}
+
+/// Parses the command line, does what it says, and returns the exit code: 0, 1 for a fault, 2 for
+/// something that the user can mend.
+pub fn main() -> ExitCode {
+    if let Err(e) = color_eyre::config::HookBuilder::default().display_env_section(false).install() {
+        eprintln!("lopper: {e}");
+    }
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(e) => {
+            eprintln!("lopper: {e}");
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<u8> {
+    let Some(verb) = cli.command else {
+        use clap::CommandFactory;
+        Cli::command().print_help().map_err(|e| Error::fault(e.to_string()))?;
+        return Ok(0);
+    };
+    match verb {
+        Verb::Demo { plain, place } => {
+            let recipe = Recipe::read(&demo::prepare()?)?;
+            start(&recipe, &place.runs, plain, false)
+        }
+        Verb::Run { recipe, plain, detach, name, device, recompute, place } => {
+            let mut recipe = Recipe::read(&recipe)?;
+            recipe.name = name.unwrap_or(recipe.name);
+            recipe.device = device.unwrap_or(recipe.device);
+            recipe.train.recompute |= recompute;
+            recipe.validate()?;
+            start(&recipe, &place.runs, plain, detach)
+        }
+        Verb::Attach { run, plain, read_only } => watch(&RunDir::open(&run)?, plain, read_only),
+        Verb::Resume { run, plain } => {
+            let run = RunDir::open(&run)?;
+            if run.state() == RunState::Finished {
+                return Err(Error::user(format!("{} is finished; there is nothing to resume", run.path().display())));
+            }
+            launch::launch(&run)?;
+            watch(&run, plain, false)
+        }
+        Verb::Pause { run } => order(&run, Order::Pause),
+        Verb::Continue { run } => order(&run, Order::Resume),
+        Verb::Stop { run } => order(&run, Order::Stop),
+        Verb::Runs { place } => list(&place.runs),
+        Verb::Export { run, adapter, merged } => export(&RunDir::open(&run)?, adapter.as_deref(), merged.as_deref()),
+        Verb::Health { place } => health::report(&place.runs).and_then(|text| say(&text)).map(|()| 0),
+        Verb::Worker { run } => {
+            launch::detach();
+            worker::serve(&run, |recipe, session| train::execute(recipe, session))
+        }
+    }
+}
+
+/// Writes to standard output; a reader that has gone away is no error.
+fn say(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::fault(format!("cannot write the output: {e}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn start(recipe: &Recipe, runs: &Path, plain: bool, detach: bool) -> Result<u8> {
+    let run = RunDir::create(runs, &recipe.name, recipe)?;
+    launch::launch(&run)?;
+    if detach {
+        say(&format!("{}\nwatch it with: lopper attach {0}", run.path().display()))?;
+        return Ok(0);
+    }
+    watch(&run, plain, false)
+}
+
+/// The screen on a terminal, lines elsewhere; the exit code says how the run ended (0 while it goes on).
+fn watch(run: &RunDir, plain: bool, read_only: bool) -> Result<u8> {
+    let on_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    let _ = read_only;
+    if !on_terminal || plain || true {
+        plain::follow(run, &mut std::io::stdout())?;
+    }
+    Ok(worker::read_last_word(run.path()).map_or(0, |word| word.code))
+}
+
+fn order(run: &Path, command: Order) -> Result<u8> {
+    let run = RunDir::open(run)?;
+    if run.state() != RunState::Running {
+        return Err(Error::user(format!("{} has no worker: it is {}", run.path().display(), run.state().word())));
+    }
+    let name = command.name();
+    control::send(run.path(), command)?;
+    say(&format!("{name}: sent to {}", run.name()))?;
+    Ok(0)
+}
+
+fn list(runs: &Path) -> Result<u8> {
+    let all = RunDir::list(runs)?;
+    if all.is_empty() {
+        say(&format!("no runs in {}; `lopper demo` makes one", runs.display()))?;
+        return Ok(0);
+    }
+    let width = all.iter().map(|r| r.name().len()).max().unwrap_or(0);
+    let lines: Vec<String> = all
+        .iter()
+        .map(|run| {
+            let word = worker::read_last_word(run.path()).map(|w| w.text).unwrap_or_default();
+            let name = crate::text::printable(&run.name()).into_owned();
+            format!("{name:width$}  {:8}  {}", run.state().word(), crate::text::printable(&word)).trim_end().to_owned()
+        })
+        .collect();
+    say(&lines.join("\n"))?;
+    Ok(0)
+}
+
+fn export(run: &RunDir, adapter: Option<&Path>, merged: Option<&Path>) -> Result<u8> {
+    let source = run.result().join("adapter");
+    if !source.is_dir() {
+        return Err(Error::user(format!("{} has no result yet: it is {}", run.path().display(), run.state().word())));
+    }
+    let recipe = run.recipe()?;
+    if let Some(target) = adapter {
+        train::result::copy_adapter(&recipe, &source, target)?;
+        say(&format!("{}: one PEFT adapter", target.display()))?;
+    }
+    if let Some(target) = merged {
+        train::result::merged_model(&recipe, &source, target)?;
+        say(&format!("{}: the merged model", target.display()))?;
+    }
+    Ok(0)
+}
+
+/// The report of a run as text.
+fn report_table(rows: &crate::run::event::Report) -> String {
+    report::table(rows)
+}

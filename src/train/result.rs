@@ -1,0 +1,84 @@
+//! What the user takes away: `result/`.
+
+use super::task::{Split, Task};
+use crate::eval::report;
+use crate::lora::{MergedSet, export};
+use crate::recipe::Recipe;
+use crate::run::event::{Report, ReportRow};
+use crate::run::{RunDir, write_aside};
+use crate::{Error, Result};
+use std::path::Path;
+
+fn make(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::io("make the folder", folder, &e))
+}
+
+/// Writes a method's summaries as `result/summaries/METHOD.jsonl`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_summaries(dir: &RunDir, method: &str, split: &Split, texts: &[String]) -> Result<()> {
+    let folder = dir.result().join("summaries");
+    make(&folder)?;
+    let mut lines = String::new();
+    for ((id, reference), text) in split.ids.iter().zip(&split.references).zip(texts) {
+        lines.push_str(&serde_json::json!({ "id": id, "reference": reference, "summary": text }).to_string());
+        lines.push('\n');
+    }
+    let name: String =
+        method.chars().filter(|c| *c != ',').map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+    let name = name.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+    write_aside(&folder.join(format!("{name}.jsonl")), lines.as_bytes())
+}
+
+/// Writes the merged adapter and the report.
+///
+/// # Errors
+/// When a file cannot be written; an older result stays until the new one is complete.
+pub fn write(recipe: &Recipe, task: &Task, set: &MergedSet, rows: &[ReportRow], dir: &RunDir) -> Result<()> {
+    let folder = dir.result();
+    make(&folder)?;
+    let adapter = folder.join("adapter");
+    if adapter.exists() {
+        std::fs::remove_dir_all(&adapter).map_err(|e| Error::io("replace", &adapter, &e))?;
+    }
+    export::merged_adapter(&adapter, set, None, recipe.base.to_str())?;
+    let split = if task.test.is_some() { "test" } else { "dev" };
+    let report = Report { split: split.into(), rows: rows.to_vec() };
+    let json = serde_json::to_vec_pretty(&report).map_err(|e| Error::fault(e.to_string()))?;
+    write_aside(&folder.join("report.json"), &json)?;
+    write_aside(&folder.join("report.csv"), report::csv(&report).as_bytes())?;
+    let text = format!(
+        "# {}\n\nScores on the {split} set ({}), greedy summaries; loss in nats per summary token.\n\n{}",
+        crate::text::printable(&recipe.name),
+        task.segmentation.label(),
+        report::markdown(&report)
+    );
+    write_aside(&folder.join("report.md"), text.as_bytes())?;
+    write_aside(&folder.join("recipe.toml"), recipe.to_toml()?.as_bytes())
+}
+
+/// The result as a set of one adapter, for export.
+fn reload(recipe: &Recipe, source: &Path) -> Result<(crate::model::config::Config, MergedSet)> {
+    let config = crate::model::config::Config::read(&recipe.base)?;
+    let adapter = crate::lora::Adapter::read(source, &config, &candle_core::Device::Cpu)?;
+    Ok((config, MergedSet::merged(&[(adapter, 1.0)])?))
+}
+
+/// Writes the result's adapter once more, as `target`.
+///
+/// # Errors
+/// When the result is damaged, or `target` exists or cannot be written.
+pub fn copy_adapter(recipe: &Recipe, source: &Path, target: &Path) -> Result<()> {
+    let (_, set) = reload(recipe, source)?;
+    export::merged_adapter(target, &set, None, recipe.base.to_str())
+}
+
+/// Writes the base with the result's adapter merged into its weights, as `target`.
+///
+/// # Errors
+/// When the result is damaged, or `target` exists or cannot be written.
+pub fn merged_model(recipe: &Recipe, source: &Path, target: &Path) -> Result<()> {
+    let (config, set) = reload(recipe, source)?;
+    export::merged_model(target, &recipe.base, &config, &set, |_, _| {})
+}

@@ -1,0 +1,298 @@
+//! One training stage: update after update, with evaluations, samples, checkpoints and the user's orders.
+
+use super::checkpoint::{self, Checkpoint, Position, State};
+use super::evaluate;
+use super::optimizer::Optimizer;
+use super::orders::Orders;
+use super::plan::{Stage, Training};
+use super::schedule::learning_rate;
+use super::step::{Trainer, Update};
+use super::task::Task;
+use crate::Result;
+use crate::data::Epochs;
+use crate::eval::rouge;
+use crate::lora::{Adapter, MergedSet};
+use crate::prune::{Key, MatrixState, Pruner};
+use crate::recipe::{BestBy, Recipe};
+use crate::run::event::{self, Dev, EventBody, MatrixInfo, Modules, Sample};
+use crate::run::session::Session;
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// What the stages of a run share.
+pub struct Context<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// Base and data.
+    pub task: &'a Task,
+    /// The run.
+    pub session: &'a mut dyn Session,
+    /// The user's orders.
+    pub orders: &'a mut Orders,
+    /// Columns of the journal's `modules` events.
+    pub matrices: &'a [MatrixInfo],
+    /// Where the run stands.
+    pub position: &'a mut Position,
+    /// The target adapter as it was trained alone, if it was.
+    pub target: Option<&'a Adapter>,
+}
+
+/// How a training stage ended.
+#[derive(Debug)]
+pub enum End {
+    /// With these matrices (the best on dev), and their sparsity.
+    Done(MergedSet),
+    /// The user stopped it; a checkpoint is written.
+    Stopped,
+}
+
+impl Context<'_> {
+    /// Gives the user's orders a look while something long goes on; false to give it up.
+    fn tick(&mut self) -> Result<bool> {
+        self.orders.read(self.session)?;
+        Ok(!self.orders.wants_stop())
+    }
+
+    /// Mean loss of the dev set and, where the best is chosen by it, ROUGE. `None` when stopped.
+    fn score_dev(&mut self, set: &MergedSet) -> Result<Option<(f64, Option<event::Rouge>)>> {
+        let (recipe, task) = (self.recipe, self.task);
+        let micro = recipe.train.micro_tokens;
+        let Some(loss) = evaluate::loss(task, Some(set), &task.dev, micro, &mut |_, _| self.tick())? else {
+            return Ok(None);
+        };
+        if recipe.train.best_by == BestBy::DevLoss {
+            return Ok(Some((loss, None)));
+        }
+        let settings = evaluate::greedy(recipe);
+        let texts =
+            evaluate::summaries(task, Some(set), &task.dev, usize::MAX, (&settings, recipe.seed), &mut |_, _| {
+                self.tick()
+            })?;
+        Ok(texts.map(|texts| (loss, Some(evaluate::rouge(task, &task.dev, &texts)))))
+    }
+
+    /// Writes the sample summaries into the journal; false when stopped.
+    ///
+    /// # Errors
+    /// When the journal fails or memory is short.
+    pub fn samples(&mut self, set: Option<&MergedSet>, step: usize) -> Result<bool> {
+        let (recipe, task) = (self.recipe, self.task);
+        let count = recipe.samples.documents;
+        if count == 0 {
+            return Ok(true);
+        }
+        let texts =
+            evaluate::summaries(task, set, &task.dev, count, (&recipe.samples, recipe.seed), &mut |_, _| self.tick())?;
+        let Some(texts) = texts else { return Ok(false) };
+        for (document, text) in texts.into_iter().enumerate() {
+            let rouge_l = 100.0 * rouge::score(&task.dev.references[document], &text, task.segmentation).rouge_l.f;
+            self.session.record(EventBody::Sample(Sample { step, document, text, rouge_l }))?;
+        }
+        Ok(true)
+    }
+
+    fn modules_event(&mut self, step: usize, states: &[(Key, MatrixState)]) -> Result<()> {
+        let by_key: HashMap<Key, &MatrixState> = states.iter().map(|(key, state)| (*key, state)).collect();
+        let column = |pick: &dyn Fn(&MatrixState) -> Option<f32>| -> Vec<Option<f32>> {
+            self.matrices
+                .iter()
+                .map(|m| by_key.get(&(m.module, m.adapter, m.factor)).and_then(|s| pick(s)).map(short))
+                .collect()
+        };
+        let modules = Modules {
+            step,
+            ratio: column(&|s| Some(s.ratio as f32)),
+            sparsity: column(&|s| Some(s.sparsity as f32)),
+            importance: column(&|s| Some(s.importance)),
+            quantiles: self
+                .matrices
+                .iter()
+                .map(|m| by_key.get(&(m.module, m.adapter, m.factor)).map(|s| s.quantiles.map(short)))
+                .collect(),
+            retained: column(&|s| Some(s.retained as f32)),
+            flips: column(&|s| s.flips.map(|f| f as f32)),
+        };
+        self.session.record(EventBody::Modules(modules))
+    }
+
+    fn checkpoint(&mut self, trainer: &Trainer<'_>, best: Option<&MergedSet>) -> Result<String> {
+        let dir = self.session.dir().clone();
+        if let Some(pruner) = &trainer.pruner {
+            let known = self.recipe.prune.rules.len();
+            self.position.rules = pruner.settings().rules.get(known..).unwrap_or_default().to_vec();
+        }
+        let state = State { set: &trainer.set, best, optimizer: &trainer.optimizer, pruner: trainer.pruner.as_ref() };
+        let folder = checkpoint::write(&dir.checkpoints(), self.position, self.target, Some(state))?;
+        let path = folder.strip_prefix(dir.path()).unwrap_or(&folder).display().to_string();
+        let best = self.position.best.is_some_and(|b| b.1 == self.position.step);
+        self.session.record(EventBody::Checkpoint(event::Checkpoint {
+            step: self.position.step,
+            path: path.clone(),
+            best,
+        }))?;
+        Ok(path)
+    }
+
+    /// Trains `set` as `stage` says, from the start or from `resume`.
+    ///
+    /// # Errors
+    /// When the training diverges, memory is short, or the run's files fail.
+    pub fn train(
+        &mut self,
+        stage: &Stage,
+        training: Training,
+        set: MergedSet,
+        resume: Option<&Checkpoint>,
+    ) -> Result<End> {
+        let (recipe, task) = (self.recipe, self.task);
+        let examples = task.train.encoded.sequences.len();
+        let (total, per_epoch) = stage.steps(examples, recipe.train.batch);
+        let names = recipe.adapters.iter().map(|a| a.name.clone()).collect();
+        let pruner = if training.prunes { Some(Pruner::new(&recipe.prune, names, recipe.seed)?) } else { None };
+        let mut trainer = Trainer {
+            task,
+            settings: &recipe.train,
+            set,
+            optimizer: Optimizer::new(&recipe.train),
+            pruner,
+            key: recipe.seed.rotate_left(40) ^ ((self.position.stage as u64) << 56),
+        };
+        let mut best: Option<MergedSet> = None;
+        if let Some(checkpoint) = resume {
+            checkpoint.fill("now", &trainer.set)?;
+            let kept = trainer.set.snapshot()?;
+            if checkpoint.fill("best", &kept)? {
+                best = Some(kept);
+            }
+            checkpoint.restore(&trainer.set, &mut trainer.optimizer, trainer.pruner.as_mut())?;
+        }
+        let mut order = Epochs::new(examples, recipe.train.batch, recipe.seed).after(self.position.step);
+        let eval_every = if recipe.train.eval_every > 0 { recipe.train.eval_every } else { per_epoch };
+        let checkpoint_every =
+            if recipe.train.checkpoint_every > 0 { recipe.train.checkpoint_every } else { per_epoch };
+        while self.position.step < total {
+            self.obey(&mut trainer, best.as_ref())?;
+            if self.stop(&trainer, best.as_ref())? {
+                return Ok(End::Stopped);
+            }
+            if self.orders.is_paused() {
+                continue;
+            }
+            let clock = Instant::now();
+            let Some(chosen) = order.next() else { break };
+            let lr = learning_rate(&recipe.train, training.lr, self.position.step, total, per_epoch);
+            let update = trainer.step(self.position.step + 1, total, &chosen, lr)?;
+            self.position.step += 1;
+            self.position.seconds += clock.elapsed().as_secs_f64();
+            self.report(&update, lr, per_epoch)?;
+            let step = self.position.step;
+            let last = step == total;
+            if step.is_multiple_of(eval_every) || last {
+                let Some((loss, rouge)) = self.score_dev(&trainer.set)? else { continue };
+                // Lower is better.
+                let figure = rouge.map_or(loss, |r| -r.rouge_l);
+                let better = self.position.best.is_none_or(|(old, _)| figure < old);
+                if better {
+                    self.position.best = Some((figure, step));
+                    self.position.stale = 0;
+                    best = Some(trainer.set.snapshot()?);
+                } else {
+                    self.position.stale += 1;
+                }
+                let documents = task.dev.references.len();
+                self.session.record(EventBody::Dev(Dev { step, loss, rouge, documents, best: better }))?;
+                self.samples(Some(&trainer.set), step)?;
+                if recipe.train.patience > 0 && self.position.stale >= recipe.train.patience {
+                    let text = format!(
+                        "stopped early at step {step}: no better dev result in {} evaluations",
+                        self.position.stale
+                    );
+                    self.session.record(EventBody::Warning { text })?;
+                    break;
+                }
+            }
+            if step.is_multiple_of(checkpoint_every) && !last {
+                self.checkpoint(&trainer, best.as_ref())?;
+            }
+        }
+        Ok(End::Done(best.unwrap_or(trainer.set)))
+    }
+
+    fn report(&mut self, update: &Update, lr: f64, per_epoch: usize) -> Result<()> {
+        let step = self.position.step;
+        self.session.record(EventBody::Step(event::Step {
+            step,
+            epoch: step as f64 / per_epoch.max(1) as f64,
+            loss: update.loss,
+            lr,
+            grad_norm: update.norm,
+            tokens_per_second: update.tokens as f64 / update.seconds.total().max(1e-9),
+            seconds: update.seconds,
+            memory: resident_memory(),
+        }))?;
+        if !update.matrices.is_empty() {
+            self.modules_event(step, &update.matrices)?;
+        }
+        Ok(())
+    }
+
+    /// Carries out what the user asked for between two updates.
+    fn obey(&mut self, trainer: &mut Trainer<'_>, best: Option<&MergedSet>) -> Result<()> {
+        self.orders.wait(self.session)?;
+        for (request, rules) in self.orders.take_rules() {
+            let (ok, text) = match &mut trainer.pruner {
+                None => (false, "this stage does not prune".to_owned()),
+                Some(pruner) => match pruner.add_rules(&rules) {
+                    Ok(()) => (true, format!("from step {}", self.position.step + 1)),
+                    Err(e) => (false, e.to_string()),
+                },
+            };
+            self.session.answer(&request, ok, &text)?;
+        }
+        for request in self.orders.take_generates() {
+            let ok = self.samples(Some(&trainer.set), self.position.step)?;
+            self.session.answer(&request, ok, if ok { "samples are written" } else { "given up" })?;
+        }
+        for request in self.orders.take_checkpoints() {
+            let path = self.checkpoint(trainer, best)?;
+            self.session.answer(&request, true, &path)?;
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, trainer: &Trainer<'_>, best: Option<&MergedSet>) -> Result<bool> {
+        let Some(request) = self.orders.stop().cloned() else { return Ok(false) };
+        let path = self.checkpoint(trainer, best)?;
+        self.session.answer(&request, true, &format!("stopped with {path}"))?;
+        Ok(true)
+    }
+}
+
+/// Four significant digits: what the screen can show, and a third of the bytes.
+fn short(x: f32) -> f32 {
+    if x == 0.0 || !x.is_finite() {
+        return if x.is_finite() { x } else { 0.0 };
+    }
+    let scale = 10f64.powi(3 - f64::from(x.abs()).log10().floor() as i32);
+    ((f64::from(x) * scale).round() / scale) as f32
+}
+
+/// Resident memory of this process in bytes, 0 where the system does not tell.
+pub fn resident_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().map_or(0, |kb| kb * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn four_digits_stay() {
+        assert_eq!(
+            [short(0.123_456), short(-98_765.4), short(0.0), short(1.0), short(3e-9)],
+            [0.1235, -98_770.0, 0.0, 1.0, 3e-9]
+        );
+    }
+}
