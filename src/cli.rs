@@ -8,6 +8,7 @@ use crate::eval::report;
 use crate::recipe::Recipe;
 use crate::run::control::{self, Command as Order};
 use crate::run::{RunDir, RunState, launch, worker};
+use crate::ui::{self, WatchOptions};
 use crate::{Error, Result, demo, train};
 use clap::{Parser, Subcommand};
 use std::io::{IsTerminal, Write};
@@ -18,8 +19,27 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "lopper", version, max_term_width = 100)]
 struct Cli {
+    #[command(flatten)]
+    look: Look,
     #[command(subcommand)]
     command: Option<Verb>,
+}
+
+/// How the screen looks.
+#[derive(Debug, Clone, clap::Args)]
+struct Look {
+    /// Theme of the screen: default, dark, light, mono
+    #[arg(long, global = true, env = "LOPPER_THEME")]
+    theme: Option<String>,
+    /// Borders in ASCII
+    #[arg(long, global = true)]
+    ascii: bool,
+}
+
+impl From<Look> for WatchOptions {
+    fn from(look: Look) -> Self {
+        Self { read_only: false, ascii: look.ascii, theme: look.theme }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -141,6 +161,7 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {
+    let look = cli.look;
     let Some(verb) = cli.command else {
         use clap::CommandFactory;
         Cli::command().print_help().map_err(|e| Error::fault(e.to_string()))?;
@@ -149,7 +170,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
     match verb {
         Verb::Demo { plain, place } => {
             let recipe = Recipe::read(&demo::prepare()?)?;
-            start(&recipe, &place.runs, plain, false)
+            start(&recipe, &place.runs, plain, false, &look)
         }
         Verb::Run { recipe, plain, detach, name, device, recompute, place } => {
             let mut recipe = Recipe::read(&recipe)?;
@@ -157,16 +178,16 @@ fn dispatch(cli: Cli) -> Result<u8> {
             recipe.device = device.unwrap_or(recipe.device);
             recipe.train.recompute |= recompute;
             recipe.validate()?;
-            start(&recipe, &place.runs, plain, detach)
+            start(&recipe, &place.runs, plain, detach, &look)
         }
-        Verb::Attach { run, plain, read_only } => watch(&RunDir::open(&run)?, plain, read_only),
+        Verb::Attach { run, plain, read_only } => watch(&RunDir::open(&run)?, plain, read_only, &look),
         Verb::Resume { run, plain } => {
             let run = RunDir::open(&run)?;
             if run.state() == RunState::Finished {
                 return Err(Error::user(format!("{} is finished; there is nothing to resume", run.path().display())));
             }
             launch::launch(&run)?;
-            watch(&run, plain, false)
+            watch(&run, plain, false, &look)
         }
         Verb::Pause { run } => order(&run, Order::Pause),
         Verb::Continue { run } => order(&run, Order::Resume),
@@ -192,22 +213,32 @@ fn say(text: &str) -> Result<()> {
     }
 }
 
-fn start(recipe: &Recipe, runs: &Path, plain: bool, detach: bool) -> Result<u8> {
+fn start(recipe: &Recipe, runs: &Path, plain: bool, detach: bool, look: &Look) -> Result<u8> {
     let run = RunDir::create(runs, &recipe.name, recipe)?;
     launch::launch(&run)?;
     if detach {
         say(&format!("{}\nwatch it with: lopper attach {0}", run.path().display()))?;
         return Ok(0);
     }
-    watch(&run, plain, false)
+    watch(&run, plain, false, look)
 }
 
 /// The screen on a terminal, lines elsewhere; the exit code says how the run ended (0 while it goes on).
-fn watch(run: &RunDir, plain: bool, read_only: bool) -> Result<u8> {
+fn watch(run: &RunDir, plain: bool, read_only: bool, look: &Look) -> Result<u8> {
     let on_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
-    let _ = read_only;
-    if !on_terminal || plain || true {
+    if plain || !on_terminal {
         plain::follow(run, &mut std::io::stdout())?;
+    } else {
+        let ending = ui::watch(run.path(), &WatchOptions { read_only, ..look.clone().into() })?;
+        let path = run.path().display();
+        if ending.state.is_over() {
+            say(&format!("the run is {}: {path}", ending.state.word()))?;
+            if let Some(report) = last_report(run)? {
+                say(&report_table(&report))?;
+            }
+        } else {
+            say(&format!("the run goes on; watch it with: lopper attach {path}"))?;
+        }
     }
     Ok(worker::read_last_word(run.path()).map_or(0, |word| word.code))
 }
@@ -257,6 +288,23 @@ fn export(run: &RunDir, adapter: Option<&Path>, merged: Option<&Path>) -> Result
         say(&format!("{}: the merged model", target.display()))?;
     }
     Ok(0)
+}
+
+/// The newest report in the run's journal.
+fn last_report(run: &RunDir) -> Result<Option<crate::run::event::Report>> {
+    let mut reader = crate::run::journal::Reader::new(&run.journal_file());
+    let mut last = None;
+    loop {
+        let slice = reader.read(4096, u64::MAX)?;
+        if slice.is_empty() {
+            return Ok(last);
+        }
+        for event in slice {
+            if let crate::run::event::EventBody::Report(report) = event.body {
+                last = Some(report);
+            }
+        }
+    }
 }
 
 /// The report of a run as text.

@@ -19,6 +19,7 @@
 //! workbench (`app`, `ui`, `theme`, `terminal`) nothing of tensors; between them lies the run
 //! directory (`run`).
 
+pub mod app;
 pub mod cli;
 pub mod data;
 pub mod demo;
@@ -30,7 +31,10 @@ pub mod module;
 pub mod prune;
 pub mod recipe;
 pub mod run;
+pub mod terminal;
 pub mod text;
+pub mod theme;
 pub mod train;
+pub mod ui;
 
 pub use error::{Error, Result};
