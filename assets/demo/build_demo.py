@@ -10,7 +10,9 @@
     python build_demo.py gguf                # quantize into base/model.gguf and measure the loss of it
     python build_demo.py data                # data/{train,dev,test}.jsonl of the target section
     python build_demo.py adapters            # one PEFT adapter per related section, on the quantized base
-    python build_demo.py evaluate            # the table of the README
+    python build_demo.py table               # the demo itself: the table of the README
+
+The last two steps call lopper (--lopper, by default the release build of this checkout).
 
 Finished steps are kept in WORK and skipped (delete their output to redo them). Needs Debian's apt and
 about 3 GiB of memory; the healing is the only long step. Everything comes from PyPI and Debian.
@@ -22,6 +24,7 @@ import json
 import math
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -30,6 +33,7 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
@@ -321,14 +325,26 @@ def base_model(work):
     return model
 
 
+def shipped_model(out):
+    """base/model.gguf as a plain f32 model, to go on healing where no checkpoint was kept."""
+    config = json.loads((out / "base/config.json").read_text())
+    model = LlamaForCausalLM(LlamaConfig(**{k: v for k, v in config.items() if k not in ("architectures", "torch_dtype")}))
+    loaded = LlamaForCausalLM.from_pretrained(out / "base", gguf_file="model.gguf", dtype=torch.float32)
+    model.load_state_dict(loaded.state_dict())
+    return model
+
+
 def heal(work, out, args):
     """Train everything, next-token loss with the synopsis weighted up; one cosine over --minutes of wall clock."""
     torch.manual_seed(1)
     tok = Tokenizer.from_file(str(out / "base/tokenizer.json"))
     train, held = healing_items(work, tok)
-    model = base_model(work)
     if (work / "healed/model.safetensors").exists():
         model = LlamaForCausalLM.from_pretrained(work / "healed", dtype=torch.float32)
+    elif args.from_gguf:
+        model = shipped_model(out)
+    else:
+        model = base_model(work)
     opt = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.95), weight_decay=0.01, fused=True)
     print(f"{sum(len(i) for i, _ in train):,} tokens in {len(train):,} texts; held out before:", held_out_loss(model, held), flush=True)
     start, seen, step, last = time.time(), 0, 0, time.time()
@@ -454,17 +470,74 @@ def data(work, out, args):
             write(work / f"related/{section}/dev.jsonl", held[:32])
 
 
+ADAPTER_RECIPE = """
+name = "{section}"
+base = "{base}"
+seed = 1
+[data]
+train = "{train}"
+dev = "{dev}"
+prompt = "Describe the package in one line.\\n\\nArticle: {{{{ document }}}}\\n\\nSummary:"
+max_document_tokens = 128
+[train]
+epochs = {epochs}
+lr = {lr}
+[prune]
+ratio = 0.0
+[samples]
+documents = 2
+max_new_tokens = 20
+[[adapters]]
+name = "{section}"
+role = "target"
+rank = 8
+alpha = 16
+"""
+
+
+def adapters(work, out, args):
+    """Trains one adapter for every related section with lopper itself, and keeps it in bf16: half the bytes."""
+    for section in RELATED:
+        runs = work / "runs"
+        recipe = work / f"{section}.toml"
+        files = {k: (work / f"related/{section}/{k}.jsonl").resolve() for k in ("train", "dev")}
+        recipe.write_text(ADAPTER_RECIPE.format(section=section, base=(out / "base").resolve(), epochs=args.epochs, lr=args.adapter_lr, **files))
+        shutil.rmtree(runs / section, ignore_errors=True)
+        subprocess.run([args.lopper, "run", recipe, "--plain", "--runs", runs], check=True)
+        target = out / "adapters" / section
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(runs / section / "result/adapter", target)
+        tensors = safetensors.torch.load_file(target / "adapter_model.safetensors")
+        safetensors.torch.save_file({k: v.bfloat16().contiguous() for k, v in tensors.items()}, target / "adapter_model.safetensors",
+                                    metadata={"format": "pt"})
+        config = json.loads((target / "adapter_config.json").read_text())
+        config["base_model_name_or_path"] = "lopper-demo"  # not a path of the machine that built it
+        (target / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def table(work, out, args):
+    subprocess.run([args.lopper, "run", out / "recipe.toml", "--plain", "--runs", work / "runs"], check=True)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("step", choices=["fetch", "vocab", "layers", "heal", "gguf", "data"])
+    ap.add_argument("step", choices=["fetch", "vocab", "layers", "heal", "gguf", "data", "adapters", "table", "all"])
     ap.add_argument("--work", type=Path, default=Path("demo-work"))
     ap.add_argument("--out", type=Path, default=Path(__file__).resolve().parent)
     ap.add_argument("--rows", type=int, default=10)
     ap.add_argument("--minutes", type=float, default=60)
+    ap.add_argument("--from-gguf", action="store_true", help="heal: start from base/model.gguf, not from the cut model")
     ap.add_argument("--lr", type=float, default=6e-4)
     ap.add_argument("--tokens", type=int, default=2048)
     ap.add_argument("--least", type=int, default=8)
+    ap.add_argument("--lopper", default=Path(__file__).resolve().parents[2] / "target/release/lopper")
+    ap.add_argument("--epochs", type=int, default=3)
+    ap.add_argument("--adapter-lr", type=float, default=1e-3)
     args = ap.parse_args()
-    torch.set_num_threads(2)
-    (gguf_step if args.step == "gguf" else globals()[args.step])(args.work, args.out, args)
+    args.work.mkdir(parents=True, exist_ok=True)
+    steps = {"fetch": fetch, "vocab": vocab, "layers": layers, "heal": heal, "gguf": gguf_step, "data": data,
+             "adapters": adapters, "table": table}
+    for name, step in steps.items():
+        if args.step in (name, "all"):
+            step(args.work, args.out, args)
 main()
