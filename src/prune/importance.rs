@@ -38,6 +38,9 @@ pub struct Scorer<'a> {
 /// Smoothing of the sensitivity over steps (`AdaLoRA`'s beta1).
 const SMOOTHING: f32 = 0.85;
 
+/// 1 − [`SMOOTHING`], rounded once.
+const FRESH: f32 = 0.15;
+
 /// Rows of B·A that are looked at at once by `product`.
 const BLOCK: usize = 64;
 
@@ -140,7 +143,7 @@ impl Scorer<'_> {
 fn sensitivity(weights: &[f32], gradient: &[f32], smoothed: Option<&[f32]>) -> Vec<f32> {
     let now = weights.iter().zip(gradient).map(|(w, g)| (w * g).abs());
     match smoothed {
-        Some(old) => now.zip(old).map(|(now, old)| SMOOTHING * old + (1.0 - SMOOTHING) * now).collect(),
+        Some(old) => now.zip(old).map(|(now, old)| SMOOTHING * old + FRESH * now).collect(),
         None => now.collect(),
     }
 }
