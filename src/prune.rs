@@ -2,16 +2,19 @@
 
 pub mod importance;
 pub mod mask;
+mod state;
+pub(crate) mod storage;
 
 use crate::lora::{Gradients, MergedModule, MergedSet, SquareSums};
 use crate::module::{Factor, ModuleId};
 use crate::recipe::ratios::Ratios;
-use crate::recipe::{self, Group, RatioSchedule};
+use crate::recipe::{self, Group, Importance, RatioSchedule};
 use crate::{Error, Result};
-use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor};
+use candle_core::Tensor;
 use importance::{Norms, Scorer};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
+use storage::Numbers;
 
 /// A matrix in the merge: module, adapter, factor.
 pub type Key = (ModuleId, usize, Factor);
@@ -50,19 +53,20 @@ pub struct Pruner {
     sensitivity: HashMap<Key, Vec<f32>>,
 }
 
-/// What one module's pruning needs and gives.
+/// What one module's pruning needs.
 struct Work<'a> {
     id: ModuleId,
     module: &'a MergedModule,
     norms: Norms,
-    gradients: Option<(Vec<f32>, Vec<f32>)>,
+    gradients: Option<&'a (Tensor, Tensor)>,
 }
 
+/// What it gives for one matrix.
 struct Done {
     key: Key,
     state: MatrixState,
     mask: Vec<u8>,
-    sensitivity: Option<Vec<f32>>,
+    scores: Vec<f32>,
 }
 
 impl Pruner {
@@ -104,7 +108,12 @@ impl Pruner {
 
     /// Whether norms have to be taken over the whole training set before every pruning.
     pub fn wants_train_norms(&self) -> bool {
-        self.settings.norms == recipe::Norms::Train
+        self.settings.importance.wants_norms() && self.settings.norms == recipe::Norms::Train
+    }
+
+    /// Whether norms have to be taken over the tokens of every step.
+    pub fn wants_step_norms(&self) -> bool {
+        self.settings.importance.wants_norms() && !self.wants_train_norms()
     }
 
     /// The share of the full ratio at `progress` (0 to 1) of the training.
@@ -122,8 +131,11 @@ impl Pruner {
     /// `squares` are the column sums of this step's tokens (or of the training set), `progress` is the
     /// share of the training that is done, `step` numbers the updates.
     ///
+    /// A matrix in which nothing can be ranked yet (B of a new adapter, which is entirely zero, and under
+    /// `product` and `sensitivity` its A) is left alone until something can be, or until it is pruned whole.
+    ///
     /// # Errors
-    /// When an importance is not a number, or `sensitivity` is asked without gradients.
+    /// When an importance is not a number, or norms or gradients are missing that the measure needs.
     pub fn prune(
         &mut self,
         set: &MergedSet,
@@ -133,99 +145,116 @@ impl Pruner {
         step: usize,
     ) -> Result<Vec<(Key, MatrixState)>> {
         let share = self.scheduled(progress.clamp(0.0, 1.0));
+        let wants_gradients = self.settings.importance.wants_gradients();
         let mut works = Vec::with_capacity(set.modules.len());
         for (id, module) in &set.modules {
             let norms = self.norms(*id, module, squares)?;
-            let gradients = match (self.settings.importance, gradients) {
-                (recipe::Importance::Sensitivity, Some(gradients)) => {
-                    let (a, b) = gradients
-                        .modules
-                        .get(id)
-                        .ok_or_else(|| Error::fault(format!("{id} has no gradient to measure its sensitivity by")))?;
-                    Some((host(a)?, host(b)?))
-                }
-                _ => None,
-            };
+            let gradients = gradients.filter(|_| wants_gradients).and_then(|g| g.modules.get(id));
             works.push(Work { id: *id, module, norms, gradients });
         }
         let this = &*self;
         let done: Vec<Vec<Done>> =
-            works.into_par_iter().map(|work| this.module(work, share, step)).collect::<Result<_>>()?;
+            works.into_par_iter().map(|work| this.module(&work, share, step)).collect::<Result<_>>()?;
         let mut states = Vec::new();
         for done in done.into_iter().flatten() {
             states.push((done.key, done.state));
             self.masks.insert(done.key, done.mask);
-            if let Some(sensitivity) = done.sensitivity {
-                self.sensitivity.insert(done.key, sensitivity);
+            if self.settings.importance == Importance::Sensitivity {
+                self.sensitivity.insert(done.key, done.scores);
             }
         }
         Ok(states)
     }
 
-    /// ‖X_j‖₂ for A (per input feature) and ‖Z_j‖₂ for B (per concatenated rank).
+    /// `‖X_j‖₂` for A (per input feature) and `‖Z_j‖₂` for B (per concatenated rank), if the measure asks.
     fn norms(&mut self, id: ModuleId, module: &MergedModule, squares: &SquareSums) -> Result<Norms> {
-        let (x, z) = match squares.modules.get(&id) {
-            Some((x, z)) => (x.to_vec1::<f32>()?, z.to_vec1::<f32>()?),
-            None => (vec![1.0; module.a.dim(1)?], vec![1.0; module.rank()]),
-        };
-        let (x, z) = if self.settings.norms == recipe::Norms::Running {
-            let (old_x, old_z) = self.running.entry(id).or_insert_with(|| (x.clone(), z.clone()));
-            for (old, new) in [(old_x, &x), (old_z, &z)] {
-                old.iter_mut().zip(new).for_each(|(old, new)| *old = 0.9 * *old + 0.1 * new);
+        if !self.settings.importance.wants_norms() {
+            return Ok(Norms::default());
+        }
+        let (x, z) = squares
+            .modules
+            .get(&id)
+            .ok_or_else(|| Error::fault(format!("{id} has no norms of its inputs to be pruned by")))?;
+        let (mut x, mut z) = (x.to_vec1::<f32>()?, z.to_vec1::<f32>()?);
+        if (x.len(), z.len()) != (module.a.dim(1)?, module.rank()) {
+            return Err(Error::fault(format!("{id} has {} and {} norms of its inputs", x.len(), z.len())));
+        }
+        if self.settings.norms == recipe::Norms::Running {
+            let (mean_x, mean_z) = self.running.entry(id).or_insert_with(|| (x.clone(), z.clone()));
+            for (mean, now) in [(mean_x, &mut x), (mean_z, &mut z)] {
+                for (mean, now) in mean.iter_mut().zip(now) {
+                    *mean = 0.9 * *mean + 0.1 * *now;
+                    *now = *mean;
+                }
             }
-            self.running[&id].clone()
-        } else {
-            (x, z)
-        };
-        let root = |v: Vec<f32>| v.into_iter().map(f32::sqrt).collect();
-        Ok(Norms { x: root(x), z: root(z) })
+        }
+        x.iter_mut().chain(&mut z).for_each(|square| *square = square.sqrt());
+        Ok(Norms { x, z })
     }
 
-    fn module(&self, work: Work<'_>, share: f64, step: usize) -> Result<Vec<Done>> {
+    /// Scores, masks and zeroes all matrices of one module.
+    fn module(&self, work: &Work<'_>, share: f64, step: usize) -> Result<Vec<Done>> {
+        let (id, module) = (work.id, work.module);
+        let done = self.masked(work, share, step)?;
+        for factor in [Factor::A, Factor::B] {
+            let masks: Vec<&[u8]> = done.iter().filter(|d| d.key.2 == factor).map(|d| &d.mask[..]).collect();
+            storage::zero(module.tensor(factor), &masks).map_err(|e| e.at(format!("{id} {factor}")))?;
+        }
+        Ok(done)
+    }
+
+    /// Scores and masks, in the order adapter, A, B. The matrices are read where they lie.
+    fn masked(&self, work: &Work<'_>, share: f64, step: usize) -> Result<Vec<Done>> {
         let Work { id, module, norms, gradients } = work;
-        let (a, b) = (host(&module.a)?, host(&module.b)?);
+        let (a, b) = (Numbers::of(&module.a)?, Numbers::of(&module.b)?);
+        let (a, b) = (a.slice()?, b.slice()?);
+        let gradients = match gradients {
+            Some((a, b)) => Some((Numbers::of(a)?, Numbers::of(b)?)),
+            None => None,
+        };
+        let gradients = match &gradients {
+            Some((a, b)) => Some((a.slice()?, b.slice()?)),
+            None => None,
+        };
         let (d_in, d_out) = (module.a.dim(1)?, module.b.dim(1)?);
+        let measure = self.settings.importance;
         let mut parts = Vec::new();
         for segment in &module.segments {
             let rows = segment.rows();
+            let (of_a, of_b) = (rows.start * d_in..rows.end * d_in, rows.start * d_out..rows.end * d_out);
             let scorer = Scorer {
-                kind: self.settings.importance,
-                a: &a[rows.start * d_in..rows.end * d_in],
-                b: &b[rows.start * d_out..rows.end * d_out],
+                kind: measure,
+                a: &a[of_a.clone()],
+                b: &b[of_b.clone()],
                 rank: segment.rank,
                 x: &norms.x,
-                z: &norms.z[rows.clone()],
+                z: norms.z.get(rows).unwrap_or_default(),
             };
-            for factor in [Factor::A, Factor::B] {
-                let key = (id, segment.adapter, factor);
-                let (weights, width, gradient) = match factor {
-                    Factor::A => (scorer.a, d_in, gradients.as_ref().map(|g| &g.0[rows.start * d_in..rows.end * d_in])),
-                    Factor::B => {
-                        (scorer.b, d_out, gradients.as_ref().map(|g| &g.1[rows.start * d_out..rows.end * d_out]))
-                    }
-                };
-                let stream = importance::stream(self.seed, step, key);
-                let (scores, sensitivity) = scorer.scores(factor, gradient, self.sensitivity.get(&key), stream)?;
+            let keys = [Factor::A, Factor::B].map(|factor| (*id, segment.adapter, factor));
+            let scores = scorer.scores(
+                gradients.map(|(a, b)| [&a[of_a], &b[of_b]]),
+                keys.map(|key| self.sensitivity.get(&key).map(Vec::as_slice)),
+                |factor| importance::stream(self.seed, step, (*id, segment.adapter, factor)),
+            )?;
+            let name = self.names.get(segment.adapter).map_or("", String::as_str);
+            for ((key, scores), (weights, width)) in
+                keys.into_iter().zip(scores).zip([(scorer.a, d_in), (scorer.b, d_out)])
+            {
                 if let Some(bad) = scores.iter().position(|s| !s.is_finite()) {
                     return Err(Error::fault(format!(
-                        "the importance of entry {bad} of {id} {factor} is {}: the training has diverged; lower the learning rate",
-                        scores[bad]
+                        "the importance of entry {bad} of {id} {} is {}: the training has diverged; lower the learning rate",
+                        key.2, scores[bad]
                     )));
                 }
-                let name = self.names.get(segment.adapter).map_or("", String::as_str);
-                parts.push(mask::Part {
-                    key,
-                    rank: segment.rank,
-                    width,
-                    factor,
-                    ratio: self.ratios.of(id, name, factor) * share,
-                    // A matrix that is entirely zero (B of a new adapter) has nothing to rank yet.
-                    idle: weights.iter().all(|&w| w == 0.0),
-                    held: if self.settings.hold { self.masks.get(&key).map(Vec::as_slice) } else { None },
-                    scores,
-                    sensitivity,
-                    weights,
-                });
+                let old = self.masks.get(&key).map(Vec::as_slice);
+                let ratio = self.ratios.of(*id, name, key.2) * share;
+                let silent = |numbers: &[f32]| numbers.iter().all(|&n| n == 0.0);
+                // What was pruned to nothing before is not new: it stays under its mask.
+                let idle = ratio < 1.0
+                    && (silent(weights) || measure.looks_through() && silent(&scores))
+                    && !old.is_some_and(|mask| mask.contains(&1));
+                let held = old.filter(|_| self.settings.hold);
+                parts.push(mask::Part { key, rank: segment.rank, width, ratio, idle, held, scores, weights });
             }
         }
         let masks = match self.settings.group {
@@ -233,24 +262,21 @@ impl Pruner {
             Group::Row => parts.iter().map(mask::by_row).collect(),
             Group::Module => mask::by_module(&parts),
         };
-        for factor in [Factor::A, Factor::B] {
-            let mut whole = Vec::with_capacity(module.tensor(factor).elem_count());
-            for (part, mask) in parts.iter().zip(&masks) {
-                if part.factor == factor {
-                    whole.extend_from_slice(mask);
-                }
-            }
-            zero(module.tensor(factor), whole)?;
-        }
         Ok(parts.into_iter().zip(masks).map(|(part, mask)| self.done(part, mask)).collect())
     }
 
     fn done(&self, part: mask::Part<'_>, mask: Vec<u8>) -> Done {
         let n = mask.len() as f64;
-        let pruned = mask.iter().map(|&m| m as usize).sum::<usize>();
-        let zeros = part.weights.iter().zip(&mask).filter(|&(&w, &m)| m == 1 || w == 0.0).count();
-        let total: f64 = part.scores.iter().map(|&s| f64::from(s)).sum();
-        let lost: f64 = part.scores.iter().zip(&mask).filter(|&(_, &m)| m == 1).map(|(&s, _)| f64::from(s)).sum();
+        let (mut pruned, mut zeros, mut total, mut lost) = (0, 0, 0.0, 0.0);
+        for ((&m, &w), &score) in mask.iter().zip(part.weights).zip(&part.scores) {
+            let score = f64::from(score);
+            total += score;
+            if m == 1 {
+                pruned += 1;
+                lost += score;
+            }
+            zeros += usize::from(m == 1 || w == 0.0);
+        }
         let flips =
             self.masks.get(&part.key).map(|old| old.iter().zip(&mask).filter(|(a, b)| a != b).count() as f64 / n);
         let state = MatrixState {
@@ -262,7 +288,7 @@ impl Pruner {
             flips,
             pruned,
         };
-        Done { key: part.key, state, mask, sensitivity: part.sensitivity }
+        Done { key: part.key, state, mask, scores: part.scores }
     }
 
     /// The mask of a matrix in the layout of the merged set (1 = pruned), if it was pruned before.
@@ -278,58 +304,6 @@ impl Pruner {
         }
         Some(whole)
     }
-
-    /// Everything that has to survive a restart, by name.
-    ///
-    /// # Errors
-    /// When memory is short.
-    pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
-        let device = &candle_core::Device::Cpu;
-        let mut state = Vec::new();
-        for (key, mask) in &self.masks {
-            state.push((format!("mask.{}", key_name(*key)), Tensor::from_slice(mask, mask.len(), device)?));
-        }
-        for (key, values) in &self.sensitivity {
-            state.push((format!("sensitivity.{}", key_name(*key)), Tensor::from_slice(values, values.len(), device)?));
-        }
-        for (id, (x, z)) in &self.running {
-            state.push((format!("running.{id}.x"), Tensor::from_slice(x, x.len(), device)?));
-            state.push((format!("running.{id}.z"), Tensor::from_slice(z, z.len(), device)?));
-        }
-        Ok(state)
-    }
-
-    /// Takes back what [`Self::state`] gave, for the matrices of `set`.
-    ///
-    /// # Errors
-    /// When a tensor has another type than it was written with.
-    pub fn restore(&mut self, set: &MergedSet, state: &HashMap<String, Tensor>) -> Result<()> {
-        for (id, module) in &set.modules {
-            for segment in &module.segments {
-                for factor in [Factor::A, Factor::B] {
-                    let key = (*id, segment.adapter, factor);
-                    if let Some(mask) = state.get(&format!("mask.{}", key_name(key))) {
-                        self.masks.insert(key, mask.to_vec1()?);
-                    }
-                    if let Some(values) = state.get(&format!("sensitivity.{}", key_name(key))) {
-                        self.sensitivity.insert(key, values.to_vec1()?);
-                    }
-                }
-            }
-            if let (Some(x), Some(z)) = (state.get(&format!("running.{id}.x")), state.get(&format!("running.{id}.z"))) {
-                self.running.insert(*id, (x.to_vec1()?, z.to_vec1()?));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn key_name((id, adapter, factor): Key) -> String {
-    format!("{id}.{adapter}.{factor}")
-}
-
-fn host(x: &Tensor) -> Result<Vec<f32>> {
-    Ok(x.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?)
 }
 
 /// 0.1, 0.5 and 0.9 quantile of at most 4,096 evenly spaced values.
@@ -338,32 +312,4 @@ fn quantiles(values: &[f32]) -> [f32; 3] {
     let mut some: Vec<f32> = values.iter().copied().step_by(stride).collect();
     some.sort_unstable_by(f32::total_cmp);
     [0.1, 0.5, 0.9].map(|q| some.get(((some.len() as f64 - 1.0) * q).round() as usize).copied().unwrap_or(0.0))
-}
-
-struct Zero(Vec<u8>);
-
-impl InplaceOp1 for Zero {
-    fn name(&self) -> &'static str {
-        "zero-pruned"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        let weights = crate::model::kernels::slice_mut(storage, layout)?;
-        for (w, &pruned) in weights.iter_mut().zip(&self.0) {
-            *w = if pruned == 1 { 0.0 } else { *w };
-        }
-        Ok(())
-    }
-}
-
-/// Zeroes the entries of `weights` whose mask is 1, in place.
-pub(crate) fn zero(weights: &Tensor, mask: Vec<u8>) -> Result<()> {
-    if weights.device().is_cpu() {
-        weights.inplace_op1(&Zero(mask))?;
-        return Ok(());
-    }
-    let mask = Tensor::from_vec(mask, weights.shape(), weights.device())?;
-    let pruned = mask.where_cond(&weights.zeros_like()?, weights)?;
-    weights.slice_set(&pruned, 0, 0)?;
-    Ok(())
 }

@@ -91,8 +91,10 @@ impl MergedSet {
                 return Err(Error::fault(format!("the adapters have different sizes at {module}")));
             }
             let whole = |rows: &[Tensor]| -> Result<Tensor> {
-                // Forced: one tensor alone would come back as itself, shared with its adapter.
-                Ok(Tensor::cat(rows, 0)?.force_contiguous()?.detach())
+                // One tensor alone would come back as itself, shared with its adapter: it is copied.
+                let whole =
+                    if let [one] = rows { one.force_contiguous()? } else { Tensor::cat(rows, 0)?.contiguous()? };
+                Ok(whole.detach())
             };
             modules.insert(module, MergedModule { a: whole(&a)?, b: whole(&b)?, segments });
         }

@@ -9,37 +9,58 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Norms of what a module's matrices multiply.
-#[derive(Debug, Clone)]
+/// Norms of what a module's matrices multiply; both empty where the measure asks for none.
+#[derive(Debug, Clone, Default)]
 pub struct Norms {
-    /// ‖X_:,j‖₂ per input feature (d_in).
+    /// `‖X_:,j‖₂` per input feature (`d_in`).
     pub x: Vec<f32>,
-    /// ‖Z_:,j‖₂ per concatenated rank, Z = X Aᵀ.
+    /// `‖Z_:,j‖₂` per concatenated rank, Z = X Aᵀ.
     pub z: Vec<f32>,
 }
 
-/// One adapter at one module, ready to be scored. Rows are ranks: `a` is r × d_in, `b` is r × d_out.
+/// One adapter at one module, ready to be scored. Rows are ranks: `a` is r × `d_in`, `b` is r × `d_out`.
 #[derive(Debug, Clone, Copy)]
 pub struct Scorer<'a> {
     /// The measure.
     pub kind: Importance,
-    /// A, r × d_in.
+    /// A, r × `d_in`.
     pub a: &'a [f32],
-    /// B transposed, r × d_out.
+    /// B transposed, r × `d_out`.
     pub b: &'a [f32],
     /// r.
     pub rank: usize,
-    /// ‖X_j‖ (d_in).
+    /// `‖X_j‖` (`d_in`), where the measure wants norms.
     pub x: &'a [f32],
-    /// ‖Z_j‖ (r).
+    /// `‖Z_j‖` (r), where the measure wants norms.
     pub z: &'a [f32],
 }
 
-/// Smoothing of the sensitivity over steps (AdaLoRA's beta1).
+/// Smoothing of the sensitivity over steps (`AdaLoRA`'s beta1).
 const SMOOTHING: f32 = 0.85;
+
+/// 1 − [`SMOOTHING`], rounded once.
+const FRESH: f32 = 0.15;
 
 /// Rows of B·A that are looked at at once by `product`.
 const BLOCK: usize = 64;
+
+impl Importance {
+    /// Whether it multiplies by norms of the inputs.
+    pub fn wants_norms(self) -> bool {
+        matches!(self, Self::Direct | Self::Product)
+    }
+
+    /// Whether it looks at gradients.
+    pub fn wants_gradients(self) -> bool {
+        self == Self::Sensitivity
+    }
+
+    /// Whether a matrix that is not zero can be without any importance, because its partner B or A is zero
+    /// (a new adapter) and nothing comes through it.
+    pub(super) fn looks_through(self) -> bool {
+        matches!(self, Self::Product | Self::Sensitivity)
+    }
+}
 
 /// The random stream of one matrix at one step.
 pub fn stream(seed: u64, step: usize, (id, adapter, factor): Key) -> ChaCha8Rng {
@@ -50,101 +71,79 @@ pub fn stream(seed: u64, step: usize, (id, adapter, factor): Key) -> ChaCha8Rng 
 }
 
 impl Scorer<'_> {
-    /// The importance of every entry of `factor`, in the layout of `a` and `b`, and for `sensitivity`
-    /// the smoothed values to keep.
+    /// The importance of every entry of A and of B, in their layouts. `gradients` and the values of the
+    /// pruning before (`smoothed`) are those of A and B, for `sensitivity`; `rng` makes the stream of a
+    /// factor, for `random`.
     ///
     /// # Errors
     /// When `sensitivity` is asked without a gradient.
     pub fn scores(
         &self,
-        factor: Factor,
-        gradient: Option<&[f32]>,
-        smoothed: Option<&Vec<f32>>,
-        mut rng: ChaCha8Rng,
-    ) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
-        let weights = if factor == Factor::A { self.a } else { self.b };
-        let scores = match self.kind {
-            Importance::Direct => self.direct(factor),
-            Importance::Magnitude => weights.iter().map(|w| w.abs()).collect(),
-            Importance::Random => weights.iter().map(|_| rng.random::<f32>()).collect(),
-            Importance::Product => self.product(factor),
+        gradients: Option<[&[f32]; 2]>,
+        smoothed: [Option<&[f32]>; 2],
+        rng: impl Fn(Factor) -> ChaCha8Rng,
+    ) -> Result<[Vec<f32>; 2]> {
+        let magnitude = |weights: &[f32]| weights.iter().map(|w| w.abs()).collect();
+        let random = |weights: &[f32], mut rng: ChaCha8Rng| weights.iter().map(|_| rng.random::<f32>()).collect();
+        Ok(match self.kind {
+            Importance::Direct => self.direct(),
+            Importance::Magnitude => [magnitude(self.a), magnitude(self.b)],
+            Importance::Random => [random(self.a, rng(Factor::A)), random(self.b, rng(Factor::B))],
+            Importance::Product => self.product(),
             Importance::Sensitivity => {
-                let gradient = gradient.ok_or_else(|| Error::fault("sensitivity needs gradients"))?;
-                let now = weights.iter().zip(gradient).map(|(w, g)| (w * g).abs());
-                let values: Vec<f32> = match smoothed {
-                    Some(old) => now.zip(old).map(|(now, old)| SMOOTHING * old + (1.0 - SMOOTHING) * now).collect(),
-                    None => now.collect(),
-                };
-                return Ok((values.clone(), Some(values)));
+                let [a, b] = gradients.ok_or_else(|| Error::fault("sensitivity needs gradients"))?;
+                [sensitivity(self.a, a, smoothed[0]), sensitivity(self.b, b, smoothed[1])]
             }
-        };
-        Ok((scores, None))
+        })
     }
 
-    /// |W_ij| · ‖X_j‖₂ (Sun et al. 2023, read literally for each factor).
-    fn direct(&self, factor: Factor) -> Vec<f32> {
-        match factor {
-            Factor::A => {
-                self.a.chunks(self.x.len()).flat_map(|row| row.iter().zip(self.x).map(|(w, n)| w.abs() * n)).collect()
-            }
-            Factor::B => {
-                let width = self.b.len() / self.rank;
-                self.b.chunks(width).zip(self.z).flat_map(|(row, n)| row.iter().map(move |w| w.abs() * n)).collect()
-            }
-        }
+    /// `|W_ij| · ‖X_j‖₂` (Sun et al. 2023, read literally for each factor).
+    fn direct(&self) -> [Vec<f32>; 2] {
+        let width = self.b.len() / self.rank;
+        let a = self.a.chunks(self.x.len()).flat_map(|row| row.iter().zip(self.x).map(|(w, n)| w.abs() * n));
+        let b = self.b.chunks(width).zip(self.z).flat_map(|(row, n)| row.iter().map(move |w| w.abs() * n));
+        [a.collect(), b.collect()]
     }
 
     /// Wanda's score of the product carried back: I(A) = |(Bᵀ sign(BA)) ⊙ n|, I(B) = |(sign(BA) ⊙ n) Aᵀ|
-    /// (GRASP-LoRA). B·A exists only in blocks of rows.
-    fn product(&self, factor: Factor) -> Vec<f32> {
+    /// (`GRASP-LoRA`). B·A exists only in blocks of rows.
+    fn product(&self) -> [Vec<f32>; 2] {
         let (r, d_in) = (self.rank, self.x.len());
         let d_out = self.b.len() / r;
         let a = MatRef::from_row_major_slice(self.a, r, d_in);
         let b = MatRef::from_row_major_slice(self.b, r, d_out);
         let scaled: Vec<f32> = self.a.chunks(d_in).flat_map(|row| row.iter().zip(self.x).map(|(a, n)| a * n)).collect();
         let scaled = MatRef::from_row_major_slice(&scaled, r, d_in);
-        let mut scores = vec![0f32; if factor == Factor::A { r * d_in } else { r * d_out }];
-        let mut signs = vec![0f32; BLOCK * d_in];
+        let (mut of_a, mut of_b) = (vec![0f32; r * d_in], vec![0f32; r * d_out]);
+        let mut signs = vec![0f32; BLOCK.min(d_out) * d_in];
         for first in (0..d_out).step_by(BLOCK) {
             let rows = BLOCK.min(d_out - first);
             let block = b.subcols(first, rows);
             let signs = &mut signs[..rows * d_in];
-            matmul(
-                MatMut::from_row_major_slice_mut(signs, rows, d_in),
-                Accum::Replace,
-                block.transpose(),
-                a,
-                1.0,
-                Par::Seq,
-            );
+            let product = MatMut::from_row_major_slice_mut(signs, rows, d_in);
+            matmul(product, Accum::Replace, block.transpose(), a, 1.0, Par::Seq);
             for s in signs.iter_mut() {
                 *s = if *s == 0.0 { 0.0 } else { s.signum() };
             }
             let signs = MatRef::from_row_major_slice(signs, rows, d_in);
-            match factor {
-                Factor::A => {
-                    matmul(
-                        MatMut::from_row_major_slice_mut(&mut scores, r, d_in),
-                        Accum::Add,
-                        block,
-                        signs,
-                        1.0,
-                        Par::Seq,
-                    );
-                }
-                Factor::B => {
-                    let all = MatMut::from_row_major_slice_mut(&mut scores, r, d_out);
-                    matmul(all.subcols_mut(first, rows), Accum::Replace, scaled, signs.transpose(), 1.0, Par::Seq);
-                }
-            }
+            let sum = MatMut::from_row_major_slice_mut(&mut of_a, r, d_in);
+            matmul(sum, Accum::Add, block, signs, 1.0, Par::Seq);
+            let all = MatMut::from_row_major_slice_mut(&mut of_b, r, d_out);
+            matmul(all.subcols_mut(first, rows), Accum::Replace, scaled, signs.transpose(), 1.0, Par::Seq);
         }
-        if factor == Factor::A {
-            for row in scores.chunks_mut(d_in) {
-                row.iter_mut().zip(self.x).for_each(|(s, n)| *s = s.abs() * n);
-            }
-        } else {
-            scores.iter_mut().for_each(|s| *s = s.abs());
+        for row in of_a.chunks_mut(d_in) {
+            row.iter_mut().zip(self.x).for_each(|(s, n)| *s = s.abs() * n);
         }
-        scores
+        of_b.iter_mut().for_each(|s| *s = s.abs());
+        [of_a, of_b]
+    }
+}
+
+/// |w · ∂L/∂w|, smoothed over the prunings.
+fn sensitivity(weights: &[f32], gradient: &[f32], smoothed: Option<&[f32]>) -> Vec<f32> {
+    let now = weights.iter().zip(gradient).map(|(w, g)| (w * g).abs());
+    match smoothed {
+        Some(old) => now.zip(old).map(|(now, old)| SMOOTHING * old + FRESH * now).collect(),
+        None => now.collect(),
     }
 }

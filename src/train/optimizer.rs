@@ -36,7 +36,11 @@ struct Adam<'a> {
     moments: Mutex<(&'a mut [f32], &'a mut [f32])>,
     gradient_scale: f32,
     decay: f32,
-    betas: [f32; 2],
+    /// 1 − β₁: how far the first moment goes towards the gradient.
+    towards: f32,
+    beta2: f32,
+    /// 1 − β₂, rounded once: in f32 the difference itself would be off by 1e-5.
+    rest2: f32,
     eps: f32,
     /// lr / (1 − β₁ᵗ)
     rate: f32,
@@ -61,8 +65,8 @@ impl InplaceOp2 for Adam<'_> {
                 for (((w, g), m), v) in weights.iter_mut().zip(gradient).zip(m.iter_mut()).zip(v.iter_mut()) {
                     let g = g * self.gradient_scale;
                     *w *= self.decay;
-                    *m += (g - *m) * (1.0 - self.betas[0]);
-                    *v = *v * self.betas[1] + (1.0 - self.betas[1]) * g * g;
+                    *m += (g - *m) * self.towards;
+                    *v = *v * self.beta2 + self.rest2 * g * g;
                     *w -= self.rate * *m / (v.sqrt() / self.correction + self.eps);
                 }
             });
@@ -153,6 +157,13 @@ impl Optimizer {
         lr: f64,
         scale: f64,
     ) -> Result<()> {
+        if gradient.dims() != weights.dims() {
+            return Err(Error::fault(format!(
+                "the gradient of {id} {factor} is {:?}, the matrix {:?}",
+                gradient.dims(),
+                weights.dims()
+            )));
+        }
         let gradient = gradient.contiguous()?;
         let decay = 1.0 - lr * self.settings.weight_decay;
         if self.settings.optimizer == OptimizerKind::Sgd {
@@ -178,7 +189,9 @@ impl Optimizer {
                     moments: Mutex::new((m, v)),
                     gradient_scale: scale as f32,
                     decay: decay as f32,
-                    betas: [beta1 as f32, beta2 as f32],
+                    towards: (1.0 - beta1) as f32,
+                    beta2: beta2 as f32,
+                    rest2: (1.0 - beta2) as f32,
                     eps: self.settings.eps as f32,
                     rate: rate as f32,
                     correction: correction as f32,
@@ -208,8 +221,8 @@ impl Optimizer {
                 }
             }
             Some(Moments::Device(m, v)) => {
-                crate::prune::zero(m, mask.to_vec())?;
-                crate::prune::zero(v, mask.to_vec())?;
+                crate::prune::storage::zero(m, &[mask])?;
+                crate::prune::storage::zero(v, &[mask])?;
             }
             None => {}
         }
@@ -245,15 +258,20 @@ impl Optimizer {
     /// Takes back what [`Self::state`] gave after `steps` updates of `set`.
     ///
     /// # Errors
-    /// When a moment has another size than its matrix.
+    /// When a moment is missing or has another size than its matrix.
     pub fn restore(&mut self, set: &MergedSet, state: &HashMap<String, Tensor>, steps: u64) -> Result<()> {
         self.step = steps;
         for (id, module) in &set.modules {
             for factor in [Factor::A, Factor::B] {
+                if self.settings.optimizer == OptimizerKind::Sgd {
+                    continue;
+                }
                 let (Some(m), Some(v)) =
                     (state.get(&format!("m.{id}.{factor}")), state.get(&format!("v.{id}.{factor}")))
                 else {
-                    continue;
+                    return Err(Error::user(format!(
+                        "the checkpoint has no moments of {id} {factor}: it belongs to another run"
+                    )));
                 };
                 let weights = module.tensor(factor);
                 if m.elem_count() != weights.elem_count() || v.elem_count() != weights.elem_count() {

@@ -7,7 +7,7 @@ use crate::lora::{Gradients, MergedSet, SquareSums};
 use crate::model::linear::Dropout;
 use crate::module::Factor;
 use crate::prune::{Key, MatrixState, Pruner};
-use crate::recipe::{Importance, Moments, Train};
+use crate::recipe::{Moments, Train};
 use crate::run::event::Seconds;
 use crate::{Error, Result};
 use std::time::Instant;
@@ -56,9 +56,7 @@ impl Trainer<'_> {
         let targets: usize = batches.iter().map(|b| b.targets.len()).sum();
         let scale = 1.0 / targets.max(1) as f64;
         update.seconds.data = clock.elapsed().as_secs_f64();
-        let wants_squares = self.pruner.as_ref().is_some_and(|p| {
-            matches!(p.settings().importance, Importance::Direct | Importance::Product) && !p.wants_train_norms()
-        });
+        let wants_squares = self.pruner.as_ref().is_some_and(Pruner::wants_step_norms);
         let mut gradients = Gradients::default();
         let mut squares = SquareSums::default();
         for (pass_number, batch) in batches.iter().enumerate() {
