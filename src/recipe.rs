@@ -88,7 +88,8 @@ impl Recipe {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io("read the recipe", path, &e))?;
         let mut recipe = Self::parse(&text).map_err(|e| e.at(printable(&path.display().to_string())))?;
-        recipe.resolve_paths(path.parent().unwrap_or(Path::new("")));
+        let place = std::path::absolute(path).map_err(|e| Error::io("find", path, &e))?;
+        recipe.resolve_paths(place.parent().unwrap_or(Path::new("/")));
         if recipe.name.is_empty() {
             recipe.name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         }
@@ -114,7 +115,6 @@ impl Recipe {
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
-        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
         let place = |p: &mut PathBuf| *p = folder.join(&*p);
         place(&mut self.base);
         self.adapters.iter_mut().filter_map(|a| a.path.as_mut()).for_each(place);
@@ -136,6 +136,28 @@ impl Recipe {
         adapters::validate(&self.adapters)?;
         if !(self.device == "auto" || self.device == "cpu" || self.cuda_ordinal().is_some()) {
             return Err(Error::user(format!("device = {:?}: use \"auto\", \"cpu\" or \"cuda:0\"", self.device)));
+        }
+        Ok(())
+    }
+
+    /// Checks that what the recipe names is there, before a run directory is made for it.
+    ///
+    /// # Errors
+    /// Names the key and the first path that is missing or of the wrong kind.
+    pub fn check_files(&self) -> Result<()> {
+        let folders = self.adapters.iter().filter_map(|a| Some((format!("adapter {}", a.name), a.path.as_ref()?)));
+        for (key, path) in std::iter::once(("base".to_owned(), &self.base)).chain(folders) {
+            let meta = std::fs::metadata(path).map_err(|e| Error::io("read", path, &e).at(&key))?;
+            if !meta.is_dir() {
+                return Err(Error::user(format!(
+                    "{key}: {} is a file; a folder is needed",
+                    printable(&path.display().to_string())
+                )));
+            }
+        }
+        let test = self.data.test.iter().map(|path| ("data.test", path));
+        for (key, path) in [("data.train", &self.data.train), ("data.dev", &self.data.dev)].into_iter().chain(test) {
+            std::fs::metadata(path).map_err(|e| Error::io("read", path, &e).at(key))?;
         }
         Ok(())
     }
