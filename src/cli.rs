@@ -7,10 +7,13 @@ mod plain;
 use crate::eval::report;
 use crate::recipe::Recipe;
 use crate::run::control::{self, Command as Order};
+use crate::run::tail::Tail;
 use crate::run::{RunDir, RunState, launch, worker};
+use crate::text::{printable, printable_lines};
 use crate::ui::{self, WatchOptions};
 use crate::{Error, Result, demo, train};
 use clap::{Parser, Subcommand};
+use color_eyre::config::{HookBuilder, Theme};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,7 +53,7 @@ enum Verb {
         #[arg(long)]
         plain: bool,
         #[command(flatten)]
-        place: Runs,
+        place: Place,
     },
     /// Start a run from a recipe and watch it
     Run {
@@ -72,7 +75,7 @@ enum Verb {
         #[arg(long)]
         recompute: bool,
         #[command(flatten)]
-        place: Runs,
+        place: Place,
     },
     /// Watch a run that is under way or over
     Attach {
@@ -111,7 +114,7 @@ enum Verb {
     /// List the runs
     Runs {
         #[command(flatten)]
-        place: Runs,
+        place: Place,
     },
     /// Write a finished run's result somewhere else
     Export {
@@ -127,7 +130,7 @@ enum Verb {
     /// Say what this machine and this lopper can do
     Health {
         #[command(flatten)]
-        place: Runs,
+        place: Place,
     },
     /// Work on a run (started by the other commands)
     #[command(hide = true)]
@@ -138,7 +141,7 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
-struct Runs {
+struct Place {
     /// Folder that holds the runs
     #[arg(long, env = "LOPPER_RUNS", default_value = "runs")]
     runs: PathBuf,
@@ -147,14 +150,16 @@ struct Runs {
 /// Parses the command line, does what it says, and returns the exit code: 0, 1 for a fault, 2 for
 /// something that the user can mend.
 pub fn main() -> ExitCode {
-    if let Err(e) = color_eyre::config::HookBuilder::default().display_env_section(false).install() {
+    let colours = if std::io::stderr().is_terminal() { Theme::dark() } else { Theme::new() };
+    if let Err(e) = HookBuilder::default().display_env_section(false).theme(colours).install() {
         eprintln!("lopper: {e}");
     }
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
         Err(e) => {
-            eprintln!("lopper: {e}");
+            // One line, and nothing raw of what file names and files hold.
+            eprintln!("lopper: {}", printable(&e.to_string()));
             ExitCode::from(e.exit_code())
         }
     }
@@ -180,14 +185,22 @@ fn dispatch(cli: Cli) -> Result<u8> {
             recipe.validate()?;
             start(&recipe, &place.runs, plain, detach, &look)
         }
-        Verb::Attach { run, plain, read_only } => watch(&RunDir::open(&run)?, plain, read_only, &look),
+        Verb::Attach { run, plain, read_only } => {
+            let run = RunDir::open(&run)?;
+            if run.state() == RunState::Created {
+                let path = run.path().display();
+                return Err(Error::user(format!("{path} has never had a worker; `lopper resume {path}` starts one")));
+            }
+            watch(&run, Tail::new(run.clone()), plain, read_only, &look)
+        }
         Verb::Resume { run, plain } => {
             let run = RunDir::open(&run)?;
             if run.state() == RunState::Finished {
                 return Err(Error::user(format!("{} is finished; there is nothing to resume", run.path().display())));
             }
+            let tail = Tail::from_end(run.clone())?;
             launch::launch(&run)?;
-            watch(&run, plain, false, &look)
+            watch(&run, tail, plain, false, &look)
         }
         Verb::Pause { run } => order(&run, Order::Pause),
         Verb::Continue { run } => order(&run, Order::Resume),
@@ -202,10 +215,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
     }
 }
 
-/// Writes to standard output; a reader that has gone away is no error.
+/// Writes to standard output, without control characters; a reader that has gone away is no error.
 fn say(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+    match writeln!(out, "{}", printable_lines(text.trim_end())).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::fault(format!("cannot write the output: {e}")))
         }
@@ -214,33 +227,42 @@ fn say(text: &str) -> Result<()> {
 }
 
 fn start(recipe: &Recipe, runs: &Path, plain: bool, detach: bool, look: &Look) -> Result<u8> {
+    recipe.check_files()?;
     let run = RunDir::create(runs, &recipe.name, recipe)?;
     launch::launch(&run)?;
     if detach {
         say(&format!("{}\nwatch it with: lopper attach {0}", run.path().display()))?;
         return Ok(0);
     }
-    watch(&run, plain, false, look)
+    watch(&run, Tail::new(run.clone()), plain, false, look)
 }
 
-/// The screen on a terminal, lines elsewhere; the exit code says how the run ended (0 while it goes on).
-fn watch(run: &RunDir, plain: bool, read_only: bool, look: &Look) -> Result<u8> {
+/// The screen on a terminal, lines elsewhere. A failed run is this command's error; 0 while it goes on.
+fn watch(run: &RunDir, tail: Tail, plain: bool, read_only: bool, look: &Look) -> Result<u8> {
     let on_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     if plain || !on_terminal {
-        plain::follow(run, &mut std::io::stdout())?;
+        match plain::follow(run, tail, &mut std::io::stdout())? {
+            plain::End::Over => {}
+            plain::End::Unread => return Ok(0),
+            // As a shell counts it.
+            plain::End::Signal(signal) => return Ok(128 + signal as u8),
+        }
     } else {
         let ending = ui::watch(run.path(), &WatchOptions { read_only, ..look.clone().into() })?;
         let path = run.path().display();
         if ending.state.is_over() {
             say(&format!("the run is {}: {path}", ending.state.word()))?;
             if let Some(report) = last_report(run)? {
-                say(&report_table(&report))?;
+                say(&report::table(&report))?;
             }
         } else {
             say(&format!("the run goes on; watch it with: lopper attach {path}"))?;
         }
     }
-    Ok(worker::read_last_word(run.path()).map_or(0, |word| word.code))
+    match worker::read_last_word(run.path()).and_then(|word| word.error()) {
+        Some(error) => Err(error),
+        None => Ok(0),
+    }
 }
 
 fn order(run: &Path, command: Order) -> Result<u8> {
@@ -265,8 +287,7 @@ fn list(runs: &Path) -> Result<u8> {
         .iter()
         .map(|run| {
             let word = worker::read_last_word(run.path()).map(|w| w.text).unwrap_or_default();
-            let name = crate::text::printable(&run.name()).into_owned();
-            format!("{name:width$}  {:8}  {}", run.state().word(), crate::text::printable(&word)).trim_end().to_owned()
+            format!("{:width$}  {:8}  {}", run.name(), run.state().word(), printable(&word)).trim_end().to_owned()
         })
         .collect();
     say(&lines.join("\n"))?;
@@ -307,7 +328,11 @@ fn last_report(run: &RunDir) -> Result<Option<crate::run::event::Report>> {
     }
 }
 
-/// The report of a run as text.
-fn report_table(rows: &crate::run::event::Report) -> String {
-    report::table(rows)
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        super::Cli::command().debug_assert();
+    }
 }

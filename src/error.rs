@@ -25,18 +25,27 @@ impl Error {
         Self::Fault(sentence.into())
     }
 
-    /// A failed file operation: a path that is missing or not allowed is the user's, the rest a fault.
+    /// A failed file operation: a path that is missing, not allowed or of the wrong kind is the user's, the
+    /// rest a fault.
     pub fn io(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
         let path = crate::text::printable(&path.display().to_string()).into_owned();
-        match error.kind() {
-            ErrorKind::NotFound => Self::User(format!("cannot {what} {path}: no such file or folder")),
-            ErrorKind::PermissionDenied => Self::User(format!("cannot {what} {path}: permission denied")),
-            ErrorKind::StorageFull => {
-                Self::Fault(format!("cannot {what} {path}: the disk is full; free some space and resume"))
-            }
-            _ => Self::Fault(format!("cannot {what} {path}: {error}")),
-        }
+        let (user, why) = match error.kind() {
+            ErrorKind::NotFound => (true, "no such file or folder"),
+            ErrorKind::PermissionDenied => (true, "permission denied"),
+            ErrorKind::ReadOnlyFilesystem => (true, "the file system is read-only"),
+            ErrorKind::IsADirectory => (true, "it is a folder, a file is needed"),
+            ErrorKind::NotADirectory => (true, "a part of the path is a file, not a folder"),
+            ErrorKind::AlreadyExists => (true, "there is a file of that name"),
+            ErrorKind::InvalidFilename => (true, "the name is too long"),
+            ErrorKind::InvalidData => (true, "it is not UTF-8 text"),
+            ErrorKind::StorageFull => (false, "the disk is full; free some space and resume"),
+            ErrorKind::QuotaExceeded => (false, "the disk quota is used up; free some space and resume"),
+            ErrorKind::FileTooLarge => (false, "the limit on file sizes is reached (ulimit -f)"),
+            _ => return Self::Fault(format!("cannot {what} {path}: {error}")),
+        };
+        let sentence = format!("cannot {what} {path}: {why}");
+        if user { Self::User(sentence) } else { Self::Fault(sentence) }
     }
 
     /// 2 for what the user can mend, 1 for a fault.
@@ -47,12 +56,35 @@ impl Error {
         }
     }
 
-    /// The same kind of error with `place: ` before its sentence.
+    /// The same kind of error with `place: ` before its sentence, unless it begins so already.
     #[must_use]
     pub fn at(self, place: impl std::fmt::Display) -> Self {
-        match self {
-            Self::User(sentence) => Self::User(format!("{place}: {sentence}")),
-            Self::Fault(sentence) => Self::Fault(format!("{place}: {sentence}")),
+        let (Self::User(sentence) | Self::Fault(sentence)) = &self;
+        let place = format!("{place}: ");
+        if sentence.starts_with(&place) {
+            return self;
         }
+        match self {
+            Self::User(sentence) => Self::User(place + &sentence),
+            Self::Fault(sentence) => Self::Fault(place + &sentence),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::path::Path;
+
+    #[test]
+    fn what_the_user_can_mend_is_told_from_a_fault() {
+        let said = |kind| Error::io("write", Path::new("a\x1b[2J/b"), &io::Error::from(kind));
+        assert_eq!(said(io::ErrorKind::NotFound).exit_code(), 2);
+        assert_eq!(said(io::ErrorKind::ReadOnlyFilesystem).exit_code(), 2);
+        assert_eq!(said(io::ErrorKind::StorageFull).exit_code(), 1);
+        assert_eq!(said(io::ErrorKind::TimedOut).exit_code(), 1);
+        let full = said(io::ErrorKind::StorageFull).to_string();
+        assert_eq!(full, "cannot write a\\u{1b}[2J/b: the disk is full; free some space and resume");
     }
 }

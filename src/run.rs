@@ -61,11 +61,13 @@ impl RunState {
 }
 
 impl RunDir {
-    /// Makes a new run directory `parent/NAME-DATE-TIME`, readable by its owner only, with the resolved recipe.
+    /// Makes a new run directory `parent/NAME-DATE-TIME` (with a number behind it where that exists), readable
+    /// by its owner only, with the resolved recipe.
     ///
     /// # Errors
     /// When the folder cannot be made or written.
     pub fn create(parent: &Path, name: &str, recipe: &Recipe) -> Result<Self> {
+        let text = recipe.to_toml()?;
         std::fs::create_dir_all(parent).map_err(|e| Error::io("make the folder", parent, &e))?;
         let safe: String =
             name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
@@ -75,7 +77,11 @@ impl RunDir {
             match private_folder(&path) {
                 Ok(()) => {
                     let run = Self { path };
-                    write_aside(&run.recipe_file(), recipe.to_toml()?.as_bytes())?;
+                    if let Err(e) = write_aside(&run.recipe_file(), text.as_bytes()) {
+                        // A folder without a recipe is no run.
+                        std::fs::remove_dir_all(&run.path).ok();
+                        return Err(e);
+                    }
                     return Ok(run);
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}

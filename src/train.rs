@@ -36,6 +36,8 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
     let matrices = matrices(&task);
     session.record(started(recipe, &task, &matrices, session.dir().name()))?;
     let checkpoints = session.dir().checkpoints();
+    checkpoint::tidy(&checkpoints);
+    checkpoint::tidy(&session.dir().result());
     let (resume, complaints) = checkpoint::newest(&checkpoints);
     for text in complaints {
         session.record(EventBody::Warning { text })?;
@@ -54,7 +56,7 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
     let mut orders = Orders::default();
     let from = position.stage;
     for (index, stage) in stages.iter().enumerate().skip(from) {
-        let resume = resume.as_ref().filter(|_| index == from && position.step > 0);
+        let resume = resume.as_ref().filter(|c| index == from && c.is_of_training());
         if resume.is_none() {
             position = Position {
                 v: 1,
@@ -76,6 +78,7 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
             matrices: &matrices,
             position: &mut position,
             target: trained_target.as_ref(),
+            lr: 0.0,
         };
         let set = match (stage.training, set) {
             (Some(training), Some(set)) => match context.train(stage, training, set, resume)? {

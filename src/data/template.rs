@@ -5,6 +5,7 @@ use super::dataset::{Dataset, Example};
 use super::tokenizer::Tokenizer;
 use crate::recipe::Data;
 use crate::{Error, Result};
+use unicode_segmentation::UnicodeSegmentation;
 
 /// One example as the model sees it; the loss is on `tokens[prompt..]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -102,41 +103,105 @@ impl<'a> Template<'a> {
     fn example(&self, example: &Example, room: usize) -> Result<(Sequence, String)> {
         let summary = self.summary_tokens(&example.summary)?;
         let behind = summary.len().max(room);
-        let mut document = example.document.as_str();
-        let pieces = self.tokenizer.encode_with_ends(document)?;
-        if pieces.len() > self.settings.max_document_tokens {
-            document = prefix(document, &pieces, self.settings.max_document_tokens);
-        }
-        let mut prompt = self.prompt_tokens(document)?;
-        let mut keep = pieces.len().min(self.settings.max_document_tokens);
-        while prompt.len() + behind > self.context {
-            // Neighbouring tokens may join differently in the prompt: cut, look, cut again.
-            let over = prompt.len() + behind - self.context;
-            if keep <= over {
-                return Err(Error::user(format!(
-                    "the summary ({} tokens) and the prompt's frame don't fit the model's context of {} tokens",
-                    summary.len(),
-                    self.context
-                )));
-            }
-            keep -= over;
-            document = prefix(&example.document, &pieces, keep);
-            prompt = self.prompt_tokens(document)?;
-        }
+        let (document, prompt) = self.longest(&example.document, behind, |frame| {
+            let needed = if room > summary.len() {
+                format!("the room for an answer (samples.max_new_tokens = {room})")
+            } else {
+                format!("the summary ({} tokens)", summary.len())
+            };
+            let remedy = if room > summary.len() { "lower samples.max_new_tokens" } else { "shorten the summary" };
+            format!(
+                "the prompt's frame ({frame} tokens) and {needed} leave no room for the document in the model's context of {} tokens; {remedy} or data.prompt",
+                self.context
+            )
+        })?;
         let mut tokens = prompt;
         let prompt = tokens.len();
         tokens.extend(summary);
-        Ok((Sequence { tokens, prompt }, document.to_owned()))
+        Ok((Sequence { tokens, prompt }, document))
+    }
+
+    /// The longest beginning of `document` that keeps within its budget of tokens and, in its prompt and
+    /// with `behind` tokens after it, within the context; and that prompt's tokens. It ends where a token
+    /// and a character (with its accents and joiners) end. `no_room` is told the frame's tokens and says
+    /// why the context holds no document at all.
+    fn longest(
+        &self,
+        document: &str,
+        behind: usize,
+        no_room: impl FnOnce(usize) -> String,
+    ) -> Result<(String, Vec<u32>)> {
+        let budget = self.settings.max_document_tokens;
+        let pieces = self.tokenizer.encode_with_ends(document)?;
+        if pieces.len() <= budget {
+            let prompt = self.prompt_tokens(document)?;
+            if prompt.len() + behind <= self.context {
+                return Ok((document.to_owned(), prompt));
+            }
+        }
+        let cuts = cuts(document, &pieces);
+        // Tokens at a cut may join differently than in the whole text: what counts is what comes out.
+        let measure = |text: &str| -> Result<(usize, Vec<u32>)> {
+            let over = self.tokenizer.encode(text, false)?.len().saturating_sub(budget);
+            let prompt = self.prompt_tokens(text)?;
+            Ok((over.max((prompt.len() + behind).saturating_sub(self.context)), prompt))
+        };
+        let within = |tokens: usize| cuts.partition_point(|cut| cut.tokens <= tokens);
+        let mut kept = within(budget);
+        let mut best = None;
+        while kept > 0 {
+            let (over, prompt) = measure(&document[..cuts[kept - 1].end])?;
+            if over == 0 {
+                best = Some(prompt);
+                break;
+            }
+            // The shortest beginning is tried before there is none.
+            kept = within(cuts[kept - 1].tokens.saturating_sub(over)).max(usize::from(kept > 1));
+        }
+        // The way down may have gone past the best cut.
+        while best.is_some() && kept < cuts.len() {
+            let (over, prompt) = measure(&document[..cuts[kept].end])?;
+            if over > 0 {
+                break;
+            }
+            best = Some(prompt);
+            kept += 1;
+        }
+        if let Some(prompt) = best {
+            return Ok((document[..cuts[kept - 1].end].to_owned(), prompt));
+        }
+        let frame = self.prompt_tokens("")?;
+        if frame.len() + behind < self.context {
+            let text = format!("data.max_document_tokens = {budget} leaves nothing of the document; raise it");
+            return Err(Error::user(text));
+        }
+        Err(Error::user(no_room(frame.len())))
     }
 }
 
-/// The first `keep` tokens of `text`, on a character boundary.
-fn prefix<'t>(text: &'t str, pieces: &[(u32, usize)], keep: usize) -> &'t str {
-    let mut end = keep.checked_sub(1).and_then(|i| pieces.get(i)).map_or(0, |p| p.1).min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
+/// A place where a text may be cut.
+struct Cut {
+    /// The byte after the last one that is kept.
+    end: usize,
+    /// Tokens of the whole text up to there.
+    tokens: usize,
+}
+
+/// The cuts of `text`: the ends of its tokens, moved back to where a character ends that a reader sees as
+/// one. Each is longer than the one before, the first is not empty.
+fn cuts(text: &str, pieces: &[(u32, usize)]) -> Vec<Cut> {
+    let mut boundaries = text.grapheme_indices(true).map(|(at, character)| at + character.len()).peekable();
+    let mut cuts: Vec<Cut> = Vec::new();
+    let mut last = 0;
+    for (token, (_, end)) in pieces.iter().enumerate() {
+        while let Some(boundary) = boundaries.next_if(|boundary| boundary <= end) {
+            last = boundary;
+        }
+        if last > cuts.last().map_or(0, |cut| cut.end) {
+            cuts.push(Cut { end: last, tokens: token + 1 });
+        }
     }
-    &text[..end]
+    cuts
 }
 
 #[cfg(test)]
@@ -188,12 +253,61 @@ mod tests {
         assert_eq!(tokenizer.decode(&sequence.tokens[sequence.prompt..]).unwrap(), " 短い要約");
     }
 
+    /// Every cut of every text, tried one after another: the longest that keeps within both limits.
     #[test]
-    fn a_summary_that_cannot_fit_is_refused_with_its_line() {
-        let (tokenizer, settings) = (tokenizer(), settings(""));
-        let template = Template::new(&tokenizer, &settings, 32).unwrap();
-        let error = template.encode(&data("a", &"much too long a summary ".repeat(20)), 4).unwrap_err().to_string();
-        assert!(error.starts_with("train.jsonl:7:") && error.contains("32 tokens"), "{error}");
+    fn a_cut_document_is_the_longest_that_fits() {
+        let tokenizer = tokenizer();
+        let texts = [
+            "An engine for  games,   written in 2024/12/31; it's \u{e9}tude-like.\n\n  \tYes.".repeat(2),
+            "日本語の長い文書です。重要度のヒートマップ、ｶﾞｷﾞｸﾞ。".to_owned(),
+            "family 👨\u{200d}👩\u{200d}👧\u{200d}👦, flags 🇯🇵🇫🇷, e\u{301}e\u{301}\u{302} and 👩\u{200d}💻👍🏽!"
+                .to_owned(),
+        ];
+        let mut cut = 0;
+        for text in &texts {
+            let characters: Vec<usize> = text.grapheme_indices(true).map(|(at, c)| at + c.len()).collect();
+            let places = cuts(text, &tokenizer.encode_with_ends(text).unwrap());
+            for (budget, context) in (1..40).map(|n| (n, 512)).chain((24..70).map(|n| (1000, n))) {
+                let settings = settings(&format!("max_document_tokens = {budget}"));
+                let template = Template::new(&tokenizer, &settings, context).unwrap();
+                let fits = |end: usize| {
+                    let text = &text[..end];
+                    tokenizer.encode(text, false).unwrap().len() <= budget
+                        && template.prompt_tokens(text).unwrap().len() + 8 <= context
+                };
+                let want = if fits(text.len()) {
+                    Some(text.len())
+                } else {
+                    places.iter().rev().map(|p| p.end).find(|end| fits(*end))
+                };
+                let got = template.encode(&data(text, "s"), 8).ok().map(|e| e.documents[0].clone());
+                assert_eq!(got.as_ref().map(String::len), want, "{text:?}, budget {budget}, context {context}");
+                if let Some(got) = got.filter(|got| got.len() < text.len()) {
+                    assert!(text.starts_with(&got) && characters.contains(&got.len()), "{got:?}");
+                    cut += 1;
+                }
+            }
+        }
+        assert!(cut > 150, "{cut}");
+    }
+
+    #[test]
+    fn what_cannot_fit_is_refused_with_its_line_and_the_reason() {
+        let (tokenizer, plain) = (tokenizer(), settings(""));
+        let refused = |context, document: &str, summary: &str, room, settings: &Data| {
+            let template = Template::new(&tokenizer, settings, context).unwrap();
+            let error = template.encode(&data(document, summary), room).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        };
+        let error = refused(32, "a", &"much too long a summary ".repeat(20), 4, &plain);
+        assert!(error.starts_with("train.jsonl:7: the prompt's frame ("), "{error}");
+        assert!(error.contains("and the summary (") && error.contains("of 32 tokens; shorten the summary"), "{error}");
+        let error = refused(32, "a", "short", 30, &plain);
+        assert!(error.contains("the room for an answer (samples.max_new_tokens = 30)"), "{error}");
+        assert!(error.ends_with("lower samples.max_new_tokens or data.prompt"), "{error}");
+        let error = refused(512, "👩\u{200d}💻", "short", 30, &settings("max_document_tokens = 1"));
+        assert!(error.contains("max_document_tokens = 1 leaves nothing of the document"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A model's tokenizer: tokenizer.json and what the other files say of special tokens.
 
+use crate::text::printable;
 use crate::{Error, Result};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -18,15 +19,19 @@ pub struct Tokenizer {
     chat_template: Option<String>,
 }
 
-/// Reads a JSON file of the model folder; `None` where it is missing.
-fn json(folder: &Path, name: &str) -> Result<Option<Value>> {
+/// Reads a JSON object of the model folder; an empty one where the file is missing.
+fn json(folder: &Path, name: &str) -> Result<Map<String, Value>> {
     let path = folder.join(name);
-    match std::fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| Error::user(format!("{} is not valid JSON: {e}", path.display()))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::io("read", &path, &e)),
+    let shown = || printable(&path.display().to_string()).into_owned();
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
+        Err(e) => return Err(Error::io("read", &path, &e)),
+    };
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Error::user(format!("{}: a JSON object is needed", shown()))),
+        Err(e) => Err(Error::user(format!("{} is not valid JSON: {e}", shown()))),
     }
 }
 
@@ -68,10 +73,10 @@ impl Tokenizer {
         // Training cuts documents itself, by sense; a limit in the file would cut summaries.
         inner.with_truncation(None).map_err(|e| Error::fault(e.to_string()))?;
         inner.with_padding(None);
-        let config = json(folder, "tokenizer_config.json")?.unwrap_or_default();
-        let map = json(folder, "special_tokens_map.json")?.unwrap_or_default();
-        let model = json(folder, "config.json")?.unwrap_or_default();
-        let generation = json(folder, "generation_config.json")?.unwrap_or_default();
+        let config = json(folder, "tokenizer_config.json")?;
+        let map = json(folder, "special_tokens_map.json")?;
+        let model = json(folder, "config.json")?;
+        let generation = json(folder, "generation_config.json")?;
         let special = |name: &str| text_of(config.get(name)).or_else(|| text_of(map.get(name))).unwrap_or_default();
         let (bos_text, eos_text) = (special("bos_token"), special("eos_token"));
         let mut ends: BTreeSet<u32> = ids_of(generation.get("eos_token_id")).into_iter().collect();
@@ -154,7 +159,7 @@ impl Tokenizer {
 }
 
 /// `chat_template.jinja`, or the one in tokenizer_config.json: text, or a list with one named `default`.
-fn chat_template(folder: &Path, config: &Value) -> Result<Option<String>> {
+fn chat_template(folder: &Path, config: &Map<String, Value>) -> Result<Option<String>> {
     let path = folder.join("chat_template.jinja");
     match std::fs::read_to_string(&path) {
         Ok(text) => return Ok(Some(text)),

@@ -15,53 +15,39 @@ pub struct Journal {
     file: File,
     path: PathBuf,
     seq: u64,
+    /// The last line may lack its end.
+    torn: bool,
 }
 
 impl Journal {
-    /// Opens the journal to append; a torn last line of a worker that died is ended, nothing is cut.
+    /// Opens the journal to append; nothing of it is cut.
     ///
     /// # Errors
     /// When the file cannot be read or written.
     pub fn open(path: &Path) -> Result<Self> {
-        let seq = match File::open(path) {
-            Ok(_) => {
-                let mut reader = Reader::new(path);
-                let mut next = 0;
-                loop {
-                    let slice = reader.read(4096, u64::MAX)?;
-                    if let Some(last) = slice.last() {
-                        next = last.seq + 1;
-                    } else {
-                        break next;
-                    }
-                }
-            }
-            Err(_) => 0,
-        };
-        let mut file = OpenOptions::new()
+        let mut reader = Reader::new(path);
+        let mut seq = 0;
+        loop {
+            let slice = reader.read(4096, u64::MAX)?;
+            let Some(last) = slice.last() else { break };
+            seq = last.seq + 1;
+        }
+        let tail = reader.tail().map_err(|e| Error::io("read the journal", path, &e))?;
+        // All of it but the line's end may have reached the disk.
+        if let Ok(event) = serde_json::from_slice::<Event>(&tail) {
+            seq = event.seq + 1;
+        }
+        let torn = !tail.is_empty();
+        let file = OpenOptions::new()
             .create(true)
-            .read(true)
             .append(true)
             .open(path)
             .map_err(|e| Error::io("open the journal", path, &e))?;
-        let torn = || -> std::io::Result<bool> {
-            let length = file.metadata()?.len();
-            if length == 0 {
-                return Ok(false);
-            }
-            let mut last = [0];
-            let mut reader = File::open(path)?;
-            reader.seek(SeekFrom::Start(length - 1))?;
-            reader.read_exact(&mut last)?;
-            Ok(last[0] != b'\n')
-        };
-        if torn().map_err(|e| Error::io("read the journal", path, &e))? {
-            file.write_all(b"\n").map_err(|e| Error::io("write the journal", path, &e))?;
-        }
-        Ok(Self { file, path: path.to_path_buf(), seq })
+        Ok(Self { file, path: path.to_path_buf(), seq, torn })
     }
 
-    /// Appends one event as one write.
+    /// Appends one event as one write. After a write that failed half-way, or a worker that died in one, the
+    /// torn line is ended first.
     ///
     /// # Errors
     /// When the disk is full or the file is gone.
@@ -70,7 +56,12 @@ impl Journal {
         let mut line = serde_json::to_vec(&event)
             .map_err(|e| Error::fault(format!("an event could not be written as JSON: {e}")))?;
         line.push(b'\n');
-        self.file.write_all(&line).map_err(|e| Error::io("write the journal", &self.path, &e))?;
+        if self.torn {
+            line.insert(0, b'\n');
+        }
+        let written = self.file.write_all(&line);
+        self.torn = written.is_err();
+        written.map_err(|e| Error::io("write the journal", &self.path, &e))?;
         self.seq += 1;
         Ok(())
     }
@@ -132,6 +123,33 @@ impl Reader {
         }
         Ok(out)
     }
+
+    /// What stands behind the last complete line.
+    fn tail(&self) -> std::io::Result<Vec<u8>> {
+        let mut rest = Vec::new();
+        match File::open(&self.path) {
+            Ok(mut file) => {
+                file.seek(SeekFrom::Start(self.offset))?;
+                file.take(LONGEST_LINE).read_to_end(&mut rest)?;
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+        Ok(rest)
+    }
+
+    /// Goes to the end of what is there now: only what is written later will be read.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn skip_to_end(&mut self) -> Result<()> {
+        match std::fs::metadata(&self.path) {
+            Ok(meta) => self.offset = meta.len(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io("read the journal", &self.path, &e)),
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +179,27 @@ mod tests {
         assert_eq!(rest.len(), 1);
         assert_eq!((rest[0].seq, &rest[0].body), (2, &warning("three")));
         assert_eq!(reader.skipped, 1);
+        // A line that only lacks its end is an event, and its number is taken.
+        let text = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() - 1]).unwrap();
+        Journal::open(&path).unwrap().append(warning("four")).unwrap();
+        let mut reader = Reader::new(&path);
+        let seqs: Vec<_> = reader.read(100, u64::MAX).unwrap().iter().map(|e| e.seq).collect();
+        assert_eq!(seqs, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_reader_from_the_end_sees_only_what_follows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let mut reader = Reader::new(&path);
+        reader.skip_to_end().unwrap();
+        let mut journal = Journal::open(&path).unwrap();
+        journal.append(warning("one")).unwrap();
+        reader.skip_to_end().unwrap();
+        journal.append(warning("two")).unwrap();
+        let events = reader.read(100, u64::MAX).unwrap();
+        assert_eq!(events.iter().map(|e| &e.body).collect::<Vec<_>>(), [&warning("two")]);
     }
 
     #[test]

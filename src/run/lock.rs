@@ -72,15 +72,7 @@ impl Lock {
         }
         match attempt {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let holder = read(&mut file).unwrap_or_default();
-                return Err(Error::user(format!(
-                    "{} already has a worker: process {} on {}",
-                    run.display(),
-                    holder.pid,
-                    crate::text::printable(&holder.host)
-                )));
-            }
+            Err(TryLockError::WouldBlock) => return Err(taken(run)),
             Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, &e)),
         }
         let epoch = read(&mut file).map_or(0, |h| h.epoch) + 1;
@@ -123,6 +115,30 @@ impl Drop for Lock {
     fn drop(&mut self) {
         self.file.unlock().ok();
     }
+}
+
+/// Who holds the run, or held it last.
+pub fn holder(run: &Path) -> Option<Holder> {
+    read(&mut File::open(place(run)).ok()?)
+}
+
+/// The sentence for a run that another worker holds.
+pub fn taken(run: &Path) -> Error {
+    let run_name = crate::text::printable(&run.display().to_string()).into_owned();
+    let mut by = holder(run);
+    for _ in 0..100 {
+        if by.is_some() {
+            break;
+        }
+        // It has just taken the lock and is writing its name.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        by = holder(run);
+    }
+    let by = match by {
+        Some(holder) => format!("process {} on {}", holder.pid, crate::text::printable(&holder.host)),
+        None => "a process that has not written its name".to_owned(),
+    };
+    Error::user(format!("{run_name} already has a worker: {by}; `lopper attach {run_name}` watches it"))
 }
 
 /// Whether a worker holds the run now.

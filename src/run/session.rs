@@ -1,6 +1,6 @@
 //! What the engine has of its run: a journal to write, commands to read, a folder for results.
 
-use super::control::{Inbox, Request};
+use super::control::{Command, Inbox, Request};
 use super::event::{ControlOutcome, EventBody, Observer};
 use super::journal::{Journal, Reader};
 use super::lock::Lock;
@@ -45,6 +45,8 @@ pub struct WorkerSession {
     dir: RunDir,
     shared: Arc<Mutex<Shared>>,
     inbox: Inbox,
+    /// Read already, not yet handed out.
+    waiting: Vec<Request>,
     beating: Arc<AtomicBool>,
 }
 
@@ -70,6 +72,7 @@ impl WorkerSession {
     /// # Errors
     /// When another worker has it, or its files cannot be written.
     pub fn open(dir: RunDir) -> Result<Self> {
+        let began = now();
         let lock = Lock::take(dir.path())?;
         let answered = answered(&dir)?;
         let journal = Journal::open(&dir.journal_file())?;
@@ -77,7 +80,22 @@ impl WorkerSession {
         let shared = Arc::new(Mutex::new(Shared { journal, lock, last: now() }));
         let beating = Arc::new(AtomicBool::new(true));
         beat(Arc::clone(&shared), Arc::clone(&beating))?;
-        Ok(Self { dir, shared, inbox, beating })
+        let mut session = Self { dir, shared, inbox, waiting: Vec::new(), beating };
+        session.sort_out(began)?;
+        Ok(session)
+    }
+
+    /// A stop or a pause that the worker before did not live to see was meant for that one.
+    fn sort_out(&mut self, began: f64) -> Result<()> {
+        for request in self.commands()? {
+            let for_the_last = matches!(request.command, Command::Stop | Command::Pause | Command::Resume);
+            if for_the_last && request.t < began {
+                self.answer(&request, false, "came when no worker was at the run")?;
+            } else {
+                self.waiting.push(request);
+            }
+        }
+        Ok(())
     }
 
     /// Forces the journal onto the disk.
@@ -152,7 +170,9 @@ impl Session for WorkerSession {
         for text in complaints {
             self.record(EventBody::Warning { text })?;
         }
-        Ok(requests)
+        let mut all = std::mem::take(&mut self.waiting);
+        all.extend(requests);
+        Ok(all)
     }
 
     fn dir(&self) -> &RunDir {

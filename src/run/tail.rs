@@ -47,6 +47,16 @@ impl Tail {
         Self { dir, reader, paused: false }
     }
 
+    /// Follows `dir` from what is written next, as after a resume.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn from_end(dir: RunDir) -> Result<Self> {
+        let mut tail = Self::new(dir);
+        tail.reader.skip_to_end()?;
+        Ok(tail)
+    }
+
     /// The next slice of events and the state.
     ///
     /// # Errors

@@ -31,6 +31,21 @@ pub struct LastWord {
     pub t: f64,
 }
 
+impl LastWord {
+    /// The error that ended the run, if one did.
+    pub fn error(&self) -> Option<Error> {
+        let text = self.text.clone();
+        (self.state == "failed").then(|| if self.code == 2 { Error::User(text) } else { Error::Fault(text) })
+    }
+}
+
+/// Room on a full disk for the last words.
+const SPARE: usize = 32 * 1024;
+
+fn spare(run: &Path) -> std::path::PathBuf {
+    run.join("worker.spare")
+}
+
 fn place(run: &Path) -> std::path::PathBuf {
     run.join("exit.json")
 }
@@ -63,6 +78,8 @@ pub fn serve(path: &Path, engine: impl FnOnce(&Recipe, &mut dyn Session) -> Resu
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &place(dir.path()), &e)),
         _ => {}
     }
+    // On a disk that is full already the first thing that has to be kept says so.
+    std::fs::write(spare(dir.path()), vec![0; SPARE]).ok();
     let work = || {
         let recipe = dir.recipe()?;
         engine(&recipe, &mut session)
@@ -83,6 +100,7 @@ pub fn serve(path: &Path, engine: impl FnOnce(&Recipe, &mut dyn Session) -> Resu
         "stopped" => EventBody::Stopped { text: text.clone() },
         _ => EventBody::Failed { text: text.clone() },
     };
+    std::fs::remove_file(spare(dir.path())).ok();
     let recorded = session.record(event);
     let word = LastWord { state: state.into(), text, code, t: super::now() };
     let bytes = serde_json::to_vec_pretty(&word).map_err(|e| Error::fault(e.to_string()))?;

@@ -33,6 +33,12 @@ pub struct Position {
     pub best: Option<(f64, usize)>,
     /// Evaluations since the best one.
     pub stale: usize,
+    /// The step that was evaluated last.
+    #[serde(default)]
+    pub evaluated: usize,
+    /// Whether the training of this stage is over: its scores are what is left.
+    #[serde(default)]
+    pub trained: bool,
     /// Seconds of training of this stage so far.
     pub seconds: f64,
     /// Prune rules that were added while it ran.
@@ -69,7 +75,8 @@ fn put_set(tensors: &mut HashMap<String, Tensor>, prefix: &str, set: &MergedSet)
     Ok(())
 }
 
-/// Writes a checkpoint as `checkpoints/stage-S-step-N` and removes the oldest ones. Returns its folder.
+/// Writes a checkpoint as `checkpoints/stage-S-step-N` (`….2` where that exists: it stays until the new one
+/// is complete) and removes the oldest ones. Returns its folder.
 ///
 /// # Errors
 /// When it cannot be written; nothing half-written stays.
@@ -80,9 +87,12 @@ pub fn write(
     state: Option<State<'_>>,
 ) -> Result<PathBuf> {
     std::fs::create_dir_all(checkpoints).map_err(|e| Error::io("make the folder", checkpoints, &e))?;
-    let folder = checkpoints.join(format!("stage-{}-step-{}", position.stage, position.step));
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).map_err(|e| Error::io("replace", &folder, &e))?;
+    let name = format!("stage-{}-step-{}", position.stage, position.step);
+    let mut folder = checkpoints.join(&name);
+    let mut count = 1;
+    while folder.exists() {
+        count += 1;
+        folder = checkpoints.join(format!("{name}.{count}"));
     }
     let mut tensors = HashMap::new();
     if let Some(adapter) = target {
@@ -104,13 +114,7 @@ pub fn write(
     let json = serde_json::to_vec_pretty(position).map_err(|e| Error::fault(e.to_string()))?;
     file::folder(&folder, |aside| {
         let path = aside.join("state.safetensors");
-        candle_core::safetensors::save(&tensors, &path).map_err(|e| {
-            Error::fault(format!(
-                "cannot write {}: {}",
-                path.display(),
-                e.to_string().lines().next().unwrap_or_default()
-            ))
-        })?;
+        candle_core::safetensors::save(&tensors, &path).map_err(|e| not_written(&path, &e))?;
         std::fs::File::open(&path).and_then(|f| f.sync_all()).map_err(|e| Error::io("write", &path, &e))?;
         crate::run::write_aside(&aside.join("position.json"), &json)
     })?;
@@ -121,12 +125,34 @@ pub fn write(
     Ok(folder)
 }
 
+fn not_written(path: &Path, error: &candle_core::Error) -> Error {
+    match error {
+        candle_core::Error::SafeTensor(safetensors::SafeTensorError::IoError(e)) => Error::io("write", path, e),
+        other => {
+            let what = other.to_string();
+            Error::fault(format!("cannot write {}: {}", path.display(), what.lines().next().unwrap_or_default()))
+        }
+    }
+}
+
+/// Removes what a worker left that was killed while it wrote. Only for the worker that holds the run.
+pub fn tidy(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') && name.contains(".partial-") {
+            // What cannot be removed only takes room.
+            std::fs::remove_dir_all(entry.path()).ok();
+        }
+    }
+}
+
 /// The checkpoints, newest first.
 fn list(checkpoints: &Path) -> Vec<PathBuf> {
-    let numbers = |path: &Path| -> Option<(usize, usize)> {
+    let numbers = |path: &Path| -> Option<(usize, usize, usize)> {
         let name = path.file_name()?.to_str()?;
         let (stage, step) = name.strip_prefix("stage-")?.split_once("-step-")?;
-        Some((stage.parse().ok()?, step.parse().ok()?))
+        let (step, count) = step.split_once('.').unwrap_or((step, "1"));
+        Some((stage.parse().ok()?, step.parse().ok()?, count.parse().ok()?))
     };
     let mut found: Vec<_> = std::fs::read_dir(checkpoints)
         .into_iter()
@@ -162,6 +188,11 @@ fn read(folder: &Path) -> Result<Checkpoint> {
 }
 
 impl Checkpoint {
+    /// Whether it was written by a training that was under way, not at the beginning of a stage.
+    pub fn is_of_training(&self) -> bool {
+        self.tensors.keys().any(|name| name.starts_with("now."))
+    }
+
     /// Puts the matrices of `prefix` (`now` or `best`) into `set`, in place; false if there are none.
     ///
     /// # Errors

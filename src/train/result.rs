@@ -13,6 +13,14 @@ fn make(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io("make the folder", folder, &e))
 }
 
+/// Removes a folder, if it is there.
+fn remove(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("replace", folder, &e)),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a method's summaries as `result/summaries/METHOD.jsonl`.
 ///
 /// # Errors
@@ -38,11 +46,11 @@ pub fn write_summaries(dir: &RunDir, method: &str, split: &Split, texts: &[Strin
 pub fn write(recipe: &Recipe, task: &Task, set: &MergedSet, rows: &[ReportRow], dir: &RunDir) -> Result<()> {
     let folder = dir.result();
     make(&folder)?;
-    let adapter = folder.join("adapter");
-    if adapter.exists() {
-        std::fs::remove_dir_all(&adapter).map_err(|e| Error::io("replace", &adapter, &e))?;
-    }
-    export::merged_adapter(&adapter, set, None, recipe.base.to_str())?;
+    let (adapter, new) = (folder.join("adapter"), folder.join("adapter.new"));
+    remove(&new)?;
+    export::merged_adapter(&new, set, None, recipe.base.to_str())?;
+    remove(&adapter)?;
+    std::fs::rename(&new, &adapter).map_err(|e| Error::io("rename to", &adapter, &e))?;
     let split = if task.test.is_some() { "test" } else { "dev" };
     let report = Report { split: split.into(), rows: rows.to_vec() };
     let json = serde_json::to_vec_pretty(&report).map_err(|e| Error::fault(e.to_string()))?;

@@ -6,7 +6,7 @@ use super::optimizer::Optimizer;
 use super::orders::Orders;
 use super::plan::{Stage, Training};
 use super::schedule::learning_rate;
-use super::step::{Trainer, Update};
+use super::step::{Trainer, Update, diverged};
 use super::task::Task;
 use crate::Result;
 use crate::data::Epochs;
@@ -35,6 +35,8 @@ pub struct Context<'a> {
     pub position: &'a mut Position,
     /// The target adapter as it was trained alone, if it was.
     pub target: Option<&'a Adapter>,
+    /// Learning rate of the last update.
+    pub lr: f64,
 }
 
 /// How a training stage ended.
@@ -116,6 +118,7 @@ impl Context<'_> {
     }
 
     fn checkpoint(&mut self, trainer: &Trainer<'_>, best: Option<&MergedSet>) -> Result<String> {
+        self.check(&trainer.set)?;
         let dir = self.session.dir().clone();
         if let Some(pruner) = &trainer.pruner {
             let known = self.recipe.prune.rules.len();
@@ -167,10 +170,13 @@ impl Context<'_> {
             checkpoint.restore(&trainer.set, &mut trainer.optimizer, trainer.pruner.as_mut())?;
         }
         let mut order = Epochs::new(examples, recipe.train.batch, recipe.seed).after(self.position.step);
+        self.lr = training.lr;
         let eval_every = if recipe.train.eval_every > 0 { recipe.train.eval_every } else { per_epoch };
         let checkpoint_every =
             if recipe.train.checkpoint_every > 0 { recipe.train.checkpoint_every } else { per_epoch };
-        while self.position.step < total {
+        // The step of the newest checkpoint: the one that this stage came from.
+        let mut saved = self.position.step;
+        while !self.position.trained {
             self.obey(&mut trainer, best.as_ref())?;
             if self.stop(&trainer, best.as_ref())? {
                 return Ok(End::Stopped);
@@ -178,53 +184,90 @@ impl Context<'_> {
             if self.orders.is_paused() {
                 continue;
             }
+            let step = self.position.step;
+            let due = step > 0 && (step.is_multiple_of(eval_every) || step == total);
+            if due && self.position.evaluated != step {
+                match self.evaluate(&trainer.set)? {
+                    // The order to stop is carried out above; the evaluation comes again after a resume.
+                    None => continue,
+                    Some(true) => best = Some(trainer.set.snapshot()?),
+                    Some(false) => self.position.trained = self.out_of_patience()?,
+                }
+            }
+            self.position.trained |= step == total;
+            if saved != step && (self.position.trained || step.is_multiple_of(checkpoint_every)) {
+                self.checkpoint(&trainer, best.as_ref())?;
+                saved = step;
+            }
+            if self.position.trained {
+                break;
+            }
             let clock = Instant::now();
             let Some(chosen) = order.next() else { break };
-            let lr = learning_rate(&recipe.train, training.lr, self.position.step, total, per_epoch);
-            let update = trainer.step(self.position.step + 1, total, &chosen, lr)?;
+            self.lr = learning_rate(&recipe.train, training.lr, step, total, per_epoch);
+            let update = trainer.step(step + 1, total, &chosen, self.lr)?;
             self.position.step += 1;
             self.position.seconds += clock.elapsed().as_secs_f64();
-            self.report(&update, lr, per_epoch)?;
-            let step = self.position.step;
-            let last = step == total;
-            if step.is_multiple_of(eval_every) || last {
-                let Some((loss, rouge)) = self.score_dev(&trainer.set)? else { continue };
-                // Lower is better.
-                let figure = rouge.map_or(loss, |r| -r.rouge_l);
-                let better = self.position.best.is_none_or(|(old, _)| figure < old);
-                if better {
-                    self.position.best = Some((figure, step));
-                    self.position.stale = 0;
-                    best = Some(trainer.set.snapshot()?);
-                } else {
-                    self.position.stale += 1;
-                }
-                let documents = task.dev.references.len();
-                self.session.record(EventBody::Dev(Dev { step, loss, rouge, documents, best: better }))?;
-                self.samples(Some(&trainer.set), step)?;
-                if recipe.train.patience > 0 && self.position.stale >= recipe.train.patience {
-                    let text = format!(
-                        "stopped early at step {step}: no better dev result in {} evaluations",
-                        self.position.stale
-                    );
-                    self.session.record(EventBody::Warning { text })?;
-                    break;
-                }
-            }
-            if step.is_multiple_of(checkpoint_every) && !last {
-                self.checkpoint(&trainer, best.as_ref())?;
-            }
+            self.report(&update, per_epoch)?;
         }
         Ok(End::Done(best.unwrap_or(trainer.set)))
     }
 
-    fn report(&mut self, update: &Update, lr: f64, per_epoch: usize) -> Result<()> {
+    /// Scores the dev set and writes the samples; whether it is the best so far, `None` when stopped.
+    fn evaluate(&mut self, set: &MergedSet) -> Result<Option<bool>> {
+        let step = self.position.step;
+        let Some((loss, rouge)) = self.score_dev(set)? else { return Ok(None) };
+        if !loss.is_finite() {
+            return Err(diverged(step, &format!("dev loss {loss}"), self.lr));
+        }
+        // Lower is better.
+        let figure = rouge.map_or(loss, |r| -r.rouge_l);
+        let better = self.position.best.is_none_or(|(old, _)| figure < old);
+        if better {
+            self.position.best = Some((figure, step));
+            self.position.stale = 0;
+        } else {
+            self.position.stale += 1;
+        }
+        self.position.evaluated = step;
+        let documents = self.task.dev.references.len();
+        self.session.record(EventBody::Dev(Dev { step, loss, rouge, documents, best: better }))?;
+        self.samples(Some(set), step)?;
+        Ok(Some(better))
+    }
+
+    /// Whether the training has gone on long enough without a better dev result; says so.
+    fn out_of_patience(&mut self) -> Result<bool> {
+        let (stale, patience) = (self.position.stale, self.recipe.train.patience);
+        if patience == 0 || stale < patience {
+            return Ok(false);
+        }
+        let step = self.position.step;
+        let text = format!("stopped early at step {step}: no better dev result in {stale} evaluations");
+        self.session.record(EventBody::Warning { text })?;
+        Ok(true)
+    }
+
+    /// Refuses to keep matrices that hold NaN or infinity: the checkpoint before them is the last good one.
+    fn check(&self, set: &MergedSet) -> Result<()> {
+        for (id, module) in &set.modules {
+            for matrix in [&module.a, &module.b] {
+                // x - x is 0 for every finite x and NaN for the others.
+                if (matrix - matrix)?.sum_all()?.to_scalar::<f32>()? != 0.0 {
+                    return Err(diverged(self.position.step, &format!("{id} holds NaN or infinity"), self.lr));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, update: &Update, per_epoch: usize) -> Result<()> {
         let step = self.position.step;
         self.session.record(EventBody::Step(event::Step {
             step,
             epoch: step as f64 / per_epoch.max(1) as f64,
             loss: update.loss,
-            lr,
+            lr: self.lr,
             grad_norm: update.norm,
             tokens_per_second: update.tokens as f64 / update.seconds.total().max(1e-9),
             seconds: update.seconds,
@@ -239,15 +282,23 @@ impl Context<'_> {
     /// Carries out what the user asked for between two updates.
     fn obey(&mut self, trainer: &mut Trainer<'_>, best: Option<&MergedSet>) -> Result<()> {
         self.orders.wait(self.session)?;
+        let mut taken = Vec::new();
         for (request, rules) in self.orders.take_rules() {
-            let (ok, text) = match &mut trainer.pruner {
-                None => (false, "this stage does not prune".to_owned()),
-                Some(pruner) => match pruner.add_rules(&rules) {
-                    Ok(()) => (true, format!("from step {}", self.position.step + 1)),
-                    Err(e) => (false, e.to_string()),
-                },
+            let refusal = match &mut trainer.pruner {
+                None => Some("this stage does not prune".to_owned()),
+                Some(pruner) => pruner.add_rules(&rules).err().map(|e| e.to_string()),
             };
-            self.session.answer(&request, ok, &text)?;
+            match refusal {
+                Some(why) => self.session.answer(&request, false, &why)?,
+                None => taken.push(request),
+            }
+        }
+        if !taken.is_empty() {
+            // What the user was told is kept, whatever becomes of this worker.
+            self.checkpoint(trainer, best)?;
+        }
+        for request in taken {
+            self.session.answer(&request, true, &format!("from step {}", self.position.step + 1))?;
         }
         for request in self.orders.take_generates() {
             let ok = self.samples(Some(&trainer.set), self.position.step)?;

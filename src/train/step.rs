@@ -79,10 +79,8 @@ impl Trainer<'_> {
         let clock = Instant::now();
         update.norm = optimizer::global_norm(&gradients)?;
         if !update.loss.is_finite() || !update.norm.is_finite() {
-            return Err(Error::user(format!(
-                "the training diverged at step {step}: loss {}, gradient norm {}; lower train.lr (it is {}) and resume from the last checkpoint, or check the data",
-                update.loss, update.norm, self.settings.lr
-            )));
+            let what = format!("loss {}, gradient norm {}", update.loss, update.norm);
+            return Err(diverged(step, &what, lr));
         }
         let factor = optimizer::clip_factor(update.norm, self.settings.clip);
         self.optimizer.step(&self.set, &gradients, lr, factor)?;
@@ -115,6 +113,13 @@ impl Trainer<'_> {
         }
         Ok(states)
     }
+}
+
+/// The sentence for a training that has left the numbers.
+pub fn diverged(step: usize, what: &str, lr: f64) -> Error {
+    Error::user(format!(
+        "the training diverged at step {step}: {what}; the last good checkpoint is kept: lower the learning rate (it was {lr:.1e}) in the run's recipe.toml and resume, or check the data"
+    ))
 }
 
 /// Squared column sums over the whole training set (`norms = "train"`).
