@@ -1,61 +1,27 @@
 //! Everything on screen, as data: no I/O, no terminal.
 
 pub mod action;
+pub mod clean;
+pub mod grid;
+pub mod measure;
+pub mod news;
+pub mod pace;
+pub mod pending;
 pub mod series;
 pub mod update;
+
+pub use grid::{Grid, Selection};
+pub use measure::Measure;
 
 use crate::module::{Factor, ModuleId, Projection};
 use crate::run::RunState;
 use crate::run::control::Command;
-use crate::run::event::{Event, Modules, Phase, Report, Sample, Stage, Started, Step};
+use crate::run::event::{Event, Modules, Phase, Report, Stage, Started, Step};
+use measure::Scales;
+use pace::Pace;
+use pending::{Pending, Target};
 use series::Series;
-use std::collections::BTreeMap;
-
-/// What the heatmap shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Measure {
-    /// Share of entries that are exactly zero.
-    Sparsity,
-    /// Mean importance.
-    Importance,
-    /// Share of the summed importance that the mask leaves.
-    Retained,
-    /// Share of entries whose mask changed at the last step.
-    Flips,
-    /// Ratio asked.
-    Ratio,
-}
-
-impl Measure {
-    /// All, in the order of the key.
-    pub const ALL: [Self; 5] = [Self::Sparsity, Self::Importance, Self::Retained, Self::Flips, Self::Ratio];
-
-    /// What it is called.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Sparsity => "sparsity",
-            Self::Importance => "mean importance",
-            Self::Retained => "retained importance",
-            Self::Flips => "mask flips",
-            Self::Ratio => "prune ratio",
-        }
-    }
-
-    /// Whether it is a share of 0 to 1.
-    pub const fn is_share(self) -> bool {
-        !matches!(self, Self::Importance)
-    }
-
-    fn column(self, modules: &Modules) -> &[Option<f32>] {
-        match self {
-            Self::Sparsity => &modules.sparsity,
-            Self::Importance => &modules.importance,
-            Self::Retained => &modules.retained,
-            Self::Flips => &modules.flips,
-            Self::Ratio => &modules.ratio,
-        }
-    }
-}
+use std::collections::{BTreeMap, VecDeque};
 
 /// The panes, in the order of their keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,11 +34,13 @@ pub enum Pane {
     Samples,
     /// Methods and scores.
     Report,
+    /// What was said.
+    Log,
 }
 
 impl Pane {
     /// All, in order.
-    pub const ALL: [Self; 4] = [Self::Heatmap, Self::Charts, Self::Samples, Self::Report];
+    pub const ALL: [Self; 5] = [Self::Heatmap, Self::Charts, Self::Samples, Self::Report, Self::Log];
 
     /// What it is called.
     pub const fn label(self) -> &'static str {
@@ -81,31 +49,45 @@ impl Pane {
             Self::Charts => "loss",
             Self::Samples => "samples",
             Self::Report => "report",
+            Self::Log => "log",
         }
     }
 }
 
 /// What lies over the panes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overlay {
     /// The key table.
     Help,
-    /// A question; `true` when "yes" is chosen.
-    Confirm {
-        /// The sentence.
-        question: String,
-        /// What "yes" sends.
-        command: Box<CommandKey>,
-        /// Whether "yes" is under the cursor.
+    /// "Stop the run?", and whether "yes" is under the cursor.
+    Stop {
+        /// The answer that Enter gives.
         yes: bool,
     },
 }
 
-/// Commands that need a confirmation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CommandKey {
-    /// Stop with a checkpoint.
-    Stop,
+/// How a line of the log or a notice is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// What happens.
+    Plain,
+    /// Success.
+    Good,
+    /// The user should know.
+    Warn,
+    /// The end of the run, and not a good one.
+    Bad,
+}
+
+/// Something that was said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Note {
+    /// Unix time in seconds.
+    pub t: f64,
+    /// How it is meant.
+    pub tone: Tone,
+    /// The sentence.
+    pub text: String,
 }
 
 /// The curves of one stage.
@@ -117,15 +99,23 @@ pub struct Curves {
     pub train: Series,
     /// Dev loss by step.
     pub dev: Series,
+    /// The lowest dev loss.
+    pub best: Option<f64>,
 }
 
-/// The summaries of one document so far.
-#[derive(Debug, Clone, Default)]
-pub struct Summaries {
-    /// The newest.
-    pub latest: Option<(String, Sample)>,
-    /// The one before it.
-    pub before: Option<String>,
+/// The last summary that a stage wrote of a document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// Number of the stage.
+    pub stage: usize,
+    /// Its method.
+    pub method: String,
+    /// The step, 0 before training.
+    pub step: usize,
+    /// The summary.
+    pub text: String,
+    /// ROUGE-L against the reference, percent.
+    pub rouge_l: f64,
 }
 
 /// What the program does for the app.
@@ -139,6 +129,19 @@ pub enum Effect {
     Quit,
     /// Suspend to the shell.
     Suspend,
+    /// Draw everything anew.
+    Redraw,
+}
+
+/// Where the mouse is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hit {
+    /// On a pane or its tab.
+    Pane(Pane),
+    /// On a cell of the heatmap: layer and projection.
+    Cell(usize, usize),
+    /// The wheel over a pane, upwards or downwards.
+    Wheel(Pane, bool),
 }
 
 /// What happens to the app.
@@ -146,50 +149,73 @@ pub enum Effect {
 pub enum Message {
     /// A key, by its name in the action table (`q`, `tab`, `ctrl-z`).
     Key(String),
+    /// Text was pasted: never keys.
+    Paste(String),
+    /// The mouse.
+    Mouse(Hit),
     /// News of the run.
     Run {
-        /// New events.
+        /// New events, as they were read.
         events: Vec<Event>,
         /// How it stands.
         state: RunState,
+        /// Whether these are all.
+        caught_up: bool,
     },
+    /// The last command is in the control file under this id.
+    Sent {
+        /// The command's name.
+        command: String,
+        /// Its id.
+        id: String,
+    },
+    /// The last command could not be sent.
+    NotSent(String),
     /// Something to tell the user for a while.
     Toast(String),
     /// The clock, Unix seconds.
     Tick(f64),
 }
 
-/// The state of the screen.
+/// The state of the screen. Every text in it is harmless ([`clean`]).
 #[derive(Debug, Clone)]
 pub struct App {
-    /// Where the run is, for people.
+    /// The run's name.
     pub run: String,
     /// No key changes anything.
     pub read_only: bool,
+    /// Leaving goes back to the list of runs.
+    pub from_list: bool,
     /// How the run stands.
     pub state: RunState,
+    /// Whether everything that is written so far has been read.
+    pub caught_up: bool,
     /// What the run is about.
     pub started: Option<Started>,
     /// The stage under way.
     pub stage: Stage,
-    /// When it began (Unix seconds) and at which step that was seen.
-    pub stage_began: f64,
-    /// Curves of all stages that train, the current one last.
+    /// Curves of all stages that train, the newest last.
     pub curves: Vec<Curves>,
-    /// The last update.
+    /// The last update of the stage.
     pub step: Option<Step>,
-    /// Unix time of the last update.
-    pub step_at: f64,
+    /// Pace of the stage's steps.
+    pub steps: Pace,
     /// Work that is not training.
     pub phase: Option<Phase>,
+    /// Its pace.
+    pub phases: Pace,
     /// The last state of every matrix.
     pub modules: Option<Modules>,
-    /// By document.
-    pub samples: BTreeMap<usize, Summaries>,
+    /// What the heatmap's colours stand for.
+    pub scales: Scales,
+    /// By document: what each stage wrote last, the newest stage last.
+    pub samples: BTreeMap<usize, Vec<Written>>,
     /// The scores so far.
     pub report: Option<Report>,
     /// The last warning or the final sentence.
-    pub notice: String,
+    pub notice: Option<Note>,
+    /// What was said, oldest first.
+    pub log: VecDeque<Note>,
     /// Unix time of the last event.
     pub last_event: f64,
     /// The clock.
@@ -200,49 +226,59 @@ pub struct App {
     pub pane: Pane,
     /// What the heatmap shows.
     pub measure: Measure,
-    /// One adapter, or all.
-    pub adapter: Option<usize>,
-    /// One factor, or both.
-    pub factor: Option<Factor>,
-    /// The module under the cursor.
+    /// Whether the user chose it.
+    pub measure_chosen: bool,
+    /// Which matrices the heatmap shows, and `+` and `-` apply to.
+    pub selection: Selection,
+    /// Layer and projection under the cursor.
     pub cursor: (usize, usize),
     /// The document on show.
     pub document: usize,
+    /// Lines that the log is scrolled up.
+    pub log_back: usize,
+    /// Whether the chart shows earlier stages.
+    pub earlier: bool,
     /// What lies over the panes.
     pub overlay: Option<Overlay>,
-    /// Ratios that were asked for and are not confirmed yet.
-    pub pending: BTreeMap<ModuleId, f32>,
+    /// Ratios that were asked for and do not show yet.
+    pub pending: Pending,
 }
 
 impl App {
     /// A screen on a run of which nothing is known yet.
-    pub fn new(run: String, read_only: bool) -> Self {
+    pub fn new(run: &str, read_only: bool) -> Self {
         Self {
-            run,
+            run: clean::line(run),
             read_only,
+            from_list: false,
             state: RunState::Created,
+            caught_up: false,
             started: None,
             stage: Stage::default(),
-            stage_began: 0.0,
             curves: Vec::new(),
             step: None,
-            step_at: 0.0,
+            steps: Pace::default(),
             phase: None,
+            phases: Pace::default(),
             modules: None,
+            scales: Scales::default(),
             samples: BTreeMap::new(),
             report: None,
-            notice: String::new(),
+            notice: None,
+            log: VecDeque::new(),
             last_event: 0.0,
             now: 0.0,
             toast: None,
             pane: Pane::Heatmap,
             measure: Measure::Sparsity,
-            adapter: None,
-            factor: None,
+            measure_chosen: false,
+            selection: Selection::default(),
             cursor: (0, 0),
             document: 0,
+            log_back: 0,
+            earlier: true,
             overlay: None,
-            pending: BTreeMap::new(),
+            pending: Pending::default(),
         }
     }
 
@@ -253,71 +289,60 @@ impl App {
 
     /// The module under the cursor.
     pub fn module(&self) -> ModuleId {
-        ModuleId::new(self.cursor.0, Projection::ALL[self.cursor.1.min(6)])
+        ModuleId::new(self.cursor.0, Projection::ALL[self.cursor.1.min(Projection::ALL.len() - 1)])
     }
 
-    /// A measure of a module: the mean, by size, over the adapters and factors that are chosen.
-    pub fn value(&self, module: ModuleId, measure: Measure) -> Option<f32> {
-        let (started, modules) = (self.started.as_ref()?, self.modules.as_ref()?);
-        let column = measure.column(modules);
-        let (mut sum, mut size) = (0.0, 0.0);
-        for (matrix, value) in started.matrices.iter().zip(column) {
-            let chosen = matrix.module == module
-                && self.adapter.is_none_or(|a| a == matrix.adapter)
-                && self.factor.is_none_or(|f| f == matrix.factor);
-            if let (true, Some(value)) = (chosen, value) {
-                let n = (matrix.rows * matrix.cols) as f64;
-                sum += f64::from(*value) * n;
-                size += n;
-            }
-        }
-        (size > 0.0).then(|| (sum / size) as f32)
+    /// What `+` and `-` apply to.
+    pub fn target(&self) -> Target {
+        (self.module(), self.selection.adapter, self.selection.factor)
     }
 
-    /// All modules' values of a measure, layer by layer.
-    pub fn grid(&self, measure: Measure) -> Vec<[Option<f32>; 7]> {
-        let mut sums = vec![[(0.0f64, 0.0f64); 7]; self.layers()];
-        if let (Some(started), Some(modules)) = (&self.started, &self.modules) {
-            for (matrix, value) in started.matrices.iter().zip(measure.column(modules)) {
-                let chosen =
-                    self.adapter.is_none_or(|a| a == matrix.adapter) && self.factor.is_none_or(|f| f == matrix.factor);
-                let Some(row) = sums.get_mut(matrix.module.layer) else { continue };
-                if let (true, Some(value)) = (chosen, value) {
-                    let n = (matrix.rows * matrix.cols) as f64;
-                    let cell = &mut row[matrix.module.projection as usize];
-                    cell.0 += f64::from(*value) * n;
-                    cell.1 += n;
-                }
-            }
-        }
-        sums.iter().map(|row| row.map(|(sum, n)| (n > 0.0).then(|| (sum / n) as f32))).collect()
+    /// A measure of all modules over the chosen matrices, once there is one.
+    pub fn grid(&self, measure: Measure, selection: Selection) -> Option<Grid> {
+        Some(Grid::new(self.started.as_ref()?, self.modules.as_ref()?, measure, selection))
     }
 
-    /// Name of the chosen adapter.
+    /// Whether keys that change the run have an effect.
+    pub fn can_change(&self) -> bool {
+        !self.read_only && !self.state.is_over()
+    }
+
+    /// Name of an adapter.
+    pub fn adapter_name(&self, adapter: usize) -> String {
+        let known = self.started.as_ref().and_then(|s| s.adapters.get(adapter));
+        known.map_or_else(|| format!("adapter {adapter}"), |a| a.name.clone())
+    }
+
+    /// What the selection is called: `all adapters`, `games`.
     pub fn adapter_label(&self) -> String {
-        match (self.adapter, &self.started) {
-            (Some(i), Some(started)) => started.adapters.get(i).map_or_else(|| i.to_string(), |a| a.name.clone()),
-            _ => "all adapters".into(),
-        }
+        self.selection.adapter.map_or_else(|| "all adapters".into(), |a| self.adapter_name(a))
     }
 
     /// What the factor selection is called.
     pub fn factor_label(&self) -> &'static str {
-        match self.factor {
+        match self.selection.factor {
             None => "A+B",
             Some(Factor::A) => "A",
             Some(Factor::B) => "B",
         }
     }
 
-    /// Seconds until the stage's last step, from its mean pace since the first step.
-    pub fn eta(&self) -> Option<f64> {
-        let step = self.step.as_ref()?;
-        let done = self.curves.last()?.train.len();
-        if done < 2 || self.stage.steps == 0 {
-            return None;
+    /// The step that the heatmap shows: `step 8 of 14`, empty before there is one.
+    pub fn step_label(&self) -> String {
+        match &self.modules {
+            Some(modules) if self.stage.steps > 0 => format!("step {} of {}", modules.step, self.stage.steps),
+            Some(modules) => format!("step {}", modules.step),
+            None => String::new(),
         }
-        let pace = (self.step_at - self.stage_began) / done as f64;
-        Some(pace * self.stage.steps.saturating_sub(step.step) as f64)
+    }
+
+    /// Seconds of work left in the current phase or stage.
+    pub fn eta(&self) -> Option<f64> {
+        match &self.phase {
+            Some(phase) if phase.total > 0 => self.phases.left(self.now, phase.total as f64),
+            Some(_) => None,
+            None if self.stage.steps > 0 => self.steps.left(self.now, self.stage.steps as f64),
+            None => None,
+        }
     }
 }

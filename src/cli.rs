@@ -31,17 +31,20 @@ struct Cli {
 /// How the screen looks.
 #[derive(Debug, Clone, clap::Args)]
 struct Look {
-    /// Theme of the screen: default, dark, light, mono
+    /// Theme of the screen: default, dark, light, high-contrast, mono, or a theme file
     #[arg(long, global = true, env = "LOPPER_THEME")]
     theme: Option<String>,
-    /// Borders in ASCII
+    /// ASCII characters only
     #[arg(long, global = true)]
     ascii: bool,
+    /// Listen to the mouse (the terminal's own selection then needs Shift)
+    #[arg(long, global = true)]
+    mouse: bool,
 }
 
 impl From<Look> for WatchOptions {
     fn from(look: Look) -> Self {
-        Self { read_only: false, ascii: look.ascii, theme: look.theme }
+        Self { read_only: false, ascii: look.ascii, mouse: look.mouse, theme: look.theme }
     }
 }
 

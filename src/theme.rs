@@ -1,108 +1,106 @@
-//! Colours by role, and the ramp of the heatmap.
+//! Colours by role, the ramp of the heatmap and the glyphs, as far as the terminal can show them.
 
+pub mod depth;
+pub mod file;
+pub mod glyphs;
 pub mod ramp;
 
+pub use depth::Depth;
+pub use glyphs::Glyphs;
+pub use ramp::Ramp;
+
 use crate::{Error, Result};
+use file::Roles;
 use ratatui::style::{Color, Modifier, Style};
-use serde::Deserialize;
-
-/// How many colours the terminal has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
-    /// 24 bits.
-    True,
-    /// 256 colours.
-    Indexed,
-    /// None, or the user wants none: levels are shown as digits.
-    None,
-}
-
-impl Depth {
-    /// From COLORTERM, TERM and NO_COLOR.
-    pub fn detect() -> Self {
-        let env = |name: &str| std::env::var(name).unwrap_or_default();
-        let term = env("TERM");
-        if !env("NO_COLOR").is_empty() || term == "dumb" || term.ends_with("-m") || term == "vt100" {
-            Self::None
-        } else if matches!(env("COLORTERM").as_str(), "truecolor" | "24bit") || term.contains("direct") {
-            Self::True
-        } else {
-            Self::Indexed
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    text: Color,
-    dim: Color,
-    accent: Color,
-    good: Color,
-    warn: Color,
-    bad: Color,
-}
+use std::path::Path;
 
 /// The embedded themes, by name.
-pub const THEMES: [(&str, &str); 4] = [
+pub const THEMES: [(&str, &str); 5] = [
     ("default", include_str!("../themes/default.toml")),
     ("dark", include_str!("../themes/dark.toml")),
     ("light", include_str!("../themes/light.toml")),
+    ("high-contrast", include_str!("../themes/high-contrast.toml")),
     ("mono", include_str!("../themes/mono.toml")),
 ];
 
 /// What each role looks like.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Theme {
     /// Plain text.
     pub text: Style,
-    /// Labels, borders, old curves.
+    /// Labels, borders, hints.
     pub dim: Style,
-    /// Titles and the current curve.
+    /// Titles, keys, the cursor's row and column.
     pub accent: Style,
-    /// Good states.
+    /// Good states, and words of a summary that the reference has too.
     pub good: Style,
     /// Warnings and what is pending.
     pub warn: Style,
     /// Failures.
     pub bad: Style,
+    /// Curves: training, dev, then earlier stages.
+    pub series: [Style; 6],
+    /// Background and text of pictures; a terminal has its own.
+    pub picture: (Color, Color),
+    /// Colours of the heatmap.
+    pub ramp: Ramp,
     /// Colours of the terminal.
     pub depth: Depth,
-    /// Borders in ASCII.
-    pub ascii: bool,
+    /// Characters that are drawn with.
+    pub glyphs: Glyphs,
 }
 
 impl Theme {
-    /// The theme of that name.
+    /// The embedded theme of that name, or the one in that file (a name with a `/` or `.toml` in it).
     ///
     /// # Errors
-    /// When there is none; the sentence lists them.
-    pub fn named(name: &str, depth: Depth, ascii: bool) -> Result<Self> {
-        let name = if depth == Depth::None { "mono" } else { name };
-        let Some((_, text)) = THEMES.iter().find(|t| t.0 == name) else {
-            let names: Vec<&str> = THEMES.iter().map(|t| t.0).collect();
-            return Err(Error::user(format!("there is no theme {name:?}; the themes are {}", names.join(", "))));
-        };
-        let file: File = toml::from_str(text).map_err(|e| Error::fault(format!("theme {name}: {e}")))?;
-        let style = |color: Color| Style::new().fg(color);
+    /// When there is none, or its file is wrong; the sentence says where.
+    pub fn find(name: &str, depth: Depth, ascii: bool) -> Result<Self> {
+        let is_file = name.contains('/') || Path::new(name).extension().is_some_and(|e| e == "toml");
+        let roles = if is_file { Roles::read(Path::new(name))? } else { Roles::named(name)? };
+        let depth = if name == "mono" { Depth::None } else { depth };
+        Ok(Self::new(&roles, depth, ascii))
+    }
+
+    /// The roles as a terminal of `depth` shows them.
+    pub fn new(roles: &Roles, depth: Depth, ascii: bool) -> Self {
         let plain = depth == Depth::None;
-        let strong = |style: Style| if plain { style.add_modifier(Modifier::BOLD) } else { style };
-        Ok(Self {
-            text: style(file.text),
-            dim: if plain { style(file.dim).add_modifier(Modifier::DIM) } else { style(file.dim) },
-            accent: strong(style(file.accent)),
-            good: strong(style(file.good)),
-            warn: strong(style(file.warn)),
-            bad: strong(style(file.bad)),
+        let style = |color: Color| depth.fit(color).map_or(Style::new(), |c| Style::new().fg(c));
+        // Without colours weight has to tell the roles apart.
+        let strong = |color: Color| if plain { Style::new().add_modifier(Modifier::BOLD) } else { style(color) };
+        Self {
+            text: style(roles.text),
+            dim: if plain { Style::new().add_modifier(Modifier::DIM) } else { style(roles.dim) },
+            accent: strong(roles.accent),
+            good: strong(roles.good),
+            warn: strong(roles.warn),
+            bad: strong(roles.bad),
+            series: roles.series.map(style),
+            picture: roles.picture,
+            ramp: Ramp::new(roles.ramp, depth, ascii),
             depth,
-            ascii,
-        })
+            glyphs: if ascii { glyphs::ASCII } else { glyphs::UNICODE },
+        }
     }
 
     /// What is selected.
     pub fn selected(&self) -> Style {
-        self.text.add_modifier(Modifier::REVERSED)
+        self.accent.add_modifier(Modifier::REVERSED)
     }
+
+    /// Titles.
+    pub fn title(&self) -> Style {
+        self.accent.add_modifier(Modifier::BOLD)
+    }
+}
+
+/// The sentence for a theme that is not there.
+fn unknown(name: &str) -> Error {
+    let names: Vec<&str> = THEMES.iter().map(|t| t.0).collect();
+    Error::user(format!(
+        "there is no theme {name:?}: the themes are {}, or the path of a theme file such as ./mine.toml",
+        names.join(", ")
+    ))
 }
 
 #[cfg(test)]
@@ -111,10 +109,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_theme_parses() {
+    fn every_theme_parses_at_every_depth() {
         for (name, _) in THEMES {
-            Theme::named(name, Depth::True, false).unwrap();
+            for depth in [Depth::True, Depth::Indexed, Depth::Sixteen, Depth::None] {
+                let theme = Theme::find(name, depth, false).unwrap();
+                if theme.depth == Depth::None {
+                    for style in [theme.text, theme.dim, theme.accent, theme.bad, theme.series[0]] {
+                        assert_eq!((style.fg, style.bg), (None, None), "{name}");
+                    }
+                }
+            }
         }
-        assert!(Theme::named("nope", Depth::True, false).unwrap_err().to_string().contains("default"));
+        let sentence = Theme::find("nope", Depth::True, false).unwrap_err().to_string();
+        assert!(sentence.contains("\"nope\"") && sentence.contains("high-contrast"), "{sentence}");
     }
 }

@@ -2,8 +2,14 @@
 
 pub mod chart;
 pub mod export;
+pub mod fit;
 pub mod heatmap;
+pub mod input;
+pub mod layout;
+pub mod log;
 pub mod overlay;
+pub mod plot;
+pub mod readout;
 pub mod report;
 pub mod samples;
 pub mod screen;
@@ -14,22 +20,9 @@ pub use screen::{Ending, WatchOptions, watch};
 use crate::app::{App, Pane};
 use crate::theme::Theme;
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::symbols::border;
+use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Paragraph};
-
-/// ASCII borders, for terminals in which box characters take two cells.
-const ASCII: border::Set<'_> = border::Set {
-    top_left: "+",
-    top_right: "+",
-    bottom_left: "+",
-    bottom_right: "+",
-    vertical_left: "|",
-    vertical_right: "|",
-    horizontal_top: "-",
-    horizontal_bottom: "-",
-};
+use ratatui::widgets::{Block, Paragraph, Wrap};
 
 /// Draws the whole screen.
 pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>) {
@@ -37,61 +30,71 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>) {
     if area.width == 0 || area.height == 0 {
         return;
     }
-    if area.width < 30 || area.height < 8 {
-        let text = format!("lopper: {} (a larger window shows more)", app.state.word());
-        frame.render_widget(Paragraph::new(text).wrap(ratatui::widgets::Wrap { trim: true }), area);
+    let notice = status::notice(app, theme, area.width.saturating_sub(2));
+    let Some(places) = layout::places(app, area, notice.len() as u16) else {
+        frame.render_widget(Paragraph::new(status::sentence(app)).wrap(Wrap { trim: true }), area);
         return;
+    };
+    status::head(app, theme, frame, places.head);
+    let said = Rect { x: places.notice.x + 1, width: places.notice.width.saturating_sub(2), ..places.notice };
+    frame.render_widget(Paragraph::new(notice), said);
+    if places.tabs.height > 0 {
+        tabs(app, theme, frame, places.tabs);
     }
-    let wide = area.width >= 120 && area.height >= 34;
-    let [head, body, foot] =
-        Layout::vertical([Constraint::Length(3), Constraint::Min(0), Constraint::Length(1)]).areas(area);
-    status::head(app, theme, frame, head);
-    if wide {
-        let [left, right] = Layout::horizontal([Constraint::Percentage(55), Constraint::Percentage(45)]).areas(body);
-        let [map, chart] = Layout::vertical([Constraint::Length(24), Constraint::Min(0)]).areas(left);
-        let rows = app.report.as_ref().map_or(0, |r| r.rows.len()) as u16;
-        let [samples, report] =
-            Layout::vertical([Constraint::Min(0), Constraint::Length(rows.max(1) + 5)]).areas(right);
-        for (pane, area) in
-            [(Pane::Heatmap, map), (Pane::Charts, chart), (Pane::Samples, samples), (Pane::Report, report)]
-        {
-            self::pane(app, theme, frame, area, pane, app.pane == pane);
+    let bordered = places.panes.len() > 1;
+    for (pane, outer, inner) in &places.panes {
+        if bordered {
+            frame.render_widget(block(theme, title(app, theme, *pane, outer.width), app.pane == *pane), *outer);
         }
-    } else {
-        let [tabs, body] = Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(body);
-        let mut spans = Vec::new();
-        for (i, pane) in Pane::ALL.into_iter().enumerate() {
-            let style = if pane == app.pane { theme.selected() } else { theme.dim };
-            spans.push(Span::styled(format!(" {} {} ", i + 1, pane.label()), style));
-            spans.push(Span::raw(" "));
+        match pane {
+            Pane::Heatmap => heatmap::draw(app, theme, frame, *inner),
+            Pane::Charts => chart::draw(app, theme, frame, *inner),
+            Pane::Samples => samples::draw(app, theme, frame, *inner),
+            Pane::Report => report::draw(app, theme, frame, *inner),
+            Pane::Log => log::draw(app, theme, frame, *inner),
         }
-        frame.render_widget(Line::from(spans), tabs);
-        pane(app, theme, frame, body, app.pane, true);
     }
-    status::foot(app, theme, frame, foot);
+    status::foot(app, theme, frame, places.foot);
     overlay::draw(app, theme, frame, area);
 }
 
-fn pane(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect, pane: Pane, focused: bool) {
-    let title = match pane {
-        Pane::Heatmap => format!(" {} · {} · {} ", app.measure.label(), app.adapter_label(), app.factor_label()),
-        Pane::Charts => " loss, nats per summary token ".to_owned(),
-        Pane::Samples => " sample summaries ".to_owned(),
-        Pane::Report => " report ".to_owned(),
-    };
-    let block = block(theme, title, focused);
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
+/// The tabs, and what the pane shows to their right.
+fn tabs(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    let mut spans = Vec::new();
+    for pane in Pane::ALL {
+        let style = if pane == app.pane { theme.selected() } else { theme.dim };
+        spans.push(Span::styled(layout::tab(pane), style));
+        spans.push(Span::raw(" "));
+    }
+    let line = Line::from(spans);
+    let room = usize::from(area.width).saturating_sub(line.width() + 2);
+    let about = about(app, app.pane);
+    if !about.is_empty() && fit::width(&about) <= room {
+        let width = fit::width(&about) as u16;
+        let right = Rect { x: area.right() - width - 1, width, ..area };
+        frame.render_widget(Line::styled(about, theme.text), right);
+    }
+    frame.render_widget(line, area);
+}
+
+/// What a pane shows now, beside its name.
+fn about(app: &App, pane: Pane) -> String {
     match pane {
-        Pane::Heatmap => heatmap::draw(app, theme, frame, inner),
-        Pane::Charts => chart::draw(app, theme, frame, inner),
-        Pane::Samples => samples::draw(app, theme, frame, inner),
-        Pane::Report => report::draw(app, theme, frame, inner),
+        Pane::Heatmap => app.step_label(),
+        Pane::Charts => "nats per summary token".into(),
+        Pane::Samples => String::new(),
+        Pane::Report => app.report.as_ref().map_or_else(String::new, |r| format!("{} set", r.split)),
+        Pane::Log => String::new(),
     }
 }
 
+fn title(app: &App, theme: &Theme, pane: Pane, width: u16) -> String {
+    let about = about(app, pane);
+    let separator = if about.is_empty() { String::new() } else { format!(" {} ", theme.glyphs.dot) };
+    fit::cut(&format!(" {}{separator}{about} ", layout::tab(pane).trim()), usize::from(width).saturating_sub(4), theme)
+}
+
 fn block(theme: &Theme, title: String, focused: bool) -> Block<'static> {
-    let style = if focused { theme.accent } else { theme.dim };
-    let block = Block::bordered().border_style(style).title(Span::styled(title, style));
-    if theme.ascii { block.border_set(ASCII) } else { block }
+    let (border, name) = if focused { (theme.accent, theme.title()) } else { (theme.dim, theme.dim) };
+    Block::bordered().border_set(theme.glyphs.border).border_style(border).title(Span::styled(title, name))
 }

@@ -1,4 +1,6 @@
-//! The one table of what a user can do: dispatch, help and footer come from it.
+//! The one table of what a user can do: dispatch, help, footer, `lopper keys` and the README come from it.
+
+use super::{App, Pane};
 
 /// What a key does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,16 +10,22 @@ pub enum Action {
     Down,
     Left,
     Right,
+    First,
+    Last,
     NextPane,
+    PreviousPane,
     Heatmap,
     Charts,
     Samples,
     Report,
+    Log,
     Measure,
+    PreviousMeasure,
     Adapter,
     Factor,
     NextDocument,
     PreviousDocument,
+    Earlier,
     Raise,
     Lower,
     Pause,
@@ -25,6 +33,7 @@ pub enum Action {
     Generate,
     Stop,
     Picture,
+    Redraw,
     Help,
     Suspend,
     Quit,
@@ -37,56 +46,79 @@ pub struct Entry {
     pub action: Action,
     /// Names of the keys.
     pub keys: &'static [&'static str],
-    /// The sentence in the help.
+    /// The sentence in the help; neighbours with the same one share a line.
     pub help: &'static str,
-    /// One or two words for the footer, empty for none.
+    /// A word for the footer, empty for none.
     pub short: &'static str,
+    /// Panes whose footer shows it, all if empty.
+    pub panes: &'static [Pane],
     /// Whether it changes the run: not with `--read-only`.
     pub changes: bool,
 }
 
-const fn entry(
-    action: Action,
-    keys: &'static [&'static str],
-    help: &'static str,
-    short: &'static str,
-    changes: bool,
-) -> Entry {
-    Entry { action, keys, help, short, changes }
+const fn entry(action: Action, keys: &'static [&'static str], help: &'static str) -> Entry {
+    Entry { action, keys, help, short: "", panes: &[], changes: false }
 }
+
+impl Entry {
+    const fn short(self, short: &'static str) -> Self {
+        Self { short, ..self }
+    }
+
+    const fn on(self, panes: &'static [Pane]) -> Self {
+        Self { panes, ..self }
+    }
+
+    const fn changes(self) -> Self {
+        Self { changes: true, ..self }
+    }
+}
+
+const MOVE: &str = "move the cursor, the document, the log";
+const ENDS: &str = "first, last layer";
+const STEP_PANE: &str = "next, previous pane";
+const PANE: &str = "heatmap, loss, samples, report, log";
+const STEP_MEASURE: &str = "next, previous measure of the heatmap";
+const DOCUMENT: &str = "next, previous sample document";
+const RATIO: &str = "raise, lower the ratio under the cursor by 0.05";
+const MAP: &[Pane] = &[Pane::Heatmap];
 
 /// The table.
 pub const TABLE: &[Entry] = &[
-    entry(Action::Up, &["up", "k"], "cursor up (samples: previous document)", "", false),
-    entry(Action::Down, &["down", "j"], "cursor down (samples: next document)", "", false),
-    entry(Action::Left, &["left", "h"], "cursor left", "", false),
-    entry(Action::Right, &["right", "l"], "cursor right", "", false),
-    entry(Action::NextPane, &["tab"], "next pane", "pane", false),
-    entry(Action::Heatmap, &["1"], "heatmap of modules", "", false),
-    entry(Action::Charts, &["2"], "loss curves", "", false),
-    entry(Action::Samples, &["3"], "sample summaries", "", false),
-    entry(Action::Report, &["4"], "report", "", false),
-    entry(
-        Action::Measure,
-        &["m"],
-        "next measure: sparsity, importance, retained importance, mask flips, ratio",
-        "measure",
-        false,
-    ),
-    entry(Action::Adapter, &["a"], "next adapter, then all", "adapter", false),
-    entry(Action::Factor, &["f"], "A, B, or both", "A/B", false),
-    entry(Action::NextDocument, &["n"], "next sample document", "", false),
-    entry(Action::PreviousDocument, &["N"], "previous sample document", "", false),
-    entry(Action::Raise, &["+", "="], "prune ratio of the module under the cursor up by 0.05", "+/- ratio", true),
-    entry(Action::Lower, &["-"], "prune ratio of the module under the cursor down by 0.05", "", true),
-    entry(Action::Pause, &["p"], "pause, or go on", "pause", true),
-    entry(Action::Checkpoint, &["c"], "write a checkpoint now", "", true),
-    entry(Action::Generate, &["g"], "write the sample summaries now", "", true),
-    entry(Action::Stop, &["s"], "stop with a checkpoint", "stop", true),
-    entry(Action::Picture, &["S"], "save this screen as an SVG picture", "", false),
-    entry(Action::Help, &["?"], "this table", "help", false),
-    entry(Action::Suspend, &["ctrl-z"], "suspend to the shell", "", false),
-    entry(Action::Quit, &["q", "ctrl-c", "esc"], "leave the screen; the run goes on", "quit", false),
+    entry(Action::Left, &["left", "h"], MOVE),
+    entry(Action::Down, &["down", "j"], MOVE),
+    entry(Action::Up, &["up", "k"], MOVE),
+    entry(Action::Right, &["right", "l"], MOVE),
+    entry(Action::First, &["home"], ENDS),
+    entry(Action::Last, &["end"], ENDS),
+    entry(Action::NextPane, &["tab"], STEP_PANE).short("pane"),
+    entry(Action::PreviousPane, &["shift-tab"], STEP_PANE),
+    entry(Action::Heatmap, &["1"], PANE),
+    entry(Action::Charts, &["2"], PANE),
+    entry(Action::Samples, &["3"], PANE),
+    entry(Action::Report, &["4"], PANE),
+    entry(Action::Log, &["5"], PANE),
+    entry(Action::Measure, &["m"], STEP_MEASURE).short("measure").on(MAP),
+    entry(Action::PreviousMeasure, &["M"], STEP_MEASURE),
+    entry(Action::Adapter, &["a"], "next adapter, then all together").short("adapter").on(MAP),
+    entry(Action::Factor, &["f"], "factor A, factor B, then both together").short("A/B").on(MAP),
+    entry(Action::Raise, &["+", "="], RATIO).short("raise").on(MAP).changes(),
+    entry(Action::Lower, &["-"], RATIO).short("lower").on(MAP).changes(),
+    entry(Action::NextDocument, &["n"], DOCUMENT).short("next").on(&[Pane::Samples]),
+    entry(Action::PreviousDocument, &["N"], DOCUMENT).short("previous").on(&[Pane::Samples]),
+    entry(Action::Earlier, &["e"], "show or hide the curves of earlier stages").short("earlier").on(&[Pane::Charts]),
+    entry(Action::Pause, &["p"], "pause the run, or let it go on").short("pause").changes(),
+    entry(Action::Checkpoint, &["c"], "write a checkpoint now")
+        .short("checkpoint")
+        .on(&[Pane::Log, Pane::Charts])
+        .changes(),
+    entry(Action::Generate, &["g"], "write the sample summaries now").short("write now").on(&[Pane::Samples]).changes(),
+    entry(Action::Stop, &["s"], "stop the run with a checkpoint (asks first)").short("stop").changes(),
+    entry(Action::Picture, &["S"], "save the screen as SVG in the run directory"),
+    entry(Action::Redraw, &["ctrl-l"], "draw the screen anew"),
+    entry(Action::Suspend, &["ctrl-z"], "suspend to the shell; fg comes back"),
+    entry(Action::Help, &["?"], "this table").short("help"),
+    entry(Action::Quit, &["q", "ctrl-c"], "leave the screen; the run goes on").short("leave"),
 ];
 
 /// The action of a key.
@@ -94,14 +126,79 @@ pub fn of(key: &str) -> Option<&'static Entry> {
     TABLE.iter().find(|e| e.keys.contains(&key))
 }
 
+/// What the footer offers now.
+pub fn offered(app: &App) -> impl Iterator<Item = &'static Entry> {
+    let (pane, can_change) = (app.pane, app.can_change());
+    TABLE.iter().filter(move |e| {
+        !e.short.is_empty() && (e.panes.is_empty() || e.panes.contains(&pane)) && (can_change || !e.changes)
+    })
+}
+
+/// One line of the help: keys, sentence, whether it changes the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelpLine {
+    /// Names of the keys, first those of the first entry.
+    pub keys: Vec<&'static str>,
+    /// The sentence.
+    pub help: &'static str,
+    /// Whether it changes the run.
+    pub changes: bool,
+}
+
+/// The table with neighbours joined that share a sentence.
+pub fn help() -> Vec<HelpLine> {
+    let mut lines: Vec<HelpLine> = Vec::new();
+    for entry in TABLE {
+        match lines.last_mut() {
+            Some(line) if line.help == entry.help => line.keys.extend(entry.keys),
+            _ => lines.push(HelpLine { keys: entry.keys.to_vec(), help: entry.help, changes: entry.changes }),
+        }
+    }
+    lines
+}
+
+/// The table as Markdown, for `lopper keys` and the README.
+pub fn markdown() -> String {
+    let mut out = String::from("| keys | what they do |\n|---|---|\n");
+    for line in help() {
+        let keys: Vec<String> = line.keys.iter().map(|key| format!("`{key}`")).collect();
+        let changes = if line.changes { " (not with `--read-only`)" } else { "" };
+        out.push_str(&format!("| {} | {}{changes} |\n", keys.join(" "), line.help));
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn no_key_means_two_things() {
         let keys: Vec<&str> = TABLE.iter().flat_map(|e| e.keys).copied().collect();
-        let unique: std::collections::HashSet<&str> = keys.iter().copied().collect();
+        let unique: HashSet<&str> = keys.iter().copied().collect();
         assert_eq!(keys.len(), unique.len());
+    }
+
+    #[test]
+    fn the_help_holds_every_key_and_fits_a_small_terminal() {
+        let lines = help();
+        assert_eq!(lines.iter().map(|l| l.keys.len()).sum::<usize>(), TABLE.iter().map(|e| e.keys.len()).sum());
+        // 24 rows less a border; 80 columns less a border, a margin and the keys.
+        assert!(lines.len() <= 22, "{}", lines.len());
+        let keys = lines.iter().map(|l| l.keys.join(" ").len()).max().unwrap_or(0);
+        assert!(lines.iter().all(|l| keys + 2 + l.help.len() <= 76), "{lines:?}");
+        assert!(markdown().lines().all(|line| line.starts_with("| ") || line.starts_with("|---")));
+    }
+
+    #[test]
+    fn the_footer_offers_what_works_now() {
+        let mut app = App::new("x", false);
+        assert!(offered(&app).any(|e| e.action == Action::Raise));
+        app.read_only = true;
+        assert!(!offered(&app).any(|e| e.changes));
+        app.pane = Pane::Samples;
+        assert!(offered(&app).any(|e| e.action == Action::NextDocument));
+        assert!(!offered(&app).any(|e| e.action == Action::Measure));
     }
 }

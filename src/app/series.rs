@@ -14,9 +14,16 @@ pub struct Series {
 }
 
 impl Series {
-    /// Adds a value; steps grow.
+    /// Adds a value. A step that is not behind the last one takes the place of it and of what follows: a
+    /// run that is resumed goes on from its checkpoint.
     pub fn push(&mut self, step: f64, value: f64) {
         const KEEP: f64 = 0.8;
+        if self.points.last().is_some_and(|last| last.0 >= step) {
+            self.points.retain(|p| p.0 < step);
+            self.smooth.retain(|p| p.0 < step);
+            (self.mean, self.weight) = self.smooth.last().map_or((0.0, 0.0), |p| (p.1, 1.0));
+            self.count = self.points.len();
+        }
         self.mean = KEEP * self.mean + (1.0 - KEEP) * value;
         self.weight = KEEP * self.weight + (1.0 - KEEP);
         self.points.push((step, value));
@@ -83,6 +90,17 @@ mod tests {
         assert!(series.points().iter().any(|p| p.1 == 99.0));
         assert!(series.points().windows(2).all(|w| w[0].0 < w[1].0));
         assert_eq!(series.len(), 1_000_000);
+    }
+
+    #[test]
+    fn a_resumed_run_goes_on_from_its_checkpoint() {
+        let mut series = Series::default();
+        for (step, value) in [(1.0, 4.0), (2.0, 3.0), (3.0, 9.0), (4.0, 9.0), (3.0, 2.0)] {
+            series.push(step, value);
+        }
+        assert_eq!(series.points(), [(1.0, 4.0), (2.0, 3.0), (3.0, 2.0)]);
+        assert_eq!(series.smooth().len(), 3);
+        assert!(series.smooth()[2].1 < 4.0);
     }
 
     #[test]

@@ -1,27 +1,37 @@
 //! How messages change the app: no I/O, effects come back.
 
 use super::action::{self, Action};
-use super::{App, CommandKey, Curves, Effect, Measure, Message, Overlay, Pane};
+use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, news};
 use crate::module::Factor;
 use crate::recipe::ratios::Rule;
 use crate::run::RunState;
 use crate::run::control::Command;
-use crate::run::event::{Event, EventBody};
 
 /// Seconds that a toast stays.
 const TOAST: f64 = 5.0;
+/// What `+` and `-` change a ratio by.
+const RATIO_STEP: f64 = 0.05;
 
 /// One message.
 pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
     match message {
         Message::Key(key) => return press(app, &key),
-        Message::Run { events, state } => {
-            app.state = state;
-            for event in events {
-                take(app, event);
-            }
+        Message::Paste(text) => {
+            // Each of its letters may be a key that stops the run.
+            let count = text.chars().count();
+            toast(app, format!("ignored a paste of {count} characters: nothing here takes text"));
         }
-        Message::Toast(text) => app.toast = Some((text, app.now + TOAST)),
+        Message::Mouse(hit) => point(app, hit),
+        Message::Run { events, state, caught_up } => news::take(app, events, state, caught_up),
+        Message::Sent { command, id } => {
+            app.pending.sent(&id);
+            toast(app, format!("{}: sent", command.replace('_', " ")));
+        }
+        Message::NotSent(sentence) => {
+            app.pending.not_sent();
+            toast(app, sentence);
+        }
+        Message::Toast(text) => toast(app, text),
         Message::Tick(now) => {
             app.now = now;
             if app.toast.as_ref().is_some_and(|(_, until)| *until < now) {
@@ -32,110 +42,61 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
     Vec::new()
 }
 
-fn take(app: &mut App, event: Event) {
-    app.last_event = event.t;
-    match event.body {
-        EventBody::Started(started) => {
-            app.started = Some(*started);
-            app.notice.clear();
-        }
-        EventBody::Stage(stage) => {
-            if app.stage_began == 0.0 || app.stage.index != stage.index || app.stage.method != stage.method {
-                app.modules = None;
-                app.step = None;
-            }
-            app.stage_began = event.t;
-            app.phase = None;
-            // A stage that is resumed draws its curve anew.
-            app.curves.retain(|c| c.stage.index < stage.index);
-            if stage.steps > 0 {
-                app.curves.push(Curves { stage: stage.clone(), ..Curves::default() });
-            }
-            app.stage = stage;
-        }
-        EventBody::Phase(phase) => app.phase = Some(phase),
-        EventBody::Step(step) => {
-            if let Some(curves) = app.curves.last_mut() {
-                curves.train.push(step.step as f64, step.loss);
-            }
-            app.phase = None;
-            app.step_at = event.t;
-            app.step = Some(step);
-        }
-        EventBody::Modules(modules) => {
-            if let Some(started) = &app.started {
-                for (matrix, ratio) in started.matrices.iter().zip(&modules.ratio) {
-                    if app
-                        .pending
-                        .get(&matrix.module)
-                        .is_some_and(|want| ratio.is_some_and(|r| (r - want).abs() < 1e-3))
-                    {
-                        app.pending.remove(&matrix.module);
-                    }
-                }
-            }
-            app.modules = Some(modules);
-        }
-        EventBody::Dev(dev) => {
-            if let Some(curves) = app.curves.last_mut() {
-                curves.dev.push(dev.step as f64, dev.loss);
-            }
-        }
-        EventBody::Sample(sample) => {
-            let summaries = app.samples.entry(sample.document).or_default();
-            summaries.before = summaries.latest.take().map(|(_, old)| old.text);
-            summaries.latest = Some((app.stage.method.clone(), sample));
-        }
-        EventBody::Report(report) => app.report = Some(report),
-        EventBody::Control(outcome) => {
-            let refused = if outcome.ok { "" } else { "refused, " };
-            app.toast = Some((format!("{}: {refused}{}", outcome.command, outcome.text), app.now + TOAST));
-            if !outcome.ok {
-                app.pending.clear();
-            }
-        }
-        EventBody::Checkpoint(checkpoint) => app.toast = Some((format!("wrote {}", checkpoint.path), app.now + TOAST)),
-        EventBody::Warning { text }
-        | EventBody::Finished { text }
-        | EventBody::Stopped { text }
-        | EventBody::Failed { text } => app.notice = text,
-        EventBody::Paused { .. } | EventBody::Heartbeat {} | EventBody::Unknown => {}
-    }
+/// Says something for a while.
+pub(super) fn toast(app: &mut App, text: impl AsRef<str>) {
+    app.toast = Some((clean::line(text.as_ref()), app.now + TOAST));
 }
 
 fn press(app: &mut App, key: &str) -> Vec<Effect> {
-    match app.overlay.take() {
+    let entry = action::of(key);
+    let overlay = app.overlay.take();
+    match overlay {
+        // Leaving works from everywhere.
+        _ if key == "ctrl-c" => return vec![Effect::Quit],
         Some(Overlay::Help) => return Vec::new(),
-        Some(Overlay::Confirm { question, command, yes }) => return confirm(app, key, question, command, yes),
+        Some(Overlay::Stop { yes }) => return answer(app, key, yes),
+        None if key == "esc" => {
+            app.toast = None;
+            return Vec::new();
+        }
         None => {}
     }
-    let Some(entry) = action::of(key) else { return Vec::new() };
-    if entry.changes && (app.read_only || app.state.is_over()) {
-        let why = if app.read_only { "read-only" } else { app.state.word() };
-        app.toast = Some((format!("{why}: this key changes nothing here"), app.now + TOAST));
+    let Some(entry) = entry else { return Vec::new() };
+    if entry.changes && !app.can_change() {
+        let why = if app.read_only {
+            "this screen is read-only".to_owned()
+        } else {
+            format!("the run is {}", app.state.word())
+        };
+        toast(app, format!("{why}: `{key}` changes nothing"));
         return Vec::new();
     }
-    let layers = app.layers();
-    match entry.action {
-        Action::Up if app.pane == Pane::Samples => step_document(app, false),
-        Action::Down if app.pane == Pane::Samples => step_document(app, true),
-        Action::Up => app.cursor.1 = app.cursor.1.saturating_sub(1),
-        Action::Down => app.cursor.1 = (app.cursor.1 + 1).min(6),
-        Action::Left => app.cursor.0 = app.cursor.0.saturating_sub(1),
-        Action::Right => app.cursor.0 = (app.cursor.0 + 1).min(layers.saturating_sub(1)),
-        Action::NextPane => app.pane = next(&Pane::ALL, app.pane),
+    act(app, entry.action)
+}
+
+fn act(app: &mut App, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Up | Action::Down | Action::Left | Action::Right => walk(app, action),
+        Action::First => app.cursor.0 = 0,
+        Action::Last => app.cursor.0 = app.layers().saturating_sub(1),
+        Action::NextPane => app.pane = step(&Pane::ALL, app.pane, true),
+        Action::PreviousPane => app.pane = step(&Pane::ALL, app.pane, false),
         Action::Heatmap => app.pane = Pane::Heatmap,
         Action::Charts => app.pane = Pane::Charts,
         Action::Samples => app.pane = Pane::Samples,
         Action::Report => app.pane = Pane::Report,
-        Action::Measure => app.measure = next(&Measure::ALL, app.measure),
+        Action::Log => app.pane = Pane::Log,
+        Action::Measure | Action::PreviousMeasure => {
+            app.measure = step(&Measure::ALL, app.measure, action == Action::Measure);
+            app.measure_chosen = true;
+        }
         Action::Adapter => {
             let count = app.started.as_ref().map_or(0, |s| s.adapters.len());
-            let after = app.adapter.map_or(0, |a| a + 1);
-            app.adapter = (after < count).then_some(after);
+            let after = app.selection.adapter.map_or(0, |a| a + 1);
+            app.selection.adapter = (after < count).then_some(after);
         }
         Action::Factor => {
-            app.factor = match app.factor {
+            app.selection.factor = match app.selection.factor {
                 None => Some(Factor::A),
                 Some(Factor::A) => Some(Factor::B),
                 Some(Factor::B) => None,
@@ -143,22 +104,18 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
         }
         Action::NextDocument => step_document(app, true),
         Action::PreviousDocument => step_document(app, false),
-        Action::Raise => return tweak(app, 0.05),
-        Action::Lower => return tweak(app, -0.05),
+        Action::Earlier => app.earlier = !app.earlier,
+        Action::Raise => return change_ratio(app, RATIO_STEP),
+        Action::Lower => return change_ratio(app, -RATIO_STEP),
         Action::Pause => {
             let command = if app.state == RunState::Paused { Command::Resume } else { Command::Pause };
             return vec![Effect::Send(command)];
         }
         Action::Checkpoint => return vec![Effect::Send(Command::Checkpoint)],
         Action::Generate => return vec![Effect::Send(Command::Generate)],
-        Action::Stop => {
-            app.overlay = Some(Overlay::Confirm {
-                question: "Stop the run with a checkpoint?".into(),
-                command: Box::new(CommandKey::Stop),
-                yes: false,
-            });
-        }
+        Action::Stop => app.overlay = Some(Overlay::Stop { yes: false }),
         Action::Picture => return vec![Effect::SavePicture],
+        Action::Redraw => return vec![Effect::Redraw],
         Action::Help => app.overlay = Some(Overlay::Help),
         Action::Suspend => return vec![Effect::Suspend],
         Action::Quit => return vec![Effect::Quit],
@@ -166,25 +123,63 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
     Vec::new()
 }
 
-fn confirm(app: &mut App, key: &str, question: String, command: Box<CommandKey>, yes: bool) -> Vec<Effect> {
+fn answer(app: &mut App, key: &str, yes: bool) -> Vec<Effect> {
     match key {
-        "y" => {}
-        "enter" if yes => {}
-        "left" | "right" | "h" | "l" | "tab" => {
-            app.overlay = Some(Overlay::Confirm { question, command, yes: !yes });
-            return Vec::new();
-        }
+        "left" | "right" | "h" | "l" | "tab" | "shift-tab" => app.overlay = Some(Overlay::Stop { yes: !yes }),
+        // The run may have ended while the question stood there.
+        "y" if app.can_change() => return vec![Effect::Send(Command::Stop)],
+        "enter" if yes && app.can_change() => return vec![Effect::Send(Command::Stop)],
         // Everything else is the safe answer.
-        _ => return Vec::new(),
+        _ => {}
     }
-    match *command {
-        CommandKey::Stop => vec![Effect::Send(Command::Stop)],
+    Vec::new()
+}
+
+fn walk(app: &mut App, action: Action) {
+    let forward = matches!(action, Action::Down | Action::Right);
+    let vertical = matches!(action, Action::Up | Action::Down);
+    match app.pane {
+        Pane::Samples if vertical => step_document(app, forward),
+        Pane::Log if vertical => scroll_log(app, !forward, 1),
+        _ if vertical => {
+            let rows = app.started.as_ref().map_or_else(|| (0..7).collect(), grid::projections);
+            let at = rows.iter().position(|p| *p == app.cursor.1).unwrap_or(0);
+            let to = if forward { (at + 1).min(rows.len() - 1) } else { at.saturating_sub(1) };
+            app.cursor.1 = rows[to];
+        }
+        _ if forward => app.cursor.0 = (app.cursor.0 + 1).min(app.layers().saturating_sub(1)),
+        _ => app.cursor.0 = app.cursor.0.saturating_sub(1),
     }
 }
 
-fn next<T: Copy + PartialEq>(all: &[T], now: T) -> T {
+fn scroll_log(app: &mut App, back: bool, lines: usize) {
+    let most = app.log.len().saturating_sub(1);
+    app.log_back = if back { (app.log_back + lines).min(most) } else { app.log_back.saturating_sub(lines) };
+}
+
+fn point(app: &mut App, hit: Hit) {
+    if app.overlay.is_some() {
+        return;
+    }
+    match hit {
+        Hit::Pane(pane) => app.pane = pane,
+        Hit::Cell(layer, projection) => {
+            app.pane = Pane::Heatmap;
+            app.cursor = (layer.min(app.layers().saturating_sub(1)), projection.min(6));
+        }
+        Hit::Wheel(Pane::Log, up) => scroll_log(app, up, 3),
+        Hit::Wheel(Pane::Samples, up) => step_document(app, !up),
+        Hit::Wheel(Pane::Heatmap, up) => {
+            let last = app.layers().saturating_sub(1);
+            app.cursor.0 = if up { app.cursor.0.saturating_sub(1) } else { (app.cursor.0 + 1).min(last) };
+        }
+        Hit::Wheel(..) => {}
+    }
+}
+
+fn step<T: Copy + PartialEq>(all: &[T], now: T, forward: bool) -> T {
     let at = all.iter().position(|x| *x == now).unwrap_or(0);
-    all[(at + 1) % all.len()]
+    all[(at + if forward { 1 } else { all.len() - 1 }) % all.len()]
 }
 
 fn step_document(app: &mut App, forward: bool) {
@@ -192,18 +187,26 @@ fn step_document(app: &mut App, forward: bool) {
     app.document = (app.document + if forward { 1 } else { count - 1 }) % count;
 }
 
-fn tweak(app: &mut App, by: f32) -> Vec<Effect> {
-    let module = app.module();
-    let Some(now) = app.pending.get(&module).copied().or_else(|| app.value(module, Measure::Ratio)) else {
-        app.toast = Some(("this module is not being pruned now".into(), app.now + TOAST));
+/// Asks for another ratio of what the heatmap shows under its cursor: that module, the chosen adapter or
+/// all, the chosen factor or both.
+fn change_ratio(app: &mut App, by: f64) -> Vec<Effect> {
+    let target = app.target();
+    let (module, adapter, factor) = target;
+    let shown = app.grid(Measure::Ratio, app.selection).and_then(|grid| grid.module(module)).map(f64::from);
+    let Some(now) = app.pending.get(&target).or(shown) else {
+        let prunes = app.stage.prunes && app.modules.is_some();
+        let why = if prunes { "there is no such matrix here" } else { "this stage is not pruning yet" };
+        toast(app, format!("{why}: no ratio to change"));
         return Vec::new();
     };
-    let ratio = ((f64::from(now + by).clamp(0.0, 1.0) * 20.0).round() / 20.0).clamp(0.0, 1.0);
-    app.pending.insert(module, ratio as f32);
-    let adapter = match (app.adapter, &app.started) {
-        (Some(i), Some(started)) => started.adapters.get(i).map_or_else(|| "*".into(), |a| a.name.clone()),
-        _ => "*".into(),
-    };
-    let rule = Rule { modules: module.to_string(), adapter, factor: app.factor, ratio };
+    // On the grid of the steps, so that 0.1 + 0.05 - 0.05 is 0.1 again.
+    let ratio = ((now + by) / RATIO_STEP).round() * RATIO_STEP;
+    let ratio = ((ratio * 100.0).round() / 100.0).clamp(0.0, 1.0);
+    if app.pending.get(&target) == Some(ratio) || (now - ratio).abs() < 1e-6 {
+        return Vec::new();
+    }
+    app.pending.ask(target, ratio);
+    let adapter = adapter.map_or_else(|| "*".into(), |a| app.adapter_name(a));
+    let rule = Rule { modules: module.to_string(), adapter, factor, ratio };
     vec![Effect::Send(Command::SetRatios { rules: vec![rule] })]
 }

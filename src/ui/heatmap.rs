@@ -1,190 +1,321 @@
-//! Layers × projections: layers run to the right, so that a model of 30 layers fits 80 columns.
+//! Layers × projections: layers run to the right, so that a model of 30 layers fits 80 columns. What does not
+//! fit scrolls with the cursor.
 
-use crate::app::{App, Measure};
-use crate::module::Projection;
-use crate::theme::{Depth, Theme, ramp};
+use super::{fit, readout};
+use crate::app::measure::Scale;
+use crate::app::{App, Grid, Measure, grid};
+use crate::module::{ModuleId, Projection};
+use crate::theme::Theme;
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
-use ratatui::text::{Line, Span};
-use ratatui::widgets::Paragraph;
+use ratatui::style::Style;
+use ratatui::text::Line;
 
-/// Width of the projections' names.
-const NAMES: u16 = 10;
+/// Columns of the means at the right.
+const MEANS: u16 = 7;
+/// Least rows of the read-out.
+const READ_OUT: u16 = 3;
 
-/// Lowest and highest value that the colours stand for.
-fn range(measure: Measure, grid: &[[Option<f32>; 7]]) -> (f32, f32) {
-    if measure.is_share() && measure != Measure::Flips {
-        return (0.0, 1.0);
-    }
-    let values = || grid.iter().flatten().flatten().copied();
-    let (low, high) = values().fold((f32::MAX, f32::MIN), |(l, h), v| (l.min(v), h.max(v)));
-    match measure {
-        // Steps of a nice number, so that the scale does not change with every step of the run.
-        Measure::Flips => (
-            0.0,
-            if high > 0.1 {
-                1.0
-            } else if high > 0.01 {
-                0.1
-            } else {
-                0.01
-            },
-        ),
-        _ if low > high => (0.0, 1.0),
-        _ => (0.0, high.max(f32::MIN_POSITIVE)),
-    }
+/// Where the cells of the map are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Map {
+    /// Top left corner of the first cell.
+    pub origin: (u16, u16),
+    /// Columns and rows of a cell.
+    pub cell: (u16, u16),
+    /// First layer shown, and how many are.
+    pub layers: (usize, usize),
+    /// Projections shown, as indices into [`Projection::ALL`].
+    pub rows: Vec<usize>,
+    /// Columns of the projections' names.
+    pub names: u16,
+    /// Whether the means of rows and layers are shown.
+    pub means: (bool, bool),
+    /// Row of the legend.
+    pub legend: u16,
+    /// Rows of the read-out.
+    pub read_out: Rect,
 }
 
-fn share(value: f32, (low, high): (f32, f32)) -> f32 {
-    if high > low { (value - low) / (high - low) } else { 0.0 }
+/// The first of `shown` things so that `at` is among them: it moves by half of what is shown, so that the
+/// picture does not slide under every key.
+fn window(at: usize, shown: usize, all: usize) -> usize {
+    let half = (shown / 2).max(1);
+    (at / half * half).saturating_sub(half / 2).min(all.saturating_sub(shown))
 }
 
-/// A value in at most five characters.
-pub(crate) fn number(measure: Measure, value: f32) -> String {
-    match measure {
-        Measure::Flips => format!("{:.2}%", value * 100.0),
-        _ if measure.is_share() => format!("{:.0}%", value * 100.0),
-        _ if value >= 1000.0 || (value < 0.01 && value > 0.0) => format!("{value:.0e}"),
-        _ => format!("{value:.2}"),
+impl Map {
+    /// The map in `area`; `None` before the run has said how many layers there are, or without room.
+    pub fn new(app: &App, area: Rect) -> Option<Self> {
+        let started = app.started.as_ref().filter(|s| s.layers > 0)?;
+        let rows = grid::projections(started);
+        let layers = started.layers.min(usize::from(u16::MAX / 8)) as u16;
+        // Long names where they cost no column of the cells.
+        let names = if area.width >= 11 + 2 * layers + MEANS { 11 } else { 6 };
+        let means_right = area.width >= names + MEANS + 12;
+        let room = area.width.checked_sub(names + if means_right { MEANS } else { 0 }).filter(|r| *r > 0)?;
+        let width = (room / layers).clamp(if room >= 4 { 2 } else { 1 }, 7);
+        let width = if width * layers > room && layers <= room { 1 } else { width };
+        let shown = usize::from(room / width).min(started.layers);
+        let n = rows.len() as u16;
+        // Header, legend, then what there is room for: cells, read-out, means, air.
+        let spare = area.height.checked_sub(2).filter(|s| *s > 0)?;
+        let height = match spare {
+            s if s >= 3 * n + READ_OUT + 3 && width >= 5 => 3,
+            s if s >= 2 * n + READ_OUT + 1 && width >= 2 => 2,
+            _ => 1,
+        };
+        let visible = n.min(spare / height).max(1);
+        let first = window(rows.iter().position(|p| *p == app.cursor.1).unwrap_or(0), usize::from(visible), rows.len());
+        let rows: Vec<usize> = rows.into_iter().skip(first).take(usize::from(visible)).collect();
+        let mut left = spare - visible * height;
+        let mut take = |wanted: u16, keep: u16| {
+            let ok = left >= wanted + keep;
+            left -= if ok { wanted } else { 0 };
+            ok
+        };
+        let means_below = take(1, READ_OUT);
+        let gap_legend = u16::from(take(1, READ_OUT));
+        let gap_read_out = u16::from(take(1, READ_OUT));
+        let y = area.y + 1;
+        let legend = y + visible * height + u16::from(means_below) + gap_legend;
+        let read_out = Rect { y: legend + 1 + gap_read_out, height: left, ..area };
+        Some(Self {
+            origin: (area.x + names, y),
+            cell: (width, height),
+            layers: (window(app.cursor.0, shown, started.layers), shown),
+            rows,
+            names,
+            means: (means_right, means_below),
+            legend,
+            read_out,
+        })
+    }
+
+    /// Layer and projection at a cell of the screen.
+    pub fn at(&self, column: u16, row: u16) -> Option<(usize, usize)> {
+        let layer = usize::from(column.checked_sub(self.origin.0)? / self.cell.0);
+        let projection = self.rows.get(usize::from(row.checked_sub(self.origin.1)? / self.cell.1))?;
+        (layer < self.layers.1).then_some((self.layers.0 + layer, *projection))
+    }
+
+    fn place(&self, layer: usize, row: usize) -> Rect {
+        let x = self.origin.0 + (layer - self.layers.0) as u16 * self.cell.0;
+        let y = self.origin.1 + row as u16 * self.cell.1;
+        Rect { x, y, width: self.cell.0, height: self.cell.1 }
     }
 }
 
 /// Draws the map, its legend and what is under the cursor.
 pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
-    let layers = app.layers();
-    if layers == 0 || app.modules.is_none() {
-        let text = if app.stage.prunes || app.started.is_none() {
-            "waiting for the first pruning step"
-        } else {
-            "this stage does not prune: the map comes with one that does"
-        };
-        frame.render_widget(Paragraph::new(Span::styled(text, theme.dim)), area);
+    let Some(map) = Map::new(app, area) else {
+        let text = if app.started.is_some() { "no room for the map" } else { "waiting for the worker" };
+        frame.render_widget(Line::styled(text, theme.dim), area);
         return;
+    };
+    let scale = app.scales.of(app.measure);
+    let grid = app.grid(app.measure, app.selection);
+    let buf = frame.buffer_mut();
+    header(app, theme, buf, &map);
+    names(app, theme, buf, &map);
+    cells(app, theme, buf, &map, grid.as_ref(), scale);
+    if let Some(grid) = &grid {
+        means(app, theme, buf, &map, grid, scale);
+        legend(app, theme, buf, &map, scale, area);
+        readout::draw(app, theme, frame, map.read_out);
+    } else {
+        waiting(app, theme, frame, &map, area);
     }
-    let grid = app.grid(app.measure);
-    let range = range(app.measure, &grid);
-    let room = area.width.saturating_sub(NAMES + 1);
-    let cell = (room / layers as u16).clamp(1, 6);
-    let shown = usize::from(room / cell).min(layers).max(1);
-    // The part of the layers around the cursor.
-    let first = app.cursor.0.saturating_sub(shown / 2).min(layers - shown);
-    let tall = area.height >= 20;
-    let mut lines = vec![header(first, shown, cell, theme)];
-    for (p, projection) in Projection::ALL.into_iter().enumerate() {
-        let mark = if p == app.cursor.1 { theme.accent } else { theme.text };
-        let mut spans = vec![Span::styled(format!("{:<width$}", projection.name(), width = usize::from(NAMES)), mark)];
-        let mut blank = vec![Span::raw(" ".repeat(usize::from(NAMES)))];
-        for layer in first..first + shown {
-            let here = (layer, p) == app.cursor;
-            let (text, style) = cell_of(app.measure, grid[layer][p], range, usize::from(cell), theme, here);
-            blank.push(Span::styled(" ".repeat(usize::from(cell)), style.remove_modifier(Modifier::all())));
-            spans.push(Span::styled(text, style));
-        }
-        lines.push(Line::from(spans));
-        if tall {
-            lines.push(Line::from(blank));
-        }
-    }
-    lines.push(Line::default());
-    lines.push(legend(app.measure, range, theme));
-    lines.extend(read_out(app, theme));
-    frame.render_widget(Paragraph::new(lines), area);
 }
 
-fn header(first: usize, shown: usize, cell: u16, theme: &Theme) -> Line<'static> {
-    let cell = usize::from(cell);
-    // A number where there is room for it.
-    let every = if cell >= 3 { 1 } else { 5usize.div_ceil(cell).max(if cell == 1 { 5 } else { 2 }) };
-    let mut text = format!("{:<width$}", "layer", width = usize::from(NAMES));
-    let mut layer = first;
-    while layer < first + shown {
-        let span = every.min(first + shown - layer);
-        let number = layer.to_string();
-        let width = span * cell;
-        text.push_str(&if number.len() <= width { format!("{number:<width$}") } else { " ".repeat(width) });
-        layer += span;
-    }
-    Line::styled(text, theme.dim)
+/// Why the map is empty, and what there is to see meanwhile.
+fn waiting(app: &App, theme: &Theme, frame: &mut Frame<'_>, map: &Map, area: Rect) {
+    let text = if app.state.is_over() {
+        "this run has not pruned".to_owned()
+    } else if app.stage.prunes || app.stage.of == 0 {
+        "the map fills with the first pruning step".to_owned()
+    } else {
+        format!(
+            "stage {} of {}, {}, does not prune: the map fills when one does",
+            app.stage.index + 1,
+            app.stage.of,
+            app.stage.method
+        )
+    };
+    let lines = fit::wrap(&[(&text, theme.dim)], usize::from(area.width));
+    let place = Rect { y: map.legend.min(area.bottom()), height: area.bottom().saturating_sub(map.legend), ..area };
+    frame.render_widget(ratatui::widgets::Paragraph::new(lines), place);
 }
 
-fn cell_of(
+/// Numbers of the layers above their cells, and what lies beyond the edges.
+fn header(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map) {
+    let y = map.origin.1 - 1;
+    let left = map.origin.0 - map.names;
+    buf.set_stringn(left, y, "layer", usize::from(map.names), theme.dim);
+    let (first, shown) = map.layers;
+    let digits = (app.layers().saturating_sub(1)).to_string().len() as u16;
+    // The next round number of layers whose labels don't touch.
+    let every = [1, 2, 5, 10, 20, 50, 100].into_iter().find(|n| n * map.cell.0 > digits).unwrap_or(100);
+    let at_cursor = |layer: usize| map.place(layer, 0).x;
+    for layer in (first..first + shown).filter(|l| l.is_multiple_of(usize::from(every))) {
+        let text = layer.to_string();
+        // Not into the cursor's number.
+        let near = layer.abs_diff(app.cursor.0) * usize::from(map.cell.0) <= usize::from(digits);
+        if !near && at_cursor(layer) + text.len() as u16 <= map.place(first + shown - 1, 0).right() {
+            buf.set_string(at_cursor(layer), y, text, theme.dim);
+        }
+    }
+    if (first..first + shown).contains(&app.cursor.0) {
+        let text = app.cursor.0.to_string();
+        let last = map.place(first + shown - 1, 0).right().saturating_sub(text.len() as u16);
+        buf.set_string(at_cursor(app.cursor.0).min(last), y, text, theme.title());
+    }
+    if first > 0 {
+        buf.set_string(map.origin.0 - 1, y, theme.glyphs.more[0], theme.warn);
+    }
+    if first + shown < app.layers() {
+        buf.set_string(map.place(first + shown - 1, 0).right(), y, theme.glyphs.more[1], theme.warn);
+    }
+    if map.means.0 {
+        let x = map.place(first + shown - 1, 0).right() + 3;
+        buf.set_string(x, y, "mean", theme.dim);
+    }
+}
+
+fn names(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map) {
+    let left = map.origin.0 - map.names;
+    for (row, p) in map.rows.iter().enumerate() {
+        let name = Projection::ALL[*p].name();
+        let name = if map.names < 11 { name.trim_end_matches("_proj") } else { name };
+        let style = if *p == app.cursor.1 { theme.title() } else { theme.text };
+        let y = map.place(map.layers.0, row).y + (map.cell.1 - 1) / 2;
+        buf.set_stringn(left, y, name, usize::from(map.names) - 1, style);
+    }
+}
+
+fn cells(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: Option<&Grid>, scale: Scale) {
+    for layer in map.layers.0..map.layers.0 + map.layers.1 {
+        for (row, p) in map.rows.iter().enumerate() {
+            let value = grid.and_then(|g| g.cells.get(layer)).and_then(|cells| cells[*p]);
+            let here = (layer, *p) == app.cursor;
+            let pending = app.pending.touches(ModuleId::new(layer, Projection::ALL[*p]));
+            cell(app.measure, value, scale, theme, buf, map.place(layer, row), here, pending);
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn cell(
     measure: Measure,
     value: Option<f32>,
-    range: (f32, f32),
-    width: usize,
+    scale: Scale,
     theme: &Theme,
+    buf: &mut Buffer,
+    place: Rect,
     here: bool,
-) -> (String, Style) {
-    let Some(value) = value else {
-        let style = if here { theme.selected() } else { theme.dim };
-        return (format!("{:^width$}", "·"), style);
+    pending: bool,
+) {
+    let width = usize::from(place.width);
+    let middle = place.y + (place.height - 1) / 2;
+    let (marks, text_style) = match value {
+        None => {
+            let x = place.x + (place.width - 1) / 2;
+            buf.set_string(x, middle, theme.glyphs.none, theme.dim);
+            (theme.title(), theme.dim)
+        }
+        Some(value) => {
+            let level = theme.ramp.level(scale.share(value));
+            let (text, style) = theme.ramp.paint(level, width);
+            for y in place.top()..place.bottom() {
+                buf.set_string(place.x, y, &text, style);
+            }
+            (theme.ramp.cursor(level), theme.ramp.behind(level))
+        }
     };
-    let share = share(value, range);
-    let level = ramp::level(share);
-    let text = match (width, theme.depth) {
-        (5.., _) => format!("{:^width$}", number(measure, value)),
-        (4, _) if measure.is_share() && measure != Measure::Flips => format!("{:^width$}", number(measure, value)),
-        (_, Depth::None) => format!("{:<width$}", ramp::digit(share)),
-        _ if here && width >= 2 => format!("{:<width$}", "◂▸"),
-        _ if here => "▪".into(),
-        _ => " ".repeat(width),
-    };
-    let style = match ramp::background(level, theme.depth) {
-        Some(color) => Style::new().bg(color).fg(ramp::foreground(level)),
-        None => theme.text,
-    };
-    (text, if here { style.add_modifier(Modifier::REVERSED | Modifier::BOLD) } else { style })
+    // The number itself, where the cell has room for it and the cursor's brackets.
+    let number = value.filter(|_| width >= 5).and_then(|v| measure.show_within(v, width - 2));
+    if let Some(number) = &number {
+        buf.set_string(place.x, middle, format!("{number:^width$}"), text_style);
+    }
+    if pending {
+        buf.set_string(place.right() - 1, place.bottom() - 1, theme.glyphs.pending, marks);
+    }
+    if here {
+        if width >= 2 {
+            for y in place.top()..place.bottom() {
+                buf.set_string(place.x, y, theme.glyphs.cursor[0], marks);
+                buf.set_string(place.right() - 1, y, theme.glyphs.cursor[1], marks);
+            }
+        } else {
+            buf.set_string(place.x, middle, theme.glyphs.small_cursor, marks);
+        }
+    }
 }
 
-fn legend(measure: Measure, range: (f32, f32), theme: &Theme) -> Line<'static> {
-    let unit = if measure.is_share() { "share of entries" } else { "|W|·‖X‖, mean" };
-    let unit = if measure == Measure::Retained { "share of summed importance" } else { unit };
-    let mut spans = vec![Span::styled(format!("{} ", number(measure, range.0)), theme.dim)];
-    for level in 0..ramp::LEVELS {
-        spans.push(match ramp::background(level, theme.depth) {
-            Some(color) => Span::styled("  ", Style::new().bg(color)),
-            None => Span::styled(format!("{} ", ramp::digit(level as f32 / ramp::LEVELS as f32)), theme.text),
-        });
+/// The means of the projections at the right, of the layers below.
+fn means(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: &Grid, scale: Scale) {
+    let (first, shown) = map.layers;
+    let right = map.place(first + shown - 1, 0).right();
+    let number = |buf: &mut Buffer, y: u16, value: Option<f32>, style: Style| {
+        if let Some(value) = value {
+            buf.set_string(right, y, format!("{:>7}", app.measure.show(value)), style);
+        }
+    };
+    if map.means.0 {
+        for (row, p) in map.rows.iter().enumerate() {
+            let style = if *p == app.cursor.1 { theme.title() } else { theme.text };
+            let y = map.place(first, row).y + (map.cell.1 - 1) / 2;
+            number(buf, y, grid.projections[*p], style);
+        }
     }
-    spans.push(Span::styled(format!(" {}  {unit}", number(measure, range.1)), theme.dim));
-    Line::from(spans)
+    if map.means.1 {
+        let y = map.origin.1 + map.rows.len() as u16 * map.cell.1;
+        buf.set_stringn(map.origin.0 - map.names, y, "mean", usize::from(map.names), theme.dim);
+        for layer in first..first + shown {
+            let place = Rect { y, height: 1, ..map.place(layer, 0) };
+            cell(app.measure, grid.layers.get(layer).copied().flatten(), scale, theme, buf, place, false, false);
+        }
+        number(buf, y, grid.all, theme.text);
+    }
 }
 
-fn read_out(app: &App, theme: &Theme) -> Vec<Line<'static>> {
-    let module = app.module();
-    let say = |measure: Measure| app.value(module, measure).map_or_else(|| "-".into(), |v| number(measure, v));
-    let pending = app.pending.get(&module).map(|r| format!(" → {:.0}% asked", r * 100.0)).unwrap_or_default();
-    let mut lines = vec![
-        Line::from(vec![
-            Span::styled(module.to_string(), theme.accent),
-            Span::styled(format!("  {} {}", app.adapter_label(), app.factor_label()), theme.dim),
-        ]),
-        Line::from(vec![
-            Span::styled("ratio ", theme.dim),
-            Span::styled(say(Measure::Ratio), theme.text),
-            Span::styled(pending, theme.warn),
-            Span::styled("  sparsity ", theme.dim),
-            Span::styled(say(Measure::Sparsity), theme.text),
-            Span::styled("  retained ", theme.dim),
-            Span::styled(say(Measure::Retained), theme.text),
-            Span::styled("  flips ", theme.dim),
-            Span::styled(say(Measure::Flips), theme.text),
-        ]),
-    ];
-    let quantiles = app.started.as_ref().zip(app.modules.as_ref()).and_then(|(started, modules)| {
-        let chosen = |m: &crate::run::event::MatrixInfo| {
-            m.module == module && app.adapter.is_none_or(|a| a == m.adapter) && app.factor.is_none_or(|f| f == m.factor)
-        };
-        let at = started.matrices.iter().position(chosen)?;
-        modules.quantiles.get(at).copied().flatten()
-    });
-    let mut importance =
-        vec![Span::styled("importance ", theme.dim), Span::styled(say(Measure::Importance), theme.text)];
-    if let Some([low, middle, high]) = quantiles {
-        let n = |v| number(Measure::Importance, v);
-        importance.push(Span::styled(format!("  10/50/90%: {} {} {}", n(low), n(middle), n(high)), theme.dim));
+/// What the colours stand for, with the cursor's own colour marked.
+fn legend(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, scale: Scale, area: Rect) {
+    let value = app.grid(app.measure, app.selection).and_then(|g| g.module(app.module()));
+    let here = value.map(|v| theme.ramp.level(scale.share(v)));
+    let levels = theme.ramp.levels();
+    let each = if levels > 12 { 1 } else { 2 };
+    let y = map.legend;
+    if y >= area.bottom() {
+        return;
     }
-    lines.push(Line::from(importance));
-    lines
+    let name = app.measure.label();
+    let mut x = area.x;
+    let mut put = |x: u16, text: &str, style: Style| {
+        let room = area.right().saturating_sub(x);
+        if x < area.right() { buf.set_stringn(x, y, text, usize::from(room), style).0 } else { x }
+    };
+    x = put(x, name, theme.title());
+    x = put(x, &format!("  {} ", app.measure.show(scale.low)), theme.dim);
+    for level in 0..levels {
+        let (text, style) = theme.ramp.paint(level, each);
+        let marked = here == Some(level);
+        x = put(
+            x,
+            if marked && each == 2 {
+                "[]"
+            } else if marked {
+                "|"
+            } else {
+                &text
+            },
+            if marked { theme.ramp.cursor(level) } else { style },
+        );
+    }
+    x = put(x, &format!(" {}", app.measure.show(scale.high)), theme.dim);
+    let meaning = app.measure.meaning();
+    if usize::from(area.right().saturating_sub(x)) >= meaning.len() + 2 {
+        put(x + 2, meaning, theme.dim);
+    }
 }

@@ -1,46 +1,80 @@
 //! Methods and their scores.
 
+use super::fit;
 use crate::app::App;
+use crate::run::event::ReportRow;
 use crate::theme::Theme;
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
+/// Columns of the bars.
+const BAR: usize = 12;
+
+/// A column: heading, width, the figure of a row.
+type Column = (&'static str, usize, fn(&ReportRow) -> String);
+
+/// The figures, in the order in which they stand; from the right they give way to the names.
+const COLUMNS: [Column; 6] = [
+    ("R-L", 7, |r| format!("{:.2}", r.rouge.rouge_l)),
+    ("R-1", 7, |r| format!("{:.2}", r.rouge.rouge1)),
+    ("R-2", 7, |r| format!("{:.2}", r.rouge.rouge2)),
+    ("loss", 8, |r| format!("{:.3}", r.loss)),
+    ("sparsity", 10, |r| format!("{:.1}%", r.sparsity * 100.0)),
+    ("training", 10, |r| if r.seconds > 0.0 { fit::duration(r.seconds) } else { String::new() }),
+];
+
 /// Draws the rows so far; the best ROUGE-L and the lowest loss stand out.
 pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
-    let Some(report) = &app.report else {
-        frame.render_widget(Paragraph::new(Span::styled("no method is scored yet", theme.dim)), area);
+    let Some(report) = app.report.as_ref().filter(|r| !r.rows.is_empty()) else {
+        let text = if app.state.is_over() { "no method was scored" } else { "no method is scored yet" };
+        frame.render_widget(Line::styled(text, theme.dim), area);
         return;
     };
-    let name = report
-        .rows
-        .iter()
-        .map(|r| r.method.len())
-        .max()
-        .unwrap_or(6)
-        .clamp(6, usize::from(area.width).saturating_sub(38).max(6));
+    let width = usize::from(area.width);
+    let longest = report.rows.iter().map(|r| fit::width(&r.method)).max().unwrap_or(6).max(6);
+    let mut columns = COLUMNS.to_vec();
+    let taken = |columns: &[Column]| columns.iter().map(|c| c.1).sum::<usize>();
+    while longest + taken(&columns) > width && columns.len() > 1 {
+        columns.pop();
+    }
+    let name = longest.min(width.saturating_sub(taken(&columns)));
+    let bars = width >= name + taken(&columns) + BAR + 2;
     let best = report.rows.iter().map(|r| r.rouge.rouge_l).fold(f64::MIN, f64::max);
     let lowest = report.rows.iter().map(|r| r.loss).fold(f64::MAX, f64::min);
-    let mut lines = vec![Line::styled(
-        format!("{:<name$}  {:>6} {:>6} {:>6} {:>6} {:>8}", "method", "loss", "R-1", "R-2", "R-L", "sparsity"),
-        theme.dim,
-    )];
-    for row in &report.rows {
-        let mark = |good: bool| if good { theme.good } else { theme.text };
-        let method: String = row.method.chars().take(name).collect();
-        lines.push(Line::from(vec![
-            Span::styled(format!("{method:<name$}  "), theme.text),
-            Span::styled(format!("{:>6.3} ", row.loss), mark(row.loss <= lowest)),
-            Span::styled(format!("{:>6.2} {:>6.2} ", row.rouge.rouge1, row.rouge.rouge2), theme.text),
-            Span::styled(format!("{:>6.2} ", row.rouge.rouge_l), mark(row.rouge.rouge_l >= best)),
-            Span::styled(format!("{:>7.1}%", row.sparsity * 100.0), theme.text),
-        ]));
+    let mut heading = " ".repeat(name);
+    for (label, width, _) in &columns {
+        heading.push_str(&format!("{label:>width$}"));
     }
-    let documents = report.rows.first().map_or(0, |r| r.documents);
-    lines.push(Line::styled(
-        format!("{} set, {documents} documents; ROUGE F in percent, loss in nats", report.split),
-        theme.dim,
-    ));
+    let mut lines = vec![Line::styled(heading, theme.dim)];
+    for row in &report.rows {
+        let mut spans = vec![Span::styled(fit::pad(&row.method, name, theme), theme.text)];
+        for (label, width, figure) in &columns {
+            let stands_out = (*label == "R-L" && row.rouge.rouge_l >= best) || (*label == "loss" && row.loss <= lowest);
+            let style = if stands_out { theme.good.add_modifier(Modifier::BOLD) } else { theme.text };
+            spans.push(Span::styled(format!("{:>width$}", figure(row)), style));
+        }
+        if bars {
+            spans.push(Span::raw("  "));
+            spans.extend(bar(row.rouge.rouge_l / best.max(1e-9), theme, row.rouge.rouge_l >= best));
+        }
+        lines.push(Line::from(spans));
+    }
+    let documents = report.rows.iter().map(|r| r.documents).max().unwrap_or(0);
+    let notes = vec![
+        fit::fact(format!("{documents} {} documents", report.split), theme.dim, 9),
+        fit::fact("R: ROUGE F, percent", theme.dim, 8),
+        fit::fact("loss: nats per token", theme.dim, 7),
+    ];
+    lines.push(fit::facts(notes, "  ", width));
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// A share of the best ROUGE-L.
+fn bar(share: f64, theme: &Theme, best: bool) -> [Span<'static>; 2] {
+    let full = ((share * BAR as f64).round() as usize).min(BAR);
+    let style: Style = if best { theme.good } else { theme.accent };
+    [Span::styled(theme.glyphs.full.repeat(full), style), Span::styled(theme.glyphs.open.repeat(BAR - full), theme.dim)]
 }

@@ -1,32 +1,50 @@
 //! The loop of the screen: keys, news of the run and the clock in; frames and commands out.
 
-use super::{draw, export};
+use super::{draw, export, input, status};
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
 use crate::run::tail::{self, TailUpdate};
 use crate::run::{RunState, control, write_aside};
-use crate::terminal::{self, Screen};
+use crate::terminal::Screen;
+use crate::terminal::signals::Signals;
 use crate::theme::{Depth, Theme};
 use crate::{Error, Result};
-use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event;
+use ratatui::layout::Rect;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-/// At most ten frames a second.
-const FRAME: Duration = Duration::from_millis(100);
+/// At most thirty frames a second.
+const FRAME: Duration = Duration::from_millis(33);
+/// News of the run are looked for so often while no key is pressed.
+const LOOK: Duration = Duration::from_millis(100);
+/// Slices of a long journal that are taken in before the next look at the keys.
+const SLICES: usize = 4;
 
 /// How to watch.
 #[derive(Debug, Clone, Default)]
 pub struct WatchOptions {
     /// No key changes anything.
     pub read_only: bool,
-    /// Borders in ASCII.
+    /// ASCII characters only.
     pub ascii: bool,
-    /// Name of the theme, `default` if left out.
+    /// Listen to the mouse; the terminal's own selection then needs Shift.
+    pub mouse: bool,
+    /// Name or file of the theme, `default` if left out.
     pub theme: Option<String>,
+}
+
+impl WatchOptions {
+    /// The theme, as this terminal can show it.
+    ///
+    /// # Errors
+    /// When there is none of that name, or its file is wrong.
+    pub fn find_theme(&self) -> Result<Theme> {
+        Theme::find(self.theme.as_deref().unwrap_or("default"), Depth::detect(), self.ascii)
+    }
 }
 
 /// How the user left.
@@ -36,122 +54,173 @@ pub struct Ending {
     pub state: RunState,
 }
 
-/// The action table's name of a key.
-fn name(key: KeyEvent) -> Option<String> {
-    if key.kind == KeyEventKind::Release {
-        return None;
-    }
-    Some(match key.code {
-        KeyCode::Char(c) if key.modifiers.contains(KeyModifiers::CONTROL) => format!("ctrl-{c}"),
-        KeyCode::Char(c) => c.to_string(),
-        KeyCode::Up => "up".into(),
-        KeyCode::Down => "down".into(),
-        KeyCode::Left => "left".into(),
-        KeyCode::Right => "right".into(),
-        KeyCode::Tab => "tab".into(),
-        KeyCode::Enter => "enter".into(),
-        KeyCode::Esc => "esc".into(),
-        _ => return None,
-    })
-}
-
 /// Shows the run at `dir` until the user leaves; the run is not touched by that.
 ///
 /// # Errors
 /// When it is no run, or the terminal cannot be used.
 pub fn watch(dir: &Path, options: &WatchOptions) -> Result<Ending> {
-    let theme = Theme::named(options.theme.as_deref().unwrap_or("default"), Depth::detect(), options.ascii)?;
+    let theme = options.find_theme()?;
+    let signals = Signals::take()?;
+    let mut screen = Screen::claim(options.mouse)?;
+    show(dir, options, &theme, &mut screen, &signals, false)
+}
+
+/// Shows the run at `dir` on a screen that is ours already.
+///
+/// # Errors
+/// When it is no run, or the terminal is gone.
+pub fn show(
+    dir: &Path,
+    options: &WatchOptions,
+    theme: &Theme,
+    screen: &mut Screen,
+    signals: &Signals,
+    from_list: bool,
+) -> Result<Ending> {
     let (sender, news) = mpsc::channel();
     let stop = Arc::new(AtomicBool::new(false));
     let follower = tail::follow(dir, sender, Arc::clone(&stop))?;
-    let quit = terminal::quit_signals()?;
-    let mut screen = Screen::claim()?;
-    terminal::watch_for_hang_up()?;
     let label = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut app = App::new(crate::text::printable(&label).into_owned(), options.read_only);
-    let result = turn(&mut app, &theme, &mut screen, &news, &quit, dir);
+    let mut app = App::new(&label, options.read_only);
+    app.from_list = from_list;
+    let result = Loop { app: &mut app, theme, screen, signals, dir, dirty: true }.turn(&news);
     stop.store(true, Ordering::Relaxed);
-    drop(screen);
     drop(news);
     follower.join().ok();
     result.map(|()| Ending { state: app.state })
 }
 
-fn turn(
-    app: &mut App,
-    theme: &Theme,
-    screen: &mut Screen,
-    news: &Receiver<TailUpdate>,
-    quit: &AtomicBool,
-    dir: &Path,
-) -> Result<()> {
-    let failed = |e: &std::io::Error| Error::fault(format!("the terminal cannot be used: {e}"));
-    let mut dirty = true;
-    let mut drawn: Option<Instant> = None;
-    let mut second = 0u64;
-    loop {
-        if quit.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        for TailUpdate { events, state, .. } in news.try_iter().take(64) {
-            dirty = true;
-            update(app, Message::Run { events, state });
-        }
-        let now = crate::run::now();
-        // The clock shows in the silence of a run and ends toasts: once a second is enough.
-        if now as u64 != second {
-            second = now as u64;
-            let shows = app.toast.is_some() || (!app.state.is_over() && now - app.last_event > 14.0);
-            update(app, Message::Tick(now));
-            dirty |= shows;
-        }
-        if dirty && drawn.is_none_or(|at| at.elapsed() >= FRAME) {
-            screen.terminal.draw(|frame| draw(app, theme, frame)).map_err(|e| failed(&e))?;
-            drawn = Some(Instant::now());
-            dirty = false;
-        }
-        // Everything that is typed is taken before the next frame.
-        let mut wait = FRAME;
-        while event::poll(wait).map_err(|e| failed(&e))? {
-            wait = Duration::ZERO;
-            let effects = match event::read().map_err(|e| failed(&e))? {
-                Event::Key(key) => match name(key) {
-                    Some(key) => update(app, Message::Key(key)),
-                    None => continue,
-                },
-                Event::Resize(..) => Vec::new(),
-                _ => continue,
+/// What the loop works on.
+struct Loop<'a> {
+    app: &'a mut App,
+    theme: &'a Theme,
+    screen: &'a mut Screen,
+    signals: &'a Signals,
+    dir: &'a Path,
+    dirty: bool,
+}
+
+fn failed(e: &std::io::Error) -> Error {
+    Error::fault(format!("the terminal cannot be used: {e}"))
+}
+
+impl Loop<'_> {
+    fn turn(&mut self, news: &Receiver<TailUpdate>) -> Result<()> {
+        let mut drawn: Option<Instant> = None;
+        let mut second = 0u64;
+        loop {
+            if self.signals.quit() {
+                return Ok(());
+            }
+            self.stopped_or_continued()?;
+            self.tick(&mut second);
+            let more = self.take(news);
+            if self.dirty && drawn.is_none_or(|at| at.elapsed() >= FRAME) {
+                self.screen.draw(|frame| draw(self.app, self.theme, frame))?;
+                drawn = Some(Instant::now());
+                self.dirty = false;
+            }
+            let wait = match drawn {
+                _ if more => Duration::ZERO,
+                Some(at) if self.dirty => FRAME.saturating_sub(at.elapsed()),
+                _ => LOOK,
             };
-            dirty = true;
-            for effect in effects {
-                match effect {
-                    Effect::Quit => return Ok(()),
-                    Effect::Suspend => screen.suspend()?,
-                    Effect::SavePicture => {
-                        let said = picture(app, theme, screen, dir).unwrap_or_else(|e| e.to_string());
-                        update(app, Message::Toast(said));
-                    }
-                    Effect::Send(command) => {
-                        let name = command.name();
-                        let said = match control::send(dir, command) {
-                            Ok(_) => format!("{name}: sent"),
-                            Err(e) => e.to_string(),
-                        };
-                        update(app, Message::Toast(said));
-                    }
-                }
+            if self.keys(wait)? {
+                return Ok(());
             }
         }
     }
-}
 
-/// Draws the screen once more, into a picture in the run directory.
-fn picture(app: &App, theme: &Theme, screen: &mut Screen, dir: &Path) -> Result<String> {
-    let size = screen.terminal.size().map_err(|e| Error::fault(e.to_string()))?;
-    let svg = render(app, theme, size.width, size.height)?;
-    let path = dir.join(format!("screen-{}.svg", crate::run::now() as u64));
-    write_aside(&path, svg.as_bytes())?;
-    Ok(format!("saved {}", path.display()))
+    fn stopped_or_continued(&mut self) -> Result<()> {
+        if self.signals.stop() {
+            self.screen.suspend()?;
+            self.signals.go_on();
+            self.dirty = true;
+        }
+        if self.signals.go_on() {
+            self.screen.reclaim()?;
+            self.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// The clock: it shows in ETA and silence and ends toasts. Once a second is enough.
+    fn tick(&mut self, second: &mut u64) {
+        let now = crate::run::now();
+        if now as u64 != *second {
+            *second = now as u64;
+            let app = &mut *self.app;
+            let silent = app.now - app.last_event > status::SILENT - 2.0;
+            self.dirty |= app.toast.is_some() || (!app.state.is_over() && (silent || app.eta().is_some()));
+            update(app, Message::Tick(now));
+        }
+    }
+
+    /// Takes in some news; true if there are more.
+    fn take(&mut self, news: &Receiver<TailUpdate>) -> bool {
+        let mut taken = 0;
+        for TailUpdate { events, state, caught_up, .. } in news.try_iter().take(SLICES) {
+            self.dirty = true;
+            taken += 1;
+            update(self.app, Message::Run { events, state, caught_up });
+        }
+        taken == SLICES
+    }
+
+    /// Takes everything that is typed within `wait`, and what comes with it; true to leave.
+    fn keys(&mut self, mut wait: Duration) -> Result<bool> {
+        while event::poll(wait).map_err(|e| failed(&e))? {
+            wait = Duration::ZERO;
+            let event = event::read().map_err(|e| failed(&e))?;
+            self.dirty |= matches!(event, event::Event::Resize(..));
+            let (width, height) = self.screen.size()?;
+            let notice = status::notice(self.app, self.theme, width.saturating_sub(2)).len() as u16;
+            let Some(message) = input::message(self.app, event, Rect::new(0, 0, width, height), notice) else {
+                continue;
+            };
+            self.dirty = true;
+            for effect in update(self.app, message) {
+                if effect == Effect::Quit {
+                    return Ok(true);
+                }
+                self.carry_out(effect)?;
+            }
+        }
+        Ok(false)
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Result<()> {
+        match effect {
+            Effect::Quit => {}
+            Effect::Suspend => {
+                self.screen.suspend()?;
+                self.signals.go_on();
+            }
+            Effect::Redraw => self.screen.redraw()?,
+            Effect::SavePicture => {
+                let said = self.picture().unwrap_or_else(|e| e.to_string());
+                update(self.app, Message::Toast(said));
+            }
+            Effect::Send(command) => {
+                let name = command.name().to_owned();
+                let message = match control::send(self.dir, command) {
+                    Ok(id) => Message::Sent { command: name, id },
+                    Err(e) => Message::NotSent(e.to_string()),
+                };
+                update(self.app, message);
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws the screen once more, into a picture in the run directory.
+    fn picture(&self) -> Result<String> {
+        let (width, height) = self.screen.size()?;
+        let svg = render(self.app, self.theme, width, height)?;
+        let path = self.dir.join(format!("screen-{}.svg", crate::run::now() as u64));
+        write_aside(&path, svg.as_bytes())?;
+        Ok(format!("saved {}", path.display()))
+    }
 }
 
 /// The app at a size, as SVG.
@@ -162,5 +231,5 @@ pub fn render(app: &App, theme: &Theme, width: u16, height: u16) -> Result<Strin
     let backend = ratatui::backend::TestBackend::new(width, height);
     let mut terminal = ratatui::Terminal::new(backend).map_err(|e| Error::fault(e.to_string()))?;
     terminal.draw(|frame| draw(app, theme, frame)).map_err(|e| Error::fault(e.to_string()))?;
-    Ok(export::svg(terminal.backend().buffer()))
+    Ok(export::svg(terminal.backend().buffer(), theme.picture))
 }

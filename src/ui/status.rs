@@ -1,6 +1,8 @@
 //! Head and foot: state, stage, progress, figures, keys.
 
-use crate::app::{App, action};
+use super::fit::{self, Fact, fact, facts};
+use super::log;
+use crate::app::{App, Tone, action};
 use crate::run::RunState;
 use crate::theme::Theme;
 use ratatui::Frame;
@@ -10,133 +12,177 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 /// Silence after which it is said, seconds.
-const SILENT: f64 = 15.0;
+pub const SILENT: f64 = 15.0;
+/// Lines of the last word.
+const NOTICE: usize = 3;
 
-fn state(app: &App, theme: &Theme) -> (char, Style) {
-    match (app.state, theme.ascii) {
-        (RunState::Running, false) => ('▶', theme.good),
-        (RunState::Running, true) => ('>', theme.good),
-        (RunState::Paused, _) => ('=', theme.warn),
-        (RunState::Finished, false) => ('✓', theme.good),
-        (RunState::Finished, true) => ('*', theme.good),
-        (RunState::Stopped, _) => ('-', theme.warn),
-        (RunState::Failed | RunState::Crashed, _) => ('!', theme.bad),
-        (RunState::Created, _) => ('.', theme.dim),
+/// The state's glyph and style.
+pub fn state(theme: &Theme, state: RunState) -> (&'static str, Style) {
+    let [running, paused, finished, stopped, failed, created] = theme.glyphs.states;
+    match state {
+        RunState::Running => (running, theme.good),
+        RunState::Paused => (paused, theme.warn),
+        RunState::Finished => (finished, theme.good),
+        RunState::Stopped => (stopped, theme.warn),
+        RunState::Failed | RunState::Crashed => (failed, theme.bad),
+        RunState::Created => (created, theme.dim),
     }
 }
 
-fn duration(seconds: f64) -> String {
-    let s = seconds.max(0.0).round() as u64;
-    format!("{}:{:02}", s / 60, s % 60)
-}
-
-/// Three lines: what runs, how far it is, figures or the last word.
+/// Two lines: what runs; how far it is and how fast.
 pub fn head(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
-    let (symbol, style) = state(app, theme);
-    let mut first = vec![
-        Span::styled("lopper ", theme.accent.add_modifier(Modifier::BOLD)),
-        Span::styled(format!("{symbol} {:<8} ", app.state.word()), style),
+    let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+    let width = usize::from(inner.width);
+    frame.render_widget(Paragraph::new(vec![what(app, theme, width), progress(app, theme, width)]), inner);
+}
+
+fn what(app: &App, theme: &Theme, width: usize) -> Line<'static> {
+    let (symbol, style) = state(theme, app.state);
+    let word = format!("{symbol} {}", app.state.word());
+    let name_room = width.saturating_sub(word.len() + 2).max(4);
+    let mut all = vec![
+        fact(fit::cut(&app.run, name_room, theme), theme.title(), 8),
+        fact(word, style.add_modifier(Modifier::BOLD), 9),
     ];
-    if let Some(started) = &app.started {
-        first.push(Span::styled(format!("{}  ", started.name), theme.text));
-        let millions = started.base_parameters as f64 / 1e6;
-        let adapters = started.adapter_parameters as f64 / 1e6;
-        let about = format!(
-            "{millions:.0}M base · {} adapters, {adapters:.1}M · {}/{}/{} examples · {}",
-            started.adapters.len(),
-            started.train_examples,
-            started.dev_examples,
-            started.test_examples,
-            started.device
-        );
-        first.push(Span::styled(about, theme.dim));
-    }
-    let mut second = Vec::new();
     if app.stage.of > 0 {
-        second.push(Span::styled(
-            format!("stage {}/{} {:<26} ", app.stage.index + 1, app.stage.of, app.stage.method),
-            theme.text,
-        ));
+        let stage = format!("stage {}/{}", app.stage.index + 1, app.stage.of);
+        all.push(Fact {
+            spans: vec![
+                Span::styled(format!("{stage} "), theme.dim),
+                Span::styled(app.stage.method.clone(), theme.text),
+            ],
+            weight: 7,
+        });
     }
-    let progress = match (&app.phase, &app.step) {
-        (Some(phase), _) if phase.total > 0 => Some((
-            phase.label.clone(),
-            phase.done as f64 / phase.total as f64,
-            format!("{}/{}", phase.done, phase.total),
-        )),
-        (_, Some(step)) if app.stage.steps > 0 => Some((
-            "step".into(),
-            step.step as f64 / app.stage.steps as f64,
-            format!("{}/{}", step.step, app.stage.steps),
-        )),
+    if let Some(started) = &app.started {
+        all.push(fact(format!("{} base", fit::count(started.base_parameters)), theme.dim, 3));
+        let adapters = format!("{} adapters, {}", started.adapters.len(), fit::count(started.adapter_parameters));
+        all.push(fact(adapters, theme.dim, 4));
+        let examples = format!(
+            "{} train, {} dev, {} test examples",
+            started.train_examples, started.dev_examples, started.test_examples
+        );
+        all.push(fact(examples, theme.dim, 2));
+        all.push(fact(started.device.clone(), theme.dim, 5));
+    }
+    if app.read_only {
+        all.push(fact("read-only", theme.warn, 6));
+    }
+    facts(all, "  ", width)
+}
+
+/// What is being done: its name, the share done and the count.
+fn doing(app: &App) -> Option<(String, f64, String)> {
+    match (&app.phase, &app.step) {
+        (Some(phase), _) if phase.total > 0 => {
+            let share = phase.done as f64 / phase.total as f64;
+            Some((phase.label.clone(), share, format!("{}/{}", phase.done, phase.total)))
+        }
+        (Some(phase), _) => Some((phase.label.clone(), 0.0, String::new())),
+        (_, Some(step)) if app.stage.steps > 0 => {
+            let share = step.step as f64 / app.stage.steps as f64;
+            Some(("step".into(), share, format!("{}/{}", step.step, app.stage.steps)))
+        }
         _ => None,
-    };
-    if let Some((label, share, count)) = progress.filter(|_| !app.state.is_over()) {
-        let width = 20usize;
-        let full = ((share * width as f64) as usize).min(width);
-        let (on, off) = if theme.ascii { ("#", ".") } else { ("█", "░") };
-        second.push(Span::styled(on.repeat(full), theme.accent));
-        second.push(Span::styled(off.repeat(width - full), theme.dim));
-        second.push(Span::styled(format!(" {label} {count}"), theme.text));
-        if let Some(eta) = app.eta().filter(|_| app.phase.is_none()) {
-            second.push(Span::styled(format!("  ETA {}", duration(eta)), theme.text));
+    }
+}
+
+fn progress(app: &App, theme: &Theme, width: usize) -> Line<'static> {
+    let mut all = Vec::new();
+    let over = app.state.is_over();
+    if let Some((label, share, count)) = doing(app).filter(|_| !over) {
+        let bar = (width / 5).clamp(8, 30);
+        // Full only when it is done.
+        let full = ((share * bar as f64) as usize).min(bar);
+        all.push(Fact {
+            spans: vec![
+                Span::styled(theme.glyphs.full.repeat(full), theme.accent),
+                Span::styled(theme.glyphs.open.repeat(bar - full), theme.dim),
+            ],
+            weight: 5,
+        });
+        all.push(fact(format!("{label} {count}").trim_end().to_owned(), theme.text, 9));
+        if app.state == RunState::Paused {
+            all.push(fact("paused: p goes on", theme.warn, 8));
+        } else if let Some(left) = app.eta() {
+            all.push(fact(format!("ETA {}", fit::duration(left)), theme.accent, 8));
         }
     }
-    let third = third(app, theme);
-    let lines = vec![Line::from(first), Line::from(second), third];
-    frame.render_widget(Paragraph::new(lines), area);
-}
-
-fn third<'a>(app: &App, theme: &Theme) -> Line<'a> {
-    if matches!(app.state, RunState::Failed | RunState::Crashed) || (app.state.is_over() && !app.notice.is_empty()) {
-        let text = if app.notice.is_empty() {
-            "the worker is gone without a last word; resume it".to_owned()
-        } else {
-            app.notice.clone()
-        };
-        let style = if matches!(app.state, RunState::Failed | RunState::Crashed) { theme.bad } else { theme.good };
-        return Line::styled(crate::text::printable(&text).into_owned(), style);
-    }
     let silence = app.now - app.last_event;
-    if app.last_event > 0.0 && silence > SILENT {
-        return Line::styled(format!("no news for {silence:.0}s"), theme.warn);
+    if !over && app.caught_up && app.last_event > 0.0 && silence > SILENT {
+        all.push(fact(format!("no news for {}", fit::duration(silence)), theme.warn, 10));
+    } else if app.started.is_none() && !over {
+        all.push(fact("waiting for the worker", theme.dim, 1));
     }
-    let Some(step) = &app.step else {
-        return Line::styled(crate::text::printable(&app.notice).into_owned(), theme.dim);
-    };
-    let s = &step.seconds;
-    let total = s.total().max(1e-9);
-    let part = |x: f64| 100.0 * x / total;
-    Line::styled(
-        format!(
-            "loss {:.3}  epoch {:.2}  lr {:.1e}  grad {:.2}  {:>5.0} tok/s  {:.2} GB  forward {:.0}% backward {:.0}% update {:.0}% prune {:.0}%",
-            step.loss,
-            step.epoch,
-            step.lr,
-            step.grad_norm,
-            step.tokens_per_second,
-            step.memory as f64 / 1e9,
+    if let Some(step) = &app.step {
+        let part = |x: f64| 100.0 * x / step.seconds.total().max(1e-9);
+        let s = &step.seconds;
+        all.push(fact(format!("loss {:.3}", step.loss), theme.text, 7));
+        all.push(fact(format!("{:.0} tok/s", step.tokens_per_second), theme.text, 6));
+        all.push(fact(fit::bytes(step.memory), theme.text, 6));
+        all.push(fact(format!("epoch {:.2}", step.epoch), theme.dim, 4));
+        all.push(fact(format!("lr {:.1e}", step.lr), theme.dim, 3));
+        all.push(fact(format!("grad {:.2}", step.grad_norm), theme.dim, 3));
+        let parts = format!(
+            "forward {:.0}% backward {:.0}% update {:.0}% prune {:.0}%",
             part(s.forward),
             part(s.backward),
             part(s.optimiser),
             part(s.prune)
-        ),
-        theme.text,
-    )
+        );
+        all.push(fact(parts, theme.dim, 1));
+    }
+    facts(all, "  ", width)
+}
+
+/// The last word of a run that is over, in a few lines.
+pub fn notice(app: &App, theme: &Theme, width: u16) -> Vec<Line<'static>> {
+    let gone = "the worker is gone without a last word; `lopper resume` goes on from its last checkpoint";
+    let (tone, text) = match (&app.notice, app.state) {
+        (_, RunState::Crashed) => (Tone::Bad, gone),
+        (Some(note), state) if state.is_over() => (note.tone, note.text.as_str()),
+        _ => return Vec::new(),
+    };
+    let width = usize::from(width);
+    fit::limit(fit::wrap(&[(text, log::style(theme, tone))], width), NOTICE, width, theme)
+}
+
+/// All in one sentence, for windows too small for anything else.
+pub fn sentence(app: &App) -> String {
+    let mut text = app.state.word().to_owned();
+    if let Some((label, _, count)) = doing(app).filter(|_| !app.state.is_over()) {
+        text.push_str(&format!(", {label} {count}"));
+    }
+    if let Some(step) = &app.step {
+        text.push_str(&format!(", loss {:.3}", step.loss));
+    }
+    if let Some(left) = app.eta().filter(|_| app.state == RunState::Running) {
+        text.push_str(&format!(", ETA {}", fit::duration(left)));
+    }
+    text + "; a larger window shows more"
 }
 
 /// One line: the toast, or the keys.
 pub fn foot(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+    let width = usize::from(inner.width);
     if let Some((text, _)) = &app.toast {
-        frame.render_widget(Line::styled(crate::text::printable(text).into_owned(), theme.warn), area);
+        frame.render_widget(Line::styled(fit::cut(text, width, theme), theme.warn), inner);
         return;
     }
-    let mut spans = Vec::new();
-    for entry in action::TABLE.iter().filter(|e| !e.short.is_empty()) {
-        let usable = !(entry.changes && (app.read_only || app.state.is_over()));
-        let key = if entry.short.starts_with('+') { String::new() } else { format!("{} ", entry.keys[0]) };
-        spans.push(Span::styled(key, if usable { theme.accent } else { theme.dim }));
-        spans.push(Span::styled(format!("{}  ", entry.short), if usable { theme.text } else { theme.dim }));
+    let mut all = Vec::new();
+    for entry in action::offered(app) {
+        let word = match entry.action {
+            action::Action::Pause if app.state == RunState::Paused => "go on",
+            action::Action::Quit if app.from_list => "back",
+            _ => entry.short,
+        };
+        // Help and leaving are what a user needs last.
+        let weight = if matches!(entry.action, action::Action::Help | action::Action::Quit) { 9 } else { 5 };
+        all.push(Fact {
+            spans: vec![Span::styled(format!("{} ", entry.keys[0]), theme.accent), Span::styled(word, theme.dim)],
+            weight,
+        });
     }
-    frame.render_widget(Line::from(spans), area);
+    frame.render_widget(facts(all, "  ", width), inner);
 }

@@ -1,0 +1,164 @@
+//! What the run's events change on the screen.
+
+use super::measure::Measure;
+use super::pace::Pace;
+use super::update::toast;
+use super::{App, Curves, Note, Tone, Written, clean};
+use crate::run::RunState;
+use crate::run::event::{Event, EventBody, Modules, Sample, Stage};
+
+/// Lines of the log that are kept.
+const LOG: usize = 2000;
+/// Events that are older are history: nothing to point at.
+const NEWS: f64 = 15.0;
+
+/// The run's state and what it said since the last time.
+pub fn take(app: &mut App, events: Vec<Event>, state: RunState, caught_up: bool) {
+    app.state = state;
+    app.caught_up = caught_up;
+    for event in events {
+        take_event(app, clean::event(event));
+    }
+    if state.is_over() {
+        app.pending.clear();
+        app.phase = None;
+    }
+}
+
+fn note(app: &mut App, t: f64, tone: Tone, text: impl Into<String>) {
+    app.log.push_back(Note { t, tone, text: text.into() });
+    if app.log.len() > LOG {
+        app.log.pop_front();
+    }
+    // What is being read stays where it is.
+    if app.log_back > 0 {
+        app.log_back = (app.log_back + 1).min(LOG);
+    }
+}
+
+fn take_event(app: &mut App, event: Event) {
+    let t = event.t;
+    app.last_event = t;
+    let is_news = app.now - t < NEWS;
+    match event.body {
+        EventBody::Started(started) => {
+            let text = format!("worker {} on {}, {}", started.pid, started.host, started.device);
+            note(app, t, Tone::Plain, text);
+            let rows = super::grid::projections(&started);
+            if !rows.contains(&app.cursor.1) {
+                app.cursor.1 = rows.first().copied().unwrap_or(0);
+            }
+            app.cursor.0 = app.cursor.0.min(started.layers.saturating_sub(1));
+            app.selection.adapter = app.selection.adapter.filter(|a| *a < started.adapters.len());
+            app.document = app.document.min(started.documents.len().saturating_sub(1));
+            app.started = Some(*started);
+            app.notice = None;
+            app.phase = None;
+            app.pending.clear();
+        }
+        EventBody::Stage(stage) => take_stage(app, t, stage),
+        EventBody::Phase(phase) => {
+            if app.phase.as_ref().is_none_or(|p| p.label != phase.label || p.total != phase.total) {
+                app.phases = Pace::default();
+            }
+            app.phases.reach(t, phase.done as f64);
+            app.phase = Some(phase);
+        }
+        EventBody::Step(step) => {
+            if let Some(curves) = app.curves.last_mut() {
+                curves.train.push(step.step as f64, step.loss);
+            }
+            app.phase = None;
+            app.steps.reach(t, step.step as f64);
+            app.step = Some(step);
+        }
+        EventBody::Modules(modules) => take_modules(app, modules),
+        EventBody::Dev(dev) => {
+            if let Some(curves) = app.curves.last_mut() {
+                curves.dev.push(dev.step as f64, dev.loss);
+                curves.best = Some(curves.best.map_or(dev.loss, |best| best.min(dev.loss)));
+            }
+            let rouge = dev.rouge.map(|r| format!(", ROUGE-L {:.2}", r.rouge_l)).unwrap_or_default();
+            let best = if dev.best { " (best)" } else { "" };
+            note(app, t, Tone::Plain, format!("step {}: dev loss {:.4}{rouge}{best}", dev.step, dev.loss));
+        }
+        EventBody::Sample(sample) => take_sample(app, sample),
+        EventBody::Report(report) => app.report = Some(report),
+        EventBody::Control(outcome) => {
+            app.pending.answered(&outcome.id, outcome.ok);
+            let refused = if outcome.ok { "" } else { "refused, " };
+            let text = format!("{}: {refused}{}", outcome.command.replace('_', " "), outcome.text);
+            if is_news {
+                toast(app, text.clone());
+            }
+            note(app, t, if outcome.ok { Tone::Plain } else { Tone::Warn }, text);
+        }
+        EventBody::Checkpoint(checkpoint) => {
+            let best = if checkpoint.best { " (best)" } else { "" };
+            note(app, t, Tone::Plain, format!("checkpoint {}{best}", checkpoint.path));
+        }
+        EventBody::Paused { paused } => {
+            for pace in [&mut app.steps, &mut app.phases] {
+                if paused { pace.pause(t) } else { pace.go_on(t) }
+            }
+            note(app, t, Tone::Plain, if paused { "paused" } else { "goes on" });
+        }
+        EventBody::Warning { text } => say(app, t, Tone::Warn, text),
+        EventBody::Finished { text } => say(app, t, Tone::Good, text),
+        EventBody::Stopped { text } => say(app, t, Tone::Warn, text),
+        EventBody::Failed { text } => say(app, t, Tone::Bad, text),
+        EventBody::Heartbeat {} | EventBody::Unknown => {}
+    }
+}
+
+fn say(app: &mut App, t: f64, tone: Tone, text: String) {
+    app.notice = Some(Note { t, tone, text: text.clone() });
+    note(app, t, tone, text);
+}
+
+fn take_stage(app: &mut App, t: f64, stage: Stage) {
+    note(app, t, Tone::Plain, format!("stage {} of {}: {}", stage.index + 1, stage.of, stage.method));
+    app.modules = None;
+    app.step = None;
+    app.phase = None;
+    app.steps = Pace::default();
+    app.pending.clear();
+    // A stage that is resumed goes on with its curve, from the step of its checkpoint.
+    app.curves.retain(|c| c.stage.index <= stage.index);
+    let resumed = app.curves.last().is_some_and(|c| c.stage.index == stage.index && c.stage.method == stage.method);
+    if stage.steps > 0 && !resumed {
+        app.curves.retain(|c| c.stage.index < stage.index);
+        app.curves.push(Curves { stage: stage.clone(), ..Curves::default() });
+    }
+    app.stage = stage;
+}
+
+fn take_modules(app: &mut App, modules: Modules) {
+    app.scales.see(&modules);
+    app.pending.stepped();
+    if !app.measure_chosen {
+        // With one ratio for all, sparsity is the same everywhere: what pruning leaves tells more.
+        let mut asked = modules.ratio.iter().flatten();
+        let first = asked.next();
+        let same = asked.all(|r| Some(r) == first);
+        app.measure = if same { Measure::Retained } else { Measure::Sparsity };
+    }
+    app.modules = Some(modules);
+}
+
+fn take_sample(app: &mut App, sample: Sample) {
+    let written = Written {
+        stage: app.stage.index,
+        method: app.stage.method.clone(),
+        step: sample.step,
+        text: sample.text,
+        rouge_l: sample.rouge_l,
+    };
+    // A journal may name any document.
+    let known = app.started.as_ref().map_or(0, |s| s.documents.len());
+    if sample.document < known {
+        let all = app.samples.entry(sample.document).or_default();
+        all.retain(|old| old.stage != written.stage);
+        all.push(written);
+    }
+}

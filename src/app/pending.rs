@@ -1,0 +1,116 @@
+//! Prune ratios that were asked for and do not show in the run yet.
+
+use crate::module::{Factor, ModuleId};
+use std::collections::BTreeMap;
+
+/// What `+` and `-` apply to: a module, one adapter or all, one factor or both.
+pub type Target = (ModuleId, Option<usize>, Option<Factor>);
+
+/// Where a request stands.
+#[derive(Debug, Clone, PartialEq)]
+enum Stand {
+    /// Not yet in the control file.
+    New,
+    /// In the control file under this id.
+    Sent(String),
+    /// The worker has taken it: the next step's state holds it.
+    Taken,
+}
+
+/// What was asked for, by target.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Pending {
+    asked: BTreeMap<Target, (f64, Stand)>,
+}
+
+impl Pending {
+    /// The ratio that was asked for.
+    pub fn get(&self, target: &Target) -> Option<f64> {
+        self.asked.get(target).map(|(ratio, _)| *ratio)
+    }
+
+    /// Whether anything is pending for a module.
+    pub fn touches(&self, module: ModuleId) -> bool {
+        self.asked.keys().any(|(m, ..)| *m == module)
+    }
+
+    /// A ratio is being asked for; a newer wish replaces an older one.
+    pub fn ask(&mut self, target: Target, ratio: f64) {
+        self.asked.insert(target, (ratio, Stand::New));
+    }
+
+    /// What was new is in the control file under `id`.
+    pub fn sent(&mut self, id: &str) {
+        for (_, stand) in self.asked.values_mut().filter(|(_, stand)| *stand == Stand::New) {
+            *stand = Stand::Sent(id.into());
+        }
+    }
+
+    /// What was new could not be sent.
+    pub fn not_sent(&mut self) {
+        self.asked.retain(|_, (_, stand)| *stand != Stand::New);
+    }
+
+    /// The worker has answered `id`: a refusal ends the wait, consent lasts until the next step shows it.
+    pub fn answered(&mut self, id: &str, ok: bool) {
+        let sent = |stand: &Stand| matches!(stand, Stand::Sent(sent) if sent == id);
+        if ok {
+            self.asked.values_mut().filter(|(_, s)| sent(s)).for_each(|(_, stand)| *stand = Stand::Taken);
+        } else {
+            self.asked.retain(|_, (_, stand)| !sent(stand));
+        }
+    }
+
+    /// A new state of the matrices is there.
+    pub fn stepped(&mut self) {
+        self.asked.retain(|_, (_, stand)| *stand != Stand::Taken);
+    }
+
+    /// Nobody will answer any more.
+    pub fn clear(&mut self) {
+        self.asked.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::module::Projection;
+
+    #[test]
+    fn a_wish_shows_until_the_run_shows_it() {
+        let module = ModuleId::new(3, Projection::QProj);
+        let (all, one) = ((module, None, None), (module, Some(1), Some(Factor::A)));
+        let mut pending = Pending::default();
+        pending.ask(all, 0.5);
+        pending.sent("a");
+        pending.ask(one, 0.7);
+        pending.sent("b");
+        assert_eq!((pending.get(&all), pending.get(&one)), (Some(0.5), Some(0.7)));
+        // A step that the worker made before it read the wish.
+        pending.stepped();
+        assert_eq!(pending.get(&one), Some(0.7));
+        pending.answered("b", true);
+        assert_eq!(pending.get(&one), Some(0.7));
+        pending.stepped();
+        assert_eq!(pending.get(&one), None);
+        assert!(pending.touches(module));
+        pending.answered("a", false);
+        assert!(!pending.touches(module));
+    }
+
+    #[test]
+    fn an_old_answer_does_not_end_a_newer_wish() {
+        let target = (ModuleId::new(0, Projection::UpProj), None, None);
+        let mut pending = Pending::default();
+        pending.ask(target, 0.5);
+        pending.sent("a");
+        pending.ask(target, 0.55);
+        pending.sent("b");
+        pending.answered("a", false);
+        assert_eq!(pending.get(&target), Some(0.55));
+        pending.ask(target, 0.6);
+        pending.not_sent();
+        assert_eq!(pending.get(&target), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! What the terminal says, as messages of the app.
+
+use super::layout;
+use crate::app::{App, Hit, Message};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
+use ratatui::layout::Rect;
+
+/// The message of an event on a screen of `area`, if it has any.
+pub fn message(app: &App, event: Event, area: Rect, notice: u16) -> Option<Message> {
+    match event {
+        Event::Key(key) => key_name(key).map(Message::Key),
+        Event::Paste(text) => Some(Message::Paste(text)),
+        Event::Mouse(mouse) => {
+            let places = layout::places(app, area, notice)?;
+            let hit = places.hit(app, mouse.column, mouse.row)?;
+            let pane = match hit {
+                Hit::Pane(pane) => pane,
+                _ => crate::app::Pane::Heatmap,
+            };
+            match mouse.kind {
+                MouseEventKind::Down(MouseButton::Left) => Some(Message::Mouse(hit)),
+                MouseEventKind::ScrollUp => Some(Message::Mouse(Hit::Wheel(pane, true))),
+                MouseEventKind::ScrollDown => Some(Message::Mouse(Hit::Wheel(pane, false))),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The action table's name of a key.
+pub fn key_name(key: KeyEvent) -> Option<String> {
+    if key.kind == KeyEventKind::Release || key.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER) {
+        return None;
+    }
+    Some(match key.code {
+        KeyCode::Char(c) if key.modifiers.contains(KeyModifiers::CONTROL) => format!("ctrl-{c}"),
+        KeyCode::Char(c) => c.to_string(),
+        KeyCode::Up => "up".into(),
+        KeyCode::Down => "down".into(),
+        KeyCode::Left => "left".into(),
+        KeyCode::Right => "right".into(),
+        KeyCode::Home => "home".into(),
+        KeyCode::End => "end".into(),
+        KeyCode::Tab => "tab".into(),
+        KeyCode::BackTab => "shift-tab".into(),
+        KeyCode::Enter => "enter".into(),
+        KeyCode::Esc => "esc".into(),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_the_names_of_the_table() {
+        let named = |code, modifiers| key_name(KeyEvent::new(code, modifiers));
+        assert_eq!(named(KeyCode::Char('z'), KeyModifiers::CONTROL).as_deref(), Some("ctrl-z"));
+        assert_eq!(named(KeyCode::Char('S'), KeyModifiers::SHIFT).as_deref(), Some("S"));
+        assert_eq!(named(KeyCode::BackTab, KeyModifiers::SHIFT).as_deref(), Some("shift-tab"));
+        // Meta of a terminal that has none is an Esc before the letter: not the letter's action.
+        assert_eq!(named(KeyCode::Char('s'), KeyModifiers::ALT), None);
+    }
+
+    #[test]
+    fn a_paste_is_one_message_and_no_key() {
+        let app = App::new("x", false);
+        let message = message(&app, Event::Paste("sy".into()), Rect::new(0, 0, 80, 24), 0);
+        assert_eq!(message, Some(Message::Paste("sy".into())));
+    }
+}

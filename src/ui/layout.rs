@@ -1,0 +1,97 @@
+//! Where everything is: drawing and the mouse use the same places.
+
+use super::heatmap::Map;
+use crate::app::{App, Hit, Pane};
+use ratatui::layout::{Constraint, Layout, Position, Rect};
+
+/// The places of a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// State, progress, figures.
+    pub head: Rect,
+    /// The last word of a run that is over.
+    pub notice: Rect,
+    /// One tab a pane; empty where all panes show.
+    pub tabs: Rect,
+    /// The panes that show: with border, and within it.
+    pub panes: Vec<(Pane, Rect, Rect)>,
+    /// Keys and toasts.
+    pub foot: Rect,
+}
+
+/// Smallest window in which anything is laid out.
+pub const LEAST: (u16, u16) = (34, 8);
+/// Smallest window that shows all panes at once.
+const WIDE: (u16, u16) = (120, 36);
+
+/// Columns of a tab's text, with its margins.
+pub fn tab(pane: Pane) -> String {
+    let number = Pane::ALL.iter().position(|p| *p == pane).unwrap_or(0) + 1;
+    format!(" {number} {} ", pane.label())
+}
+
+/// The places in `area`, with `notice` lines for the last word; `None` where it is too small for any.
+pub fn places(app: &App, area: Rect, notice: u16) -> Option<Places> {
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        return None;
+    }
+    let wide = area.width >= WIDE.0 && area.height >= WIDE.1;
+    let notice = notice.min(area.height / 4);
+    let [head, said, tabs, body, foot] = Layout::vertical([
+        Constraint::Length(2),
+        Constraint::Length(notice),
+        Constraint::Length(u16::from(!wide)),
+        Constraint::Min(0),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    let panes = if wide {
+        all(app, body)
+    } else {
+        // A margin instead of a border: each row counts.
+        let inner = Rect { x: body.x + 1, width: body.width - 2, ..body };
+        vec![(app.pane, body, inner)]
+    };
+    Some(Places { head, notice: said, tabs, panes, foot })
+}
+
+fn all(app: &App, body: Rect) -> Vec<(Pane, Rect, Rect)> {
+    let [left, right] = Layout::horizontal([Constraint::Percentage(58), Constraint::Percentage(42)]).areas(body);
+    // Cells of two rows, the read-out with a line for every matrix as far as there is room.
+    let map_height = (body.height * 2 / 3).clamp(22, 33);
+    let [map, chart] = Layout::vertical([Constraint::Length(map_height), Constraint::Min(0)]).areas(left);
+    let rows = app.report.as_ref().map_or(1, |r| r.rows.len()).clamp(1, 8) as u16;
+    let [samples, report, log] =
+        Layout::vertical([Constraint::Min(12), Constraint::Length(rows + 4), Constraint::Length(body.height / 6 + 2)])
+            .areas(right);
+    let inner = |area: Rect| Rect {
+        x: area.x + 2,
+        y: area.y + 1,
+        width: area.width.saturating_sub(4),
+        height: area.height.saturating_sub(2),
+    };
+    [(Pane::Heatmap, map), (Pane::Charts, chart), (Pane::Samples, samples), (Pane::Report, report), (Pane::Log, log)]
+        .map(|(pane, area)| (pane, area, inner(area)))
+        .to_vec()
+}
+
+impl Places {
+    /// What is at a cell of the screen.
+    pub fn hit(&self, app: &App, column: u16, row: u16) -> Option<Hit> {
+        let at = Position { x: column, y: row };
+        if self.tabs.contains(at) {
+            let mut x = self.tabs.x;
+            for pane in Pane::ALL {
+                let end = x + tab(pane).len() as u16;
+                if (x..end).contains(&column) {
+                    return Some(Hit::Pane(pane));
+                }
+                x = end + 1;
+            }
+            return None;
+        }
+        let (pane, _, inner) = self.panes.iter().find(|(_, area, _)| area.contains(at))?;
+        let cell = (*pane == Pane::Heatmap).then(|| Map::new(app, *inner)?.at(column, row)).flatten();
+        Some(cell.map_or(Hit::Pane(*pane), |(layer, projection)| Hit::Cell(layer, projection)))
+    }
+}

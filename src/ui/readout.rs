@@ -1,0 +1,136 @@
+//! What is under the heatmap's cursor, in figures: the selection, then each of its matrices.
+
+use super::fit;
+use crate::app::measure::significant;
+use crate::app::{App, Measure};
+use crate::run::event::{MatrixInfo, Modules};
+use crate::theme::Theme;
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+/// Columns: measure, heading, width.
+const COLUMNS: [(Measure, &str, usize); 5] = [
+    (Measure::Ratio, "ratio", 8),
+    (Measure::Sparsity, "sparsity", 10),
+    (Measure::Retained, "retained", 10),
+    (Measure::Flips, "flips", 8),
+    (Measure::Importance, "importance", 12),
+];
+/// Width of each quantile's column.
+const QUANTILE: usize = 9;
+
+/// Draws as much as there is room for: the module, headings, the selection, its matrices.
+pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    let (Some(started), Some(modules)) = (&app.started, &app.modules) else { return };
+    if area.height == 0 {
+        return;
+    }
+    let module = app.module();
+    let mine: Vec<(usize, &MatrixInfo)> = started
+        .matrices
+        .iter()
+        .enumerate()
+        .filter(|(_, m)| m.module == module && m.adapter < started.adapters.len())
+        .collect();
+    let names = mine.iter().map(|(_, m)| fit::width(&app.adapter_name(m.adapter)) + 2).max().unwrap_or(0);
+    let label = names.max(app.adapter_label().len() + 4).clamp(12, 24);
+    let room = usize::from(area.width);
+    let used = label + COLUMNS.iter().map(|c| c.2).sum::<usize>();
+    // With room the quantiles too; without it the last columns go.
+    let quantiles = room >= used + 3 * QUANTILE;
+    let mut columns = COLUMNS.to_vec();
+    while label + columns.iter().map(|c| c.2).sum::<usize>() > room && columns.len() > 1 {
+        columns.pop();
+    }
+    let mut heading = fit::pad(&module.to_string(), label, theme);
+    let long = fit::width(&module.to_string()) > label;
+    let mut lines = Vec::new();
+    if long && area.height >= 3 {
+        lines.push(title(app, theme, room));
+        heading = " ".repeat(label);
+    }
+    if area.height >= 2 {
+        for (_, name, width) in &columns {
+            heading.push_str(&format!("{name:>width$}"));
+        }
+        if quantiles {
+            for name in ["10%", "50%", "90%"] {
+                heading.push_str(&format!("{name:>QUANTILE$}"));
+            }
+        }
+        lines.push(Line::styled(heading, theme.dim));
+    }
+    lines.push(selection(app, theme, &columns, label));
+    for (at, matrix) in mine {
+        if lines.len() >= usize::from(area.height) {
+            break;
+        }
+        let shown = app.selection.takes(matrix);
+        lines.push(row(app, theme, modules, (at, matrix), &columns, label, quantiles, shown));
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// The module's full name and what `+` and `-` do here.
+fn title(app: &App, theme: &Theme, room: usize) -> Line<'static> {
+    let mut all = vec![fit::fact(app.module().to_string(), theme.title(), 9)];
+    if app.can_change() && app.stage.prunes {
+        let what = format!("+/- changes the ratio of {}, {}", app.adapter_label(), app.factor_label());
+        all.push(fit::fact(what, theme.dim, 1));
+    }
+    fit::facts(all, "  ", room)
+}
+
+fn selection(app: &App, theme: &Theme, columns: &[(Measure, &str, usize)], label: usize) -> Line<'static> {
+    let name = format!("{} {}", app.adapter_label(), app.factor_label());
+    let mut spans = vec![Span::styled(fit::pad(&name, label, theme), theme.text)];
+    let module = app.module();
+    for (measure, _, width) in columns {
+        let value = app.grid(*measure, app.selection).and_then(|g| g.module(module));
+        let text = value.map_or_else(|| theme.glyphs.none.to_owned(), |v| measure.show(v));
+        let asked = app.pending.get(&app.target()).filter(|_| *measure == Measure::Ratio);
+        if let Some(asked) = asked {
+            let wish = format!("{}{}", theme.glyphs.arrow, Measure::Ratio.show(asked as f32));
+            spans.push(Span::styled(fit_right(&wish, *width), theme.warn));
+        } else {
+            let style = if *measure == app.measure { theme.title() } else { theme.text };
+            spans.push(Span::styled(fit_right(&text, *width), style));
+        }
+    }
+    Line::from(spans)
+}
+
+fn fit_right(text: &str, width: usize) -> String {
+    format!("{}{text}", " ".repeat(width.saturating_sub(fit::width(text))))
+}
+
+#[allow(clippy::too_many_arguments)]
+fn row(
+    app: &App,
+    theme: &Theme,
+    modules: &Modules,
+    (at, matrix): (usize, &MatrixInfo),
+    columns: &[(Measure, &str, usize)],
+    label: usize,
+    quantiles: bool,
+    shown: bool,
+) -> Line<'static> {
+    let style: Style = if shown { theme.text } else { theme.dim };
+    let none = theme.glyphs.none;
+    let name = fit::pad(&app.adapter_name(matrix.adapter), label.saturating_sub(2), theme);
+    let mut spans = vec![Span::styled(format!("{name} {}", matrix.factor), style)];
+    for (measure, _, width) in columns {
+        let value = measure.column(modules).get(at).copied().flatten().filter(|v| v.is_finite());
+        let text = value.map_or_else(|| none.to_owned(), |v| measure.show(v));
+        spans.push(Span::styled(fit_right(&text, *width), style));
+    }
+    if quantiles && let Some(values) = modules.quantiles.get(at).copied().flatten() {
+        for value in values {
+            spans.push(Span::styled(fit_right(&significant(f64::from(value)), QUANTILE), theme.dim));
+        }
+    }
+    Line::from(spans)
+}
