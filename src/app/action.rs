@@ -183,7 +183,10 @@ mod tests {
     #[test]
     fn the_help_holds_every_key_and_fits_a_small_terminal() {
         let lines = help();
-        assert_eq!(lines.iter().map(|l| l.keys.len()).sum::<usize>(), TABLE.iter().map(|e| e.keys.len()).sum::<usize>());
+        assert_eq!(
+            lines.iter().map(|l| l.keys.len()).sum::<usize>(),
+            TABLE.iter().map(|e| e.keys.len()).sum::<usize>()
+        );
         // 24 rows less a border; 80 columns less a border, a margin and the keys.
         assert!(lines.len() <= 22, "{}", lines.len());
         let keys = lines.iter().map(|l| l.keys.join(" ").len()).max().unwrap_or(0);
