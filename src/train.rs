@@ -14,6 +14,7 @@ pub mod task;
 use crate::lora::{Adapter, MergedSet};
 use crate::module::Factor;
 use crate::recipe::Recipe;
+use crate::recipe::ratios::{Ratios, Rule};
 use crate::run::event::{EventBody, MatrixInfo, Phase, PhaseKind, Report, ReportRow, Started};
 use crate::run::session::Session;
 use crate::run::worker::Outcome;
@@ -34,6 +35,7 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
     let mut task = Task::load(recipe, session)?;
     let stages = plan::stages(recipe);
     let matrices = matrices(&task);
+    check_rules(&recipe.prune.rules, recipe, &matrices)?;
     session.record(started(recipe, &task, &matrices, session.dir().name()))?;
     let checkpoints = session.dir().checkpoints();
     checkpoint::tidy(&checkpoints);
@@ -115,6 +117,22 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
 
 fn stopped(session: &dyn Session) -> Outcome {
     Outcome::Stopped(format!("stopped with a checkpoint; `lopper resume {}` goes on", session.dir().path().display()))
+}
+
+/// Refuses rules that say nothing about any matrix: a slip in a name would otherwise pass unseen.
+fn check_rules(rules: &[Rule], recipe: &Recipe, matrices: &[MatrixInfo]) -> Result<()> {
+    let named = matrices.iter().map(|m| (m.module, recipe.adapters[m.adapter].name.as_str(), m.factor));
+    let Some(number) = Ratios::new(recipe.prune.ratio, rules)?.idle(named) else { return Ok(()) };
+    let rule = &rules[number - 1];
+    let layers = matrices.iter().map(|m| m.module.layer + 1).max().unwrap_or(0);
+    let example = matrices.first().map_or(String::new(), |m| m.module.to_string());
+    let adapters = recipe.adapters.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", ");
+    let factor = rule.factor.map_or(String::new(), |f| format!(", factor {f}"));
+    Err(Error::user(format!(
+        "prune rule {number} (modules {:?}, adapter {:?}{factor}) matches no matrix: the adapters {adapters} have modules \
+         such as {example}, of {layers} layers",
+        rule.modules, rule.adapter
+    )))
 }
 
 /// Every matrix of every adapter, in the order module, adapter, A, B.

@@ -210,6 +210,12 @@ fn a_run_obeys_while_it_goes_on() {
     let rule = |modules: &str, ratio| Rule { modules: modules.into(), adapter: "*".into(), factor: None, ratio };
     send(run.path(), Command::SetRatios { rules: vec![rule("layers.1-0.*", 0.5)] }).unwrap();
     answered("set_ratios", false);
+    send(run.path(), Command::SetRatios { rules: vec![rule("layers.99.*", 0.5)] }).unwrap();
+    until_event(
+        &run,
+        "a rule without a matrix",
+        |e| matches!(e, EventBody::Control(c) if !c.ok && c.text.contains("layers.99.*") && c.text.contains("no matrix")),
+    );
     send(run.path(), Command::SetRatios { rules: vec![rule("layers.1.*", 0.875)] }).unwrap();
     answered("set_ratios", true);
     assert_eq!(paused(), steps);
@@ -256,6 +262,15 @@ fn a_run_obeys_while_it_goes_on() {
     for (matrix, ratio) in matrices.iter().zip(modules.unwrap()) {
         assert_eq!(ratio, Some(if matrix.module.layer == 1 { 0.875 } else { 0.5 }));
     }
+}
+
+#[test]
+fn a_rule_that_matches_nothing_is_refused() {
+    let project = Project::new();
+    project.recipe("", "epochs = 1\n[prune]\nrules = [{ modules = \"*.q_porj\", ratio = 0.5 }]");
+    let said = project.lopper(&["run", "recipe.toml", "--plain"]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.err.contains("prune rule 1") && said.err.contains("*.q_porj"), "{said:?}");
 }
 
 #[test]

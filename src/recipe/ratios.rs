@@ -113,6 +113,13 @@ impl Ratios {
         Ok(Self { default, rules: rules.iter().map(Matcher::new).collect::<Result<_>>()? })
     }
 
+    /// The first rule, counted from 1, that matches none of `matrices` (module, adapter name, factor).
+    pub fn idle<'a>(&self, matrices: impl Iterator<Item = (ModuleId, &'a str, Factor)> + Clone) -> Option<usize> {
+        let idle =
+            |rule: &Matcher| !matrices.clone().any(|(module, adapter, factor)| rule.matches(module, adapter, factor));
+        self.rules.iter().position(idle).map(|index| index + 1)
+    }
+
     /// The ratio of one matrix: the last rule that matches, or the default.
     pub fn of(&self, module: ModuleId, adapter: &str, factor: Factor) -> f64 {
         self.rules.iter().rev().find(|r| r.matches(module, adapter, factor)).map_or(self.default, |r| r.ratio)
@@ -140,6 +147,16 @@ mod tests {
         assert_eq!(ratios.of(q(8), "games", Factor::A), 0.5);
         assert_eq!(ratios.of(q(7), "science", Factor::B), 0.1);
         assert_eq!(ratios.of(ModuleId::new(3, Projection::DownProj), "games", Factor::B), 0.5);
+    }
+
+    #[test]
+    fn a_rule_that_matches_nothing_is_found() {
+        let all = [(ModuleId::new(0, Projection::QProj), "games", Factor::A)];
+        let idle = |rules: &[Rule]| Ratios::new(0.5, rules).unwrap().idle(all.iter().copied());
+        assert_eq!(idle(&[rule("*", "*", None, 0.1), rule("layers.0.*", "games", Some(Factor::A), 0.1)]), None);
+        assert_eq!(idle(&[rule("*", "*", None, 0.1), rule("layers.1.*", "*", None, 0.1)]), Some(2));
+        assert_eq!(idle(&[rule("*", "gmaes", None, 0.1)]), Some(1));
+        assert_eq!(idle(&[rule("*", "*", Some(Factor::B), 0.1)]), Some(1));
     }
 
     #[test]

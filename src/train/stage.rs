@@ -286,7 +286,10 @@ impl Context<'_> {
         for (request, rules) in self.orders.take_rules() {
             let refusal = match &mut trainer.pruner {
                 None => Some("this stage does not prune".to_owned()),
-                Some(pruner) => pruner.add_rules(&rules).err().map(|e| e.to_string()),
+                Some(pruner) => super::check_rules(&rules, self.recipe, self.matrices)
+                    .and_then(|()| pruner.add_rules(&rules))
+                    .err()
+                    .map(|e| e.to_string()),
             };
             match refusal {
                 Some(why) => self.session.answer(&request, false, &why)?,
