@@ -4,6 +4,7 @@
 mod health;
 mod plain;
 
+use crate::app::action;
 use crate::eval::report;
 use crate::recipe::Recipe;
 use crate::run::control::{self, Command as Order};
@@ -135,6 +136,29 @@ enum Verb {
         #[command(flatten)]
         place: Place,
     },
+    /// Print the key table of the screen
+    Keys {
+        /// As the table of the README
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// Draw a run's screen into an SVG file
+    Picture {
+        /// The run directory
+        run: PathBuf,
+        /// Columns x rows of the screen
+        #[arg(long, default_value = "200x50", value_parser = size)]
+        size: (u16, u16),
+        /// The picture
+        #[arg(long, value_name = "FILE.svg")]
+        out: PathBuf,
+        /// Only what the run had written up to this step of its last stage
+        #[arg(long, value_name = "STEP")]
+        until: Option<usize>,
+        /// Keys to press first, as the key table names them: `2`, `m`, `down`
+        #[arg(long, value_delimiter = ' ')]
+        keys: Vec<String>,
+    },
     /// Work on a run (started by the other commands)
     #[command(hide = true)]
     Worker {
@@ -211,11 +235,31 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Runs { place } => list(&place.runs),
         Verb::Export { run, adapter, merged } => export(&RunDir::open(&run)?, adapter.as_deref(), merged.as_deref()),
         Verb::Health { place } => health::report(&place.runs).and_then(|text| say(&text)).map(|()| 0),
+        Verb::Keys { markdown } => {
+            say(&if markdown { action::markdown() } else { action::plain() })?;
+            Ok(0)
+        }
+        Verb::Picture { run, size, out, until, keys } => {
+            let run = RunDir::open(&run)?;
+            let theme = WatchOptions::from(look).picture_theme()?;
+            let svg = ui::picture::of_run(&run, &theme, size, until, &keys)?;
+            crate::run::write_aside(&out, svg.as_bytes())?;
+            say(&out.display().to_string())?;
+            Ok(0)
+        }
         Verb::Worker { run } => {
             launch::detach();
             worker::serve(&run, |recipe, session| train::execute(recipe, session))
         }
     }
+}
+
+/// `200x50` as columns and rows.
+fn size(text: &str) -> std::result::Result<(u16, u16), String> {
+    let parsed = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    parsed
+        .filter(|(w, h)| (10..=500).contains(w) && (3..=200).contains(h))
+        .ok_or_else(|| "columns x rows, such as 80x24, up to 500x200".to_owned())
 }
 
 /// Writes to standard output, without control characters; a reader that has gone away is no error.

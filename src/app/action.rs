@@ -157,7 +157,19 @@ pub fn help() -> Vec<HelpLine> {
     lines
 }
 
-/// The table as Markdown, for `lopper keys` and the README.
+/// The table in columns, for `lopper keys`.
+pub fn plain() -> String {
+    let lines = help();
+    let column = lines.iter().map(|line| line.keys.join(" ").len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for line in lines {
+        let changes = if line.changes { " (not with --read-only)" } else { "" };
+        out.push_str(&format!("{:column$}  {}{changes}\n", line.keys.join(" "), line.help));
+    }
+    out
+}
+
+/// The table as Markdown, for `lopper keys --markdown` and the README.
 pub fn markdown() -> String {
     let mut out = String::from("| keys | what they do |\n|---|---|\n");
     for line in help() {

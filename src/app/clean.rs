@@ -28,17 +28,19 @@ pub fn text(text: &str) -> String {
 
 /// At most `limit` characters, and no towers of combining marks.
 fn shortened(text: &str, limit: usize) -> String {
-    let mut marks = 0;
+    let (mut marks, mut kept) = (0, 0);
     let mut out = String::new();
-    for (i, c) in text.chars().enumerate() {
-        if i == limit {
+    for c in text.chars() {
+        marks = if c.width() == Some(0) { marks + 1 } else { 0 };
+        if marks > MARKS {
+            continue;
+        }
+        if kept == limit {
             out.push('…');
             break;
         }
-        marks = if c.width() == Some(0) { marks + 1 } else { 0 };
-        if marks <= MARKS {
-            out.push(c);
-        }
+        out.push(c);
+        kept += 1;
     }
     out
 }

@@ -59,6 +59,8 @@ impl Measure {
         let percent = f64::from(value) * 100.0;
         match self {
             Self::Sparsity | Self::Ratio if (percent - percent.round()).abs() < 0.05 => format!("{percent:.0}%"),
+            // 99.96 % is not all of it.
+            Self::Retained if value < 1.0 => format!("{:.1}%", (percent * 10.0 + 1e-3).floor() / 10.0),
             Self::Sparsity | Self::Ratio | Self::Retained => format!("{percent:.1}%"),
             Self::Flips if percent >= 10.0 => format!("{percent:.1}%"),
             Self::Flips => format!("{percent:.2}%"),
@@ -77,7 +79,6 @@ impl Measure {
             Self::Importance if value >= 1.0 => format!("{value:.0}"),
             Self::Importance => format!("{value:.2}").trim_start_matches('0').to_owned(),
             Self::Flips if percent < 10.0 => format!("{percent:.1}%"),
-            // 99.6 % is not all of it.
             Self::Retained if value < 1.0 => format!("{:.0}%", percent.floor()),
             _ => format!("{percent:.0}%"),
         };
@@ -259,7 +260,11 @@ mod tests {
     fn values_fit_their_cells() {
         assert_eq!(Measure::Sparsity.show(0.5), "50%");
         assert_eq!(Measure::Sparsity.show(0.1234), "12.3%");
-        assert_eq!(Measure::Retained.show_within(0.9995, 5).as_deref(), Some("99%"));
+        assert_eq!(Measure::Retained.show(0.99996), "99.9%");
+        assert_eq!([0.954, 0.98, 1.0].map(|v| Measure::Retained.show(v)), ["95.4%", "98.0%", "100.0%"]);
+        assert_eq!(Measure::Retained.show_within(0.9995, 5).as_deref(), Some("99.9%"));
+        assert_eq!(Measure::Retained.show_within(0.9995, 4).as_deref(), Some("99%"));
+        assert_eq!(Measure::Retained.show_within(1.0, 5).as_deref(), Some("100%"));
         assert_eq!(Measure::Flips.show_within(0.000_434, 5).as_deref(), Some("0.04%"));
         assert_eq!(Measure::Importance.show_within(0.0312, 4).as_deref(), Some(".03"));
         assert_eq!(Measure::Importance.show_within(12345.0, 3), None);

@@ -136,6 +136,9 @@ pub fn svg(buffer: &Buffer, (background, text): (Color, Color)) -> String {
                 if let Some(word) = &mut word {
                     word.1.push_str(symbol);
                 }
+            } else if columns > 1 {
+                // By itself: a font's wide letters need not be twice as wide as its others.
+                letter(&mut letters, &(x, symbol.to_owned(), look), top);
             } else if !blank {
                 word = Some((x, symbol.to_owned(), look));
             }

@@ -45,6 +45,14 @@ impl WatchOptions {
     pub fn find_theme(&self) -> Result<Theme> {
         Theme::find(self.theme.as_deref().unwrap_or("default"), Depth::detect(), self.ascii)
     }
+
+    /// The theme with all colours, for a picture: `dark` if none was named.
+    ///
+    /// # Errors
+    /// As [`Self::find_theme`].
+    pub fn picture_theme(&self) -> Result<Theme> {
+        Theme::find(self.theme.as_deref().unwrap_or("dark"), Depth::True, self.ascii)
+    }
 }
 
 /// How the user left.
