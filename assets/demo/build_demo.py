@@ -45,7 +45,8 @@ TARGET, RELATED = "games", ("science", "net", "libs")
 SKIP_SECTIONS = {"debian-installer", "debug", "oldlibs", "metapackages", "kernel", "translations", "localization"}
 SKIP_TEXT = re.compile(r"transitional|dummy package|metapackage|meta-package|debug symbols", re.I)
 VOCAB, LAYERS, EOS = 8192, 10, 2        # <|im_end|> ends a synopsis, as it ends a turn in SmolLM2
-HEAL_DOC, TARGET_DOC = 150, 110         # longest document in tokens: for the healing, for the demo data
+HEAL_DOC, TARGET_DOC = 150, 110         # longest document in tokens: for healing and test set, for the rest
+TEST = 96                               # test examples at most
 SYNOPSIS_WEIGHT = 3.0                   # a synopsis is 8 % of the tokens but all of what the demo shows
 PROJ = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 QUANT, QUANT_EMBED = "Q5_0", "Q8_0"
@@ -463,7 +464,11 @@ def data(work, out, args):
         held = [r for r in short if r["split"] != "train"]
         print(section, len(train), "train", len(held), "held out")
         if section == TARGET:
-            for name, rows in {"train": train[:50], "dev": held[:32], "test": held[32:80]}.items():
+            dev, ids = held[:32], {r["id"] for r in held[:32]}
+            test = [r for r in read_rows(work) if r["section"] == section and r["split"] != "train"
+                    and r["id"] not in ids and len(tok.encode(r["document"]).ids) <= HEAL_DOC]
+            print(len(test), "test")
+            for name, rows in {"train": train[:50], "dev": dev, "test": test[:TEST]}.items():
                 write(out / f"data/{name}.jsonl", rows)
         else:
             write(work / f"related/{section}/train.jsonl", train[:320])
