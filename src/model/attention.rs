@@ -72,11 +72,7 @@ impl Masks {
 /// `f` for each sequence (number, first row, length): several at once in this machine's memory. On a card
 /// they are queued by the calling thread alone, for every thread has a queue of its own there and nothing
 /// holds one back until another is done.
-fn each<T: Send>(
-    x: &Tensor,
-    lengths: &[usize],
-    f: impl Fn(usize, usize, usize) -> Result<T> + Sync,
-) -> Result<Vec<T>> {
+fn each<T: Send>(x: &Tensor, lengths: &[usize], f: impl Fn(usize, usize, usize) -> Result<T> + Sync) -> Result<Vec<T>> {
     let starts: Vec<usize> = lengths
         .iter()
         .scan(0, |start, &t| {
@@ -108,7 +104,8 @@ pub fn forward(
         let q = by_head(&q.narrow(0, start, t)?, heads.key)?;
         let k = by_head(&k.narrow(0, start, t)?, heads.key)?;
         let v = by_head(&v.narrow(0, start, t)?, heads.key)?;
-        let p = kernels::causal_softmax(q.matmul(&k.transpose(1, 2)?)?, heads.scale(), causal, masks.0.get(&(t, causal)))?;
+        let p =
+            kernels::causal_softmax(q.matmul(&k.transpose(1, 2)?)?, heads.scale(), causal, masks.0.get(&(t, causal)))?;
         let out = by_token(&p.matmul(&v)?, heads.query)?;
         Ok((out, p))
     })?;
