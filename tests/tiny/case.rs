@@ -40,6 +40,14 @@ pub fn worst(got: &Named, want: &Named) -> f32 {
     })
 }
 
+/// The length of the difference over the length of `want`, all tensors together.
+pub fn distance(got: &Named, want: &Named) -> f64 {
+    let square = |x: &mut dyn Iterator<Item = f64>| x.map(|v| v * v).sum::<f64>().sqrt();
+    let all = |named: &Named| named.iter().flat_map(|n| n.1.iter().map(|v| f64::from(*v))).collect::<Vec<_>>();
+    let (got, want) = (all(got), all(want));
+    square(&mut got.iter().zip(&want).map(|(g, w)| g - w)) / square(&mut want.iter().copied())
+}
+
 impl Case {
     pub fn new(name: &str, dtype: DType, device: &Device) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name);
