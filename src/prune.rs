@@ -6,11 +6,12 @@ mod state;
 pub(crate) mod storage;
 
 use crate::lora::{Gradients, MergedModule, MergedSet, SquareSums};
+use crate::model::kernels;
 use crate::module::{Factor, ModuleId};
 use crate::recipe::ratios::Ratios;
 use crate::recipe::{self, Group, Importance, RatioSchedule};
 use crate::{Error, Result};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use importance::{Norms, Scorer};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
@@ -53,12 +54,12 @@ pub struct Pruner {
     sensitivity: HashMap<Key, Vec<f32>>,
 }
 
-/// What one module's pruning needs.
-struct Work<'a> {
+/// What one module's pruning needs, in this machine's memory: on the CPU the matrices themselves, otherwise copies.
+struct Work {
     id: ModuleId,
-    module: &'a MergedModule,
+    module: MergedModule,
     norms: Norms,
-    gradients: Option<&'a (Tensor, Tensor)>,
+    gradients: Option<(Tensor, Tensor)>,
 }
 
 /// What it gives for one matrix.
@@ -149,12 +150,31 @@ impl Pruner {
         let mut works = Vec::with_capacity(set.modules.len());
         for (id, module) in &set.modules {
             let norms = self.norms(*id, module, squares)?;
-            let gradients = gradients.filter(|_| wants_gradients).and_then(|g| g.modules.get(id));
+            // A card is only ever spoken to from this thread (see `attention`).
+            let here = |x: &Tensor| x.to_device(&Device::Cpu);
+            let gradients = match gradients.filter(|_| wants_gradients).and_then(|g| g.modules.get(id)) {
+                Some((a, b)) => Some((here(a)?, here(b)?)),
+                None => None,
+            };
+            let (a, b) = (here(&module.a)?, here(&module.b)?);
+            let module = MergedModule { a, b, segments: module.segments.clone() };
             works.push(Work { id: *id, module, norms, gradients });
         }
         let this = &*self;
-        let done: Vec<Vec<Done>> =
-            works.into_par_iter().map(|work| this.module(&work, share, step)).collect::<Result<_>>()?;
+        let lent = set.modules.values().all(|m| kernels::in_memory(&m.a));
+        let one = |work: &Work| {
+            let done = this.masked(work, share, step)?;
+            if lent {
+                zero(work.id, &work.module, &done)?;
+            }
+            Ok(done)
+        };
+        let done: Vec<Vec<Done>> = works.par_iter().map(one).collect::<Result<_>>()?;
+        if !lent {
+            for ((id, module), done) in set.modules.iter().zip(&done) {
+                zero(*id, module, done)?;
+            }
+        }
         let mut states = Vec::new();
         for done in done.into_iter().flatten() {
             states.push((done.key, done.state));
@@ -192,19 +212,8 @@ impl Pruner {
         Ok(Norms { x, z })
     }
 
-    /// Scores, masks and zeroes all matrices of one module.
-    fn module(&self, work: &Work<'_>, share: f64, step: usize) -> Result<Vec<Done>> {
-        let (id, module) = (work.id, work.module);
-        let done = self.masked(work, share, step)?;
-        for factor in [Factor::A, Factor::B] {
-            let masks: Vec<&[u8]> = done.iter().filter(|d| d.key.2 == factor).map(|d| &d.mask[..]).collect();
-            storage::zero(module.tensor(factor), &masks).map_err(|e| e.at(format!("{id} {factor}")))?;
-        }
-        Ok(done)
-    }
-
     /// Scores and masks, in the order adapter, A, B. The matrices are read where they lie.
-    fn masked(&self, work: &Work<'_>, share: f64, step: usize) -> Result<Vec<Done>> {
+    fn masked(&self, work: &Work, share: f64, step: usize) -> Result<Vec<Done>> {
         let Work { id, module, norms, gradients } = work;
         let (a, b) = (Numbers::of(&module.a)?, Numbers::of(&module.b)?);
         let (a, b) = (a.slice()?, b.slice()?);
@@ -304,6 +313,15 @@ impl Pruner {
         }
         Some(whole)
     }
+}
+
+/// Zeroes what the masks of a module say.
+fn zero(id: ModuleId, module: &MergedModule, done: &[Done]) -> Result<()> {
+    for factor in [Factor::A, Factor::B] {
+        let masks: Vec<&[u8]> = done.iter().filter(|d| d.key.2 == factor).map(|d| &d.mask[..]).collect();
+        storage::zero(module.tensor(factor), &masks).map_err(|e| e.at(format!("{id} {factor}")))?;
+    }
+    Ok(())
 }
 
 /// 0.1, 0.5 and 0.9 quantile of at most 4,096 evenly spaced values.

@@ -14,15 +14,9 @@ pub fn report(runs: &Path) -> Result<String> {
     let mut line =
         |name: &str, value: String| writeln!(out, "{name:10} {value}").map_err(|e| Error::fault(e.to_string()));
     line("lopper", env!("CARGO_PKG_VERSION").into())?;
-    let cuda = match (cfg!(feature = "cuda"), device::has_driver()) {
-        (false, true) => {
-            "not built in, although this machine has an NVIDIA driver: cargo build --release --features cuda"
-        }
-        (false, false) => "not built in; no NVIDIA driver on this machine",
-        (true, false) => "built in; no NVIDIA driver on this machine (libcuda.so.1): the CPU is used",
-        (true, true) => "built in; NVIDIA driver found",
-    };
-    line("cuda", cuda.into())?;
+    for (i, text) in device::cards().into_iter().enumerate() {
+        line(if i == 0 { "cuda" } else { "" }, text)?;
+    }
     line("threads", rayon::current_num_threads().to_string())?;
     let env = |name: &str| std::env::var(name).unwrap_or_else(|_| "not set".into());
     let terminal = format!("TERM {}, COLORTERM {}, NO_COLOR {}", env("TERM"), env("COLORTERM"), env("NO_COLOR"));

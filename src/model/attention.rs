@@ -4,8 +4,9 @@
 //! matrix, and only here each sequence is looked at on its own.
 
 use super::kernels::{self, Causal};
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
+use std::collections::HashMap;
 
 /// Head counts and sizes.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +42,37 @@ fn by_token(x: &Tensor, heads: usize) -> Result<Tensor> {
     x.reshape((heads, t, dim))?.transpose(0, 1)?.contiguous()
 }
 
-/// `f` for each sequence (number, first row, length), several at once.
-fn each<T: Send>(lengths: &[usize], f: impl Fn(usize, usize, usize) -> Result<T> + Sync) -> Result<Vec<T>> {
+/// The masks of packed sequences for devices that need them as tensors: one for each length and window.
+#[derive(Debug, Clone, Default)]
+pub struct Masks(HashMap<(usize, Causal), Tensor>);
+
+impl Masks {
+    /// The masks of sequences of `lengths` in layers that look back as `layers` say.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn new(
+        lengths: &[usize],
+        layers: impl Iterator<Item = Causal> + Clone,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let mut masks = HashMap::new();
+        for &t in lengths {
+            for causal in layers.clone() {
+                if !masks.contains_key(&(t, causal)) {
+                    masks.insert((t, causal), kernels::hidden(t, causal, dtype, device)?);
+                }
+            }
+        }
+        Ok(Self(masks))
+    }
+}
+
+/// `f` for each sequence (number, first row, length): several at once in this machine's memory. On a card
+/// they are queued by the calling thread alone, for every thread has a queue of its own there and nothing
+/// holds one back until another is done.
+fn each<T: Send>(x: &Tensor, lengths: &[usize], f: impl Fn(usize, usize, usize) -> Result<T> + Sync) -> Result<Vec<T>> {
     let starts: Vec<usize> = lengths
         .iter()
         .scan(0, |start, &t| {
@@ -51,11 +81,14 @@ fn each<T: Send>(lengths: &[usize], f: impl Fn(usize, usize, usize) -> Result<T>
             Some(first)
         })
         .collect();
+    if !kernels::in_memory(x) {
+        return lengths.iter().zip(starts).enumerate().map(|(i, (&t, start))| f(i, start, t)).collect();
+    }
     lengths.par_iter().zip(starts).enumerate().map(|(i, (&t, start))| f(i, start, t)).collect()
 }
 
 /// Attention of packed sequences. `q` (T, query heads, dim), `k` and `v` (T, key heads, dim), all after
-/// rotary embedding. Returns (T, query heads · dim) and the attention weights of each sequence.
+/// rotary embedding; `masks` may be empty. Returns (T, query heads · dim) and the attention weights of each sequence.
 ///
 /// # Errors
 /// When shapes or types don't fit.
@@ -65,13 +98,14 @@ pub fn forward(
     v: &Tensor,
     lengths: &[usize],
     heads: Heads,
-    causal: Causal,
+    (causal, masks): (Causal, &Masks),
 ) -> Result<(Tensor, Vec<Tensor>)> {
-    let parts = each(lengths, |_, start, t| {
+    let parts = each(q, lengths, |_, start, t| {
         let q = by_head(&q.narrow(0, start, t)?, heads.key)?;
         let k = by_head(&k.narrow(0, start, t)?, heads.key)?;
         let v = by_head(&v.narrow(0, start, t)?, heads.key)?;
-        let p = kernels::causal_softmax(q.matmul(&k.transpose(1, 2)?)?, heads.scale(), causal)?;
+        let p =
+            kernels::causal_softmax(q.matmul(&k.transpose(1, 2)?)?, heads.scale(), causal, masks.0.get(&(t, causal)))?;
         let out = by_token(&p.matmul(&v)?, heads.query)?;
         Ok((out, p))
     })?;
@@ -92,7 +126,7 @@ pub fn backward(
 ) -> Result<(Tensor, Tensor, Tensor)> {
     let rows = dy.dim(0)?;
     let dy = dy.reshape((rows, heads.query, heads.dim))?;
-    let parts = each(lengths, |i, start, t| {
+    let parts = each(&dy, lengths, |i, start, t| {
         let q = by_head(&q.narrow(0, start, t)?, heads.key)?;
         let k = by_head(&k.narrow(0, start, t)?, heads.key)?;
         let v = by_head(&v.narrow(0, start, t)?, heads.key)?;
@@ -107,6 +141,25 @@ pub fn backward(
     let cat =
         |pick: fn(&(Tensor, Tensor, Tensor)) -> &Tensor| Tensor::cat(&parts.iter().map(pick).collect::<Vec<_>>(), 0);
     Ok((cat(|p| &p.0)?, cat(|p| &p.1)?, cat(|p| &p.2)?))
+}
+
+/// [`Cache::step`] for several sequences, one a row of `q`, `k` and `v`. Returns (sequences, query heads · dim).
+///
+/// # Errors
+/// When the room of one is used up or shapes don't fit.
+pub fn step(
+    caches: &mut [Cache],
+    (q, k, v): (&Tensor, &Tensor, &Tensor),
+    heads: Heads,
+    causal: Causal,
+) -> Result<Tensor> {
+    let one = |(i, cache): (usize, &mut Cache)| cache.step(&q.get(i)?, &k.get(i)?, &v.get(i)?, heads, causal);
+    let rows: Vec<Tensor> = if kernels::in_memory(q) {
+        caches.par_iter_mut().enumerate().map(one).collect::<Result<_>>()?
+    } else {
+        caches.iter_mut().enumerate().map(one).collect::<Result<_>>()?
+    };
+    Tensor::cat(&rows, 0)
 }
 
 /// Keys and values of one sequence at one layer, with room for those to come.

@@ -1,6 +1,6 @@
 //! The decoder of the Llama family around a frozen base: forward, and the backward pass to the adapters.
 
-use super::attention::{self, Cache, Heads};
+use super::attention::{self, Cache, Heads, Masks};
 use super::config::Config;
 use super::kernels::{self, Causal};
 use super::linear::{Attached, Dropout, Frozen};
@@ -40,6 +40,7 @@ pub struct Packed {
     pub lengths: Vec<usize>,
     cos: Tensor,
     sin: Tensor,
+    masks: Masks,
 }
 
 /// The adapters of every module, ready for one pass.
@@ -233,7 +234,12 @@ impl Decoder {
         }
         let x = self.embeddings.index_select(&Tensor::new(tokens, &self.device)?, 0)?;
         let (cos, sin) = self.rotary(lengths.iter().flat_map(|&t| 0..t))?;
-        Ok((x, Packed { lengths: lengths.to_vec(), cos, sin }))
+        let masks = if kernels::on_cpu(&x) {
+            Masks::default()
+        } else {
+            Masks::new(lengths, self.layers.iter().map(|l| l.causal), self.dtype(), &self.device)?
+        };
+        Ok((x, Packed { lengths: lengths.to_vec(), cos, sin, masks }))
     }
 
     /// Query, key and value of the rows, after head norms and rotary embedding.
@@ -309,7 +315,7 @@ impl Decoder {
         pass: &Pass,
     ) -> candle_core::Result<(Tensor, Trace)> {
         self.layer(index, x, (&packed.cos, &packed.sin), pass, |q, k, v, causal| {
-            attention::forward(q, k, v, &packed.lengths, self.heads(), causal)
+            attention::forward(q, k, v, &packed.lengths, self.heads(), (causal, &packed.masks))
         })
     }
 
@@ -542,17 +548,11 @@ impl Decoder {
     /// # Errors
     /// When the caches' room is used up.
     pub fn step(&self, tokens: &[u32], caches: &mut Caches, pass: &Pass) -> Result<Tensor> {
-        use rayon::prelude::*;
         let mut x = self.embeddings.index_select(&Tensor::new(tokens, &self.device)?, 0)?;
         let (cos, sin) = self.rotary(caches.positions.iter().copied())?;
         for (index, sequences) in caches.layers.iter_mut().enumerate() {
             let attend = |q: &Tensor, k: &Tensor, v: &Tensor, causal: Causal| {
-                let rows = sequences
-                    .par_iter_mut()
-                    .enumerate()
-                    .map(|(i, cache)| cache.step(&q.get(i)?, &k.get(i)?, &v.get(i)?, self.heads(), causal))
-                    .collect::<candle_core::Result<Vec<_>>>()?;
-                Ok((Tensor::cat(&rows, 0)?, Vec::new()))
+                Ok((attention::step(sequences, (q, k, v), self.heads(), causal)?, Vec::new()))
             };
             x = self.layer(index, &x, (&cos, &sin), pass, attend)?.0;
         }

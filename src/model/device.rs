@@ -1,5 +1,7 @@
 //! Where the tensors live.
 
+mod libraries;
+
 use crate::{Error, Result};
 use candle_core::{DType, Device};
 
@@ -14,22 +16,22 @@ pub struct Place {
     pub note: Option<String>,
 }
 
-/// Whether the NVIDIA driver's library can be found by the loader, without loading it.
-pub fn has_driver() -> bool {
-    let mut folders: Vec<std::path::PathBuf> =
-        std::env::var_os("LD_LIBRARY_PATH").map(|p| std::env::split_paths(&p).collect()).unwrap_or_default();
-    folders.extend(
-        [
-            "/usr/lib/x86_64-linux-gnu",
-            "/usr/lib/aarch64-linux-gnu",
-            "/usr/lib64",
-            "/usr/lib",
-            "/usr/local/nvidia/lib64",
-            "/usr/lib/wsl/lib",
-        ]
-        .map(Into::into),
-    );
-    folders.iter().any(|f| f.join("libcuda.so.1").exists())
+impl Place {
+    /// Bytes in use: on the card, by every process there; on the CPU, by this one. 0 where the system does not tell.
+    pub fn memory(&self) -> u64 {
+        #[cfg(feature = "cuda")]
+        if let Device::Cuda(card) = &self.device {
+            return card.cuda_stream().context().mem_get_info().map_or(0, |(free, total)| (total - free) as u64);
+        }
+        resident_memory()
+    }
+}
+
+/// Resident memory of this process in bytes, 0 where the system does not tell.
+pub fn resident_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().map_or(0, |kb| kb * 1024)
 }
 
 fn cpu(note: Option<String>) -> Place {
@@ -37,20 +39,34 @@ fn cpu(note: Option<String>) -> Place {
     Place { device: Device::Cpu, label: format!("cpu, {threads} threads"), note }
 }
 
-fn cuda(ordinal: usize) -> Result<Place> {
+/// Why a card cannot be used by this build on this machine, or nothing.
+fn obstacle() -> Option<String> {
     if !cfg!(feature = "cuda") {
-        return Err(Error::user(format!(
-            "device = \"cuda:{ordinal}\", but this lopper was built without CUDA; build it with `cargo build --release --features cuda` or use \"cpu\""
-        )));
+        return Some("this lopper was built without CUDA; `.ci/cuda-build` builds one with it".into());
     }
-    if !has_driver() {
-        return Err(Error::user(format!(
-            "device = \"cuda:{ordinal}\", but this machine has no NVIDIA driver (libcuda.so.1 was not found); use \"cpu\""
-        )));
+    libraries::check().map(|missing| missing.to_string())
+}
+
+/// What `f` returns; a panic in it, as cudarc's where a library cannot be loaded, as an error.
+fn caught<T>(f: impl FnOnce() -> std::result::Result<T, String>) -> std::result::Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Err(text.unwrap_or("its library cannot be used").to_owned())
+    })
+}
+
+fn first_line(text: &str) -> String {
+    crate::text::printable(text.lines().next().unwrap_or_default()).into_owned()
+}
+
+/// The card as a device, or why it cannot be one.
+fn card(ordinal: usize) -> std::result::Result<Place, String> {
+    if let Some(obstacle) = obstacle() {
+        return Err(obstacle);
     }
-    let device = Device::new_cuda(ordinal).map_err(|e| {
-        Error::fault(format!("cuda:{ordinal} cannot be used: {}", e.to_string().lines().next().unwrap_or_default()))
-    })?;
+    // Every thread has a queue of its own on this device: only one thread may use it.
+    let device = caught(|| Device::new_cuda(ordinal).map_err(|e| e.to_string()))
+        .map_err(|e| format!("the card cannot be used: {}", first_line(&e)))?;
     Ok(Place { device, label: format!("cuda:{ordinal}"), note: None })
 }
 
@@ -61,12 +77,55 @@ fn cuda(ordinal: usize) -> Result<Place> {
 pub fn open(name: &str, ordinal: Option<usize>) -> Result<Place> {
     match (name, ordinal) {
         ("cpu", _) => Ok(cpu(None)),
+        // Not worth a warning in every run: `lopper health` says it.
         ("auto", _) if !cfg!(feature = "cuda") => Ok(cpu(None)),
-        ("auto", _) if !has_driver() => Ok(cpu(Some("no NVIDIA driver on this machine: training on the CPU".into()))),
-        ("auto", _) => Ok(cuda(0).unwrap_or_else(|e| cpu(Some(format!("{e}: training on the CPU"))))),
-        (_, Some(ordinal)) => cuda(ordinal),
+        ("auto", _) => Ok(card(0).unwrap_or_else(|why| cpu(Some(format!("training on the CPU: {why}"))))),
+        (_, Some(ordinal)) => card(ordinal).map_err(|why| {
+            Error::user(format!("device = \"cuda:{ordinal}\", but {why}; device = \"cpu\" works everywhere"))
+        }),
         (other, None) => Err(Error::user(format!("device = {other:?}: use \"auto\", \"cpu\" or \"cuda:0\""))),
     }
+}
+
+/// What `lopper health` says: the build, and what it finds here.
+pub fn cards() -> Vec<String> {
+    let missing = libraries::check();
+    if !cfg!(feature = "cuda") {
+        return vec![match missing {
+            Some(missing) if missing.driver() => "not built in; no NVIDIA driver on this machine either".into(),
+            _ => "not built in, although this machine has an NVIDIA driver: `.ci/cuda-build` builds it in".into(),
+        }];
+    }
+    if let Some(missing) = missing {
+        return vec![format!("built in, but the CPU is used: {missing}")];
+    }
+    let mut lines = vec!["built in; the libraries are found".to_owned()];
+    lines.extend(named().unwrap_or_else(|e| vec![format!("no card can be used: {}", first_line(&e))]));
+    lines
+}
+
+/// The cards by name.
+#[cfg(feature = "cuda")]
+fn named() -> std::result::Result<Vec<String>, String> {
+    use candle_core::cuda_backend::cudarc::driver::CudaContext;
+    caught(|| {
+        let count = CudaContext::device_count().map_err(|e| e.to_string())?;
+        (0..count as usize)
+            .map(|ordinal| {
+                let context = CudaContext::new(ordinal).map_err(|e| e.to_string())?;
+                let name = context.name().map_err(|e| e.to_string())?;
+                let (free, total) = context.mem_get_info().map_err(|e| e.to_string())?;
+                let gib = |bytes: usize| bytes as f64 / f64::from(1 << 30);
+                let memory = format!("{:.1} of {:.1} GiB free", gib(free), gib(total));
+                Ok(format!("cuda:{ordinal} {}, {memory}", first_line(&name)))
+            })
+            .collect()
+    })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn named() -> std::result::Result<Vec<String>, String> {
+    Ok(Vec::new())
 }
 
 /// The type of frozen weights on `device`.
@@ -77,5 +136,30 @@ pub fn base_type(wanted: crate::recipe::BaseType, device: &Device) -> DType {
         BaseType::Bf16 => DType::BF16,
         BaseType::Auto if device.is_cuda() => DType::BF16,
         BaseType::Auto => DType::F32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_that_cannot_be_used_is_refused_in_one_sentence_or_replaced_by_the_cpu() {
+        if obstacle().is_none() {
+            return;
+        }
+        let refusal = open("cuda:0", Some(0)).map(|p| p.label);
+        assert!(matches!(&refusal, Err(Error::User(text)) if text.lines().count() == 1), "{refusal:?}");
+        let auto = open("auto", None).map(|p| (p.device.is_cpu(), p.note.is_some()));
+        assert_eq!(auto, Ok((true, cfg!(feature = "cuda"))));
+        assert!(open("gpu", None).is_err());
+    }
+
+    #[test]
+    fn a_panicking_library_is_an_error() {
+        #[allow(clippy::panic)]
+        let said = caught::<()>(|| panic!("Unable to load {}", "cublas"));
+        assert_eq!(said, Err("Unable to load cublas".into()));
+        assert_eq!(caught(|| Ok(1)), Ok(1));
     }
 }

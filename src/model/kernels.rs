@@ -2,16 +2,34 @@
 //!
 //! Every function has one pass over f32 slices for the CPU and a path of plain tensor operations
 //! for other devices and types. Nothing here records a graph: the backward passes are written out.
+//! [`tensor_operations_only`] takes the second path on the CPU too, so that the two can be compared.
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, DType, InplaceOp1, InplaceOp2, Layout, Result, Shape, Tensor};
+use candle_core::{
+    CpuStorage, CustomOp2, CustomOp3, D, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Shape, Tensor,
+};
 use rayon::prelude::*;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rows are handed to threads in pieces of at least this many numbers.
 const PIECE: usize = 16 * 1024;
 
-fn on_cpu(x: &Tensor) -> bool {
-    x.device().is_cpu() && x.dtype() == DType::F32
+static TENSOR_OPERATIONS: AtomicBool = AtomicBool::new(false);
+
+/// Makes this process compute with tensor operations alone, as it is done on a card, and not with the
+/// passes over slices that the CPU has: what tests compare.
+pub fn tensor_operations_only(yes: bool) {
+    TENSOR_OPERATIONS.store(yes, Ordering::Relaxed);
+}
+
+/// Whether `x` lies in this machine's memory and may be worked on as a slice, by several threads.
+pub(crate) fn in_memory(x: &Tensor) -> bool {
+    x.device().is_cpu() && !TENSOR_OPERATIONS.load(Ordering::Relaxed)
+}
+
+/// Whether the passes over f32 slices can be taken.
+pub(crate) fn on_cpu(x: &Tensor) -> bool {
+    in_memory(x) && x.dtype() == DType::F32
 }
 
 /// The numbers of a contiguous f32 tensor.
@@ -200,7 +218,7 @@ pub fn swiglu_backward(gate: &Tensor, up: &Tensor, dy: &Tensor) -> Result<(Tenso
 }
 
 /// What a query may see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Causal {
     /// How many keys back, itself included; `None` for all.
     pub window: Option<usize>,
@@ -247,22 +265,34 @@ impl InplaceOp1 for CausalSoftmax {
 
 /// Attention weights of one sequence: softmax over the keys that each query sees of `scale · scores`.
 /// `scores` is (heads, rows, t) with rows a multiple of t (grouped queries one after another); it is
-/// consumed, on CPU in place.
+/// consumed, on CPU in place. `mask` is [`hidden`]'s, made where it is needed if left out.
 ///
 /// # Errors
 /// When shapes or types don't fit.
-pub fn causal_softmax(scores: Tensor, scale: f64, causal: Causal) -> Result<Tensor> {
+pub fn causal_softmax(scores: Tensor, scale: f64, causal: Causal, mask: Option<&Tensor>) -> Result<Tensor> {
     let (heads, rows, t) = scores.dims3()?;
     if on_cpu(&scores) {
         scores.inplace_op1(&CausalSoftmax { causal, scale: scale as f32, keys: t })?;
         return Ok(scores);
     }
-    let mask: Vec<f32> = (0..t)
-        .flat_map(|i| (0..t).map(move |j| if causal.range(i).contains(&j) { 0.0 } else { f32::NEG_INFINITY }))
-        .collect();
-    let mask = Tensor::from_vec(mask, (1, t, t), scores.device())?.to_dtype(scores.dtype())?;
+    let mask = match mask {
+        Some(mask) => mask.clone(),
+        None => hidden(t, causal, scores.dtype(), scores.device())?,
+    };
     let scores = (scores.reshape((heads * rows / t, t, t))? * scale)?.broadcast_add(&mask)?;
     candle_nn::ops::softmax_last_dim(&scores)?.reshape((heads, rows, t))
+}
+
+/// What is added to the scores of `t` queries over `t` keys: 0 for a key that is seen, −∞ for the others. (1, t, t).
+///
+/// # Errors
+/// When memory is short.
+pub fn hidden(t: usize, causal: Causal, dtype: DType, device: &Device) -> Result<Tensor> {
+    let mut mask = vec![f32::NEG_INFINITY; t * t];
+    for (i, row) in mask.chunks_mut(t).enumerate() {
+        row[causal.range(i)].fill(0.0);
+    }
+    Tensor::from_vec(mask, (1, t, t), device)?.to_dtype(dtype)
 }
 
 struct SoftmaxBackward {
@@ -298,8 +328,10 @@ pub fn softmax_backward(dp: Tensor, p: &Tensor, scale: f64) -> Result<Tensor> {
         dp.inplace_op2(p, &SoftmaxBackward { scale: scale as f32, keys })?;
         return Ok(dp);
     }
-    let dot = dp.mul(p)?.sum_keepdim(D::Minus1)?;
-    (dp.broadcast_sub(&dot)?.mul(p)? * scale)?.to_dtype(p.dtype())
+    // In f32: the rows are sums of small numbers of both signs.
+    let (dp, p32) = (dp.to_dtype(DType::F32)?, p.to_dtype(DType::F32)?);
+    let dot = dp.mul(&p32)?.sum_keepdim(D::Minus1)?;
+    (dp.broadcast_sub(&dot)?.mul(&p32)? * scale)?.to_dtype(p.dtype())
 }
 
 struct CrossEntropy<'a> {
@@ -381,7 +413,7 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use candle_core::{Device, Var};
+    use candle_core::Var;
 
     fn ramp(shape: &[usize], seed: f32) -> Tensor {
         let n: usize = shape.iter().product();
@@ -436,7 +468,7 @@ mod tests {
             let mask = Tensor::from_vec(mask, (1, 10, 5), &Device::Cpu).unwrap();
             let masked = (var.as_tensor() * 0.25).unwrap().broadcast_add(&mask).unwrap();
             let want = candle_nn::ops::softmax(&masked, D::Minus1).unwrap();
-            let p = causal_softmax(s.copy().unwrap(), 0.25, causal).unwrap();
+            let p = causal_softmax(s.copy().unwrap(), 0.25, causal, None).unwrap();
             close(&p, &want, 1e-6);
             let grads = (want * &dp).unwrap().sum_all().unwrap().backward().unwrap();
             let ds = softmax_backward(dp.copy().unwrap(), &p, 0.25).unwrap();

@@ -26,12 +26,25 @@ pub struct Dropout {
 impl Dropout {
     /// 0 for dropped inputs, 1/(1−p) for the others, for module number `stream` of the model.
     fn mask(self, shape: (usize, usize), stream: u64, dtype: DType, device: &Device) -> Result<Tensor> {
+        if device.is_cuda() {
+            return self.mask_on_card(shape, stream, dtype, device);
+        }
         let mut rng = ChaCha8Rng::seed_from_u64(self.key);
         rng.set_stream(stream);
         let kept = (1.0 / (1.0 - self.p)) as f32;
         let values: Vec<f32> =
             (0..shape.0 * shape.1).map(|_| if rng.random::<f64>() < self.p { 0.0 } else { kept }).collect();
         Tensor::from_vec(values, shape, device)?.to_dtype(dtype)
+    }
+
+    /// The same from the card's own generator: a mask has a number for every token and feature, too many to be
+    /// made here and sent. Seeded anew for each mask, so that it does not matter which came before.
+    fn mask_on_card(self, shape: (usize, usize), stream: u64, dtype: DType, device: &Device) -> Result<Tensor> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.key);
+        rng.set_stream(stream);
+        device.set_seed(rng.random())?;
+        let kept = Tensor::rand(0f32, 1f32, shape, device)?.gt(self.p as f32)?;
+        kept.to_dtype(dtype)? * (1.0 / (1.0 - self.p))
     }
 }
 

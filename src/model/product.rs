@@ -4,8 +4,8 @@
 //! with AVX-512 it reached 134–193 GFLOP/s over the decoder's shapes where candle's own product
 //! reached 86–174 (`cargo bench --bench step` shows both). Other devices and types use candle's.
 
-use super::kernels::{slice, slice_mut};
-use candle_core::{CpuStorage, CustomOp2, DType, InplaceOp3, Layout, Result, Shape, Tensor};
+use super::kernels::{on_cpu, slice, slice_mut};
+use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
@@ -78,7 +78,7 @@ fn fits(a: &Tensor, ta: As, b: &Tensor, tb: As) -> Result<bool> {
     if inner(a, ta, true)? != inner(b, tb, false)? {
         candle_core::bail!("the product of {:?} ({ta:?}) and {:?} ({tb:?}) is not defined", a.dims(), b.dims());
     }
-    Ok([a, b].iter().all(|x| x.device().is_cpu() && x.dtype() == DType::F32 && x.is_contiguous()))
+    Ok([a, b].iter().all(|x| on_cpu(x) && x.is_contiguous()))
 }
 
 /// a · b, either factor transposed on the way.
@@ -97,7 +97,7 @@ pub fn product(a: &Tensor, ta: As, b: &Tensor, tb: As) -> Result<Tensor> {
 /// # Errors
 /// When shapes or types don't fit.
 pub fn product_onto(c: Tensor, a: &Tensor, ta: As, b: &Tensor, tb: As) -> Result<Tensor> {
-    if fits(a, ta, b, tb)? && c.is_contiguous() && c.dtype() == DType::F32 {
+    if fits(a, ta, b, tb)? && on_cpu(&c) && c.is_contiguous() {
         c.inplace_op3(a, b, &Product(ta, tb))?;
         return Ok(c);
     }

@@ -19,7 +19,7 @@ impl<'a> Numbers<'a> {
     /// # Errors
     /// When the device fails.
     pub fn of(tensor: &'a Tensor) -> Result<Self> {
-        if tensor.device().is_cpu() && tensor.dtype() == DType::F32 && tensor.is_contiguous() {
+        if kernels::on_cpu(tensor) && tensor.is_contiguous() {
             let (storage, layout) = tensor.storage_and_layout();
             return Ok(Self::Lent(Box::new(storage), layout));
         }
@@ -72,7 +72,7 @@ pub fn zero(weights: &Tensor, masks: &[&[u8]]) -> Result<()> {
     if entries != weights.elem_count() {
         return Err(crate::Error::fault(format!("a mask of {entries} entries for {} weights", weights.elem_count())));
     }
-    if weights.device().is_cpu() {
+    if kernels::in_memory(weights) {
         weights.inplace_op1(&Zero(masks))?;
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! AdamW and plain gradient descent over a merged set.
 
 use crate::lora::{Gradients, MergedSet};
-use crate::model::kernels::{slice, slice_mut};
+use crate::model::kernels::{in_memory, slice, slice_mut};
 use crate::module::{Factor, ModuleId};
 use crate::recipe::{OptimizerKind, Train};
 use crate::{Error, Result};
@@ -101,14 +101,23 @@ impl InplaceOp2 for Descend {
 /// When the device fails.
 pub fn global_norm(gradients: &Gradients) -> Result<f64> {
     let mut sum = 0.0;
+    let mut on_card = Vec::new();
     for tensor in gradients.modules.values().flat_map(|(a, b)| [a, b]) {
-        sum += square_sum(tensor)?;
+        match square_sum(tensor)? {
+            Some(square) => sum += square,
+            None => on_card.push(tensor.sqr()?.sum_all()?),
+        }
+    }
+    if !on_card.is_empty() {
+        // One wait for the card, not one for each matrix.
+        sum += Tensor::stack(&on_card, 0)?.to_vec1::<f32>()?.into_iter().map(f64::from).sum::<f64>();
     }
     Ok(sum.sqrt())
 }
 
-fn square_sum(tensor: &Tensor) -> Result<f64> {
-    if tensor.is_contiguous() {
+/// The sum of squares of a tensor that lies in this machine's memory.
+fn square_sum(tensor: &Tensor) -> Result<Option<f64>> {
+    if tensor.is_contiguous() && in_memory(tensor) {
         let (storage, layout) = tensor.storage_and_layout();
         if let Storage::Cpu(storage) = &*storage {
             // Sums of pieces in their order: the same on any number of threads.
@@ -116,10 +125,10 @@ fn square_sum(tensor: &Tensor) -> Result<f64> {
                 .par_chunks(PIECE)
                 .map(|piece| piece.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>())
                 .collect();
-            return Ok(pieces.iter().sum());
+            return Ok(Some(pieces.iter().sum()));
         }
     }
-    Ok(f64::from(tensor.sqr()?.sum_all()?.to_scalar::<f32>()?))
+    Ok(None)
 }
 
 /// The factor that brings a gradient of `norm` down to `max` (0 for never).
@@ -168,7 +177,7 @@ impl Optimizer {
         let decay = 1.0 - lr * self.settings.weight_decay;
         if self.settings.optimizer == OptimizerKind::Sgd {
             let rate = lr * scale;
-            if weights.device().is_cpu() {
+            if in_memory(weights) {
                 weights.inplace_op2(&gradient, &Descend { rate: rate as f32, decay: decay as f32 })?;
             } else {
                 weights.slice_set(&((weights * decay)? - (gradient * rate)?)?, 0, 0)?;
@@ -279,7 +288,7 @@ impl Optimizer {
                         "the checkpoint's moments of {id} {factor} have another size than the adapter"
                     )));
                 }
-                let moments = if weights.device().is_cpu() {
+                let moments = if in_memory(weights) {
                     Moments::Host(m.to_vec1()?, v.to_vec1()?)
                 } else {
                     let put = |x: &Tensor| x.reshape(weights.shape())?.to_device(weights.device());
@@ -293,7 +302,7 @@ impl Optimizer {
 }
 
 fn fresh(weights: &Tensor) -> Result<Moments> {
-    if weights.device().is_cpu() {
+    if in_memory(weights) {
         let n = weights.elem_count();
         return Ok(Moments::Host(vec![0.0; n], vec![0.0; n]));
     }

@@ -271,7 +271,7 @@ impl Context<'_> {
             grad_norm: update.norm,
             tokens_per_second: update.tokens as f64 / update.seconds.total().max(1e-9),
             seconds: update.seconds,
-            memory: resident_memory(),
+            memory: self.task.place.memory(),
         }))?;
         if !update.matrices.is_empty() {
             self.modules_event(step, &update.matrices)?;
@@ -329,13 +329,6 @@ fn short(x: f32) -> f32 {
     }
     let scale = 10f64.powi(3 - f64::from(x.abs()).log10().floor() as i32);
     ((f64::from(x) * scale).round() / scale) as f32
-}
-
-/// Resident memory of this process in bytes, 0 where the system does not tell.
-pub fn resident_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().map_or(0, |kb| kb * 1024)
 }
 
 #[cfg(test)]
