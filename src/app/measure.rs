@@ -77,7 +77,7 @@ impl Measure {
         let percent = f64::from(value) * 100.0;
         let short = match self {
             Self::Importance if value >= 1.0 => format!("{value:.0}"),
-            Self::Importance => format!("{value:.2}").trim_start_matches('0').to_owned(),
+            Self::Importance => return small(value, width),
             Self::Flips if percent < 10.0 => format!("{percent:.1}%"),
             Self::Retained if value < 1.0 => format!("{:.0}%", percent.floor()),
             _ => format!("{percent:.0}%"),
@@ -88,6 +88,14 @@ impl Measure {
     fn index(self) -> usize {
         self as usize
     }
+}
+
+/// Two or three significant digits of a value below 1, without the leading 0; nothing that reads as zero.
+fn small(value: f32, width: usize) -> Option<String> {
+    let decimals = if value < 0.01 { [4, 4, 3, 2] } else { [3, 3, 3, 2] };
+    let forms = decimals.into_iter().map(|d| format!("{value:.d$}").trim_start_matches('0').to_owned());
+    let fits = |text: &String| text.len() <= width && text.bytes().any(|b| (b'1'..=b'9').contains(&b));
+    forms.into_iter().find(fits)
 }
 
 /// Three significant digits, in scientific form where that is shorter.
@@ -266,7 +274,11 @@ mod tests {
         assert_eq!(Measure::Retained.show_within(0.9995, 4).as_deref(), Some("99%"));
         assert_eq!(Measure::Retained.show_within(1.0, 5).as_deref(), Some("100%"));
         assert_eq!(Measure::Flips.show_within(0.000_434, 5).as_deref(), Some("0.04%"));
-        assert_eq!(Measure::Importance.show_within(0.0312, 4).as_deref(), Some(".03"));
+        assert_eq!(Measure::Importance.show_within(0.0312, 4).as_deref(), Some(".031"));
+        assert_eq!(Measure::Importance.show_within(0.0312, 3).as_deref(), Some(".03"));
+        assert_eq!(Measure::Importance.show_within(0.0042, 5).as_deref(), Some(".0042"));
+        assert_eq!(Measure::Importance.show_within(0.0042, 3), None, "not .00");
+        assert_eq!(Measure::Importance.show_within(0.139, 4).as_deref(), Some(".139"));
         assert_eq!(Measure::Importance.show_within(12345.0, 3), None);
         for value in [0.0, 1e-9, 0.001, 0.0312, 0.5, 1.0, 17.3, 431.0, 1e6, 1.0e20] {
             assert!(Measure::Importance.show(value).len() <= 7, "{value}");

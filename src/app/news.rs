@@ -137,11 +137,11 @@ fn take_modules(app: &mut App, modules: Modules) {
     app.scales.see(&modules);
     app.pending.stepped();
     if !app.measure_chosen {
-        // With one ratio for all, sparsity is the same everywhere: what pruning leaves tells more.
+        // With one ratio for all, sparsity is the same everywhere: importance tells the modules apart.
         let mut asked = modules.ratio.iter().flatten();
         let first = asked.next();
         let same = asked.all(|r| Some(r) == first);
-        app.measure = if same { Measure::Retained } else { Measure::Sparsity };
+        app.measure = if same { Measure::Importance } else { Measure::Sparsity };
     }
     app.modules = Some(modules);
 }

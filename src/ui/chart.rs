@@ -60,7 +60,7 @@ fn axes(drawn: &[(usize, &Curves)], width: u16, height: u16) -> Axes {
     let finite = values.map(|p| p.1).filter(|v| v.is_finite());
     let (low, high) = finite.fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(v), h.max(v)));
     let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
-    let step = round_step(low, high.max(low + 1e-3), usize::from(height / 3).clamp(2, 8));
+    let step = round_step(low, high.max(low + 1e-3), usize::from(height / 2).clamp(2, 8));
     let (low, high) = ((low / step).floor() * step, ((high / step).ceil() * step).max(low + step));
     let last = drawn.iter().map(|(_, c)| (c.stage.steps as f64).max(c.train.points().last().map_or(0.0, |p| p.0)));
     let last = last.fold(2.0, f64::max);

@@ -55,14 +55,16 @@ impl Map {
         let names = if area.width >= 11 + 2 * layers + MEANS { 11 } else { 6 };
         let means_right = area.width >= names + MEANS + 12;
         let room = area.width.checked_sub(names + if means_right { MEANS } else { 0 }).filter(|r| *r > 0)?;
-        let width = (room / layers).clamp(if room >= 4 { 2 } else { 1 }, 7);
+        let width = (room / layers).clamp(if room >= 4 { 2 } else { 1 }, 9);
         let width = if width * layers > room && layers <= room { 1 } else { width };
         let shown = usize::from(room / width).min(started.layers);
         let n = rows.len() as u16;
         // Header, legend, then what there is room for: cells, read-out, means, air.
         let spare = area.height.checked_sub(2).filter(|s| *s > 0)?;
+        // The title, the headings, the selection and each of its matrices.
+        let wanted = READ_OUT + 2 * started.adapters.len().min(4) as u16;
         let height = match spare {
-            s if s >= 3 * n + READ_OUT + 3 && width >= 5 => 3,
+            s if s >= 3 * n + wanted + 3 && width >= 5 => 3,
             s if s >= 2 * n + READ_OUT + 1 && width >= 2 => 2,
             _ => 1,
         };
@@ -76,8 +78,9 @@ impl Map {
             ok
         };
         let means_below = take(1, READ_OUT);
-        let gap_legend = u16::from(take(1, READ_OUT));
-        let gap_read_out = u16::from(take(1, READ_OUT));
+        // Air only where no row of the read-out is lost for it.
+        let gap_read_out = u16::from(take(1, wanted));
+        let gap_legend = u16::from(take(1, wanted));
         let y = area.y + 1;
         let legend = y + visible * height + u16::from(means_below) + gap_legend;
         let read_out = Rect { y: legend + 1 + gap_read_out, height: left, ..area };
@@ -157,19 +160,20 @@ fn header(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map) {
     let digits = (app.layers().saturating_sub(1)).to_string().len() as u16;
     // The next round number of layers whose labels don't touch.
     let every = [1, 2, 5, 10, 20, 50, 100].into_iter().find(|n| n * map.cell.0 > digits).unwrap_or(100);
-    let at_cursor = |layer: usize| map.place(layer, 0).x;
+    // Over the middle of the cells, where their values stand.
+    let at = |layer: usize, text: &str| map.place(layer, 0).x + map.cell.0.saturating_sub(text.len() as u16) / 2;
     for layer in (first..first + shown).filter(|l| l.is_multiple_of(usize::from(every))) {
         let text = layer.to_string();
         // Not into the cursor's number.
         let near = layer.abs_diff(app.cursor.0) * usize::from(map.cell.0) <= usize::from(digits);
-        if !near && at_cursor(layer) + text.len() as u16 <= map.place(first + shown - 1, 0).right() {
-            buf.set_string(at_cursor(layer), y, text, theme.dim);
+        if !near && at(layer, &text) + text.len() as u16 <= map.place(first + shown - 1, 0).right() {
+            buf.set_string(at(layer, &text), y, text, theme.dim);
         }
     }
     if (first..first + shown).contains(&app.cursor.0) {
         let text = app.cursor.0.to_string();
         let last = map.place(first + shown - 1, 0).right().saturating_sub(text.len() as u16);
-        buf.set_string(at_cursor(app.cursor.0).min(last), y, text, theme.title());
+        buf.set_string(at(app.cursor.0, &text).min(last), y, text, theme.title());
     }
     if first > 0 {
         buf.set_string(map.origin.0 - 1, y, theme.glyphs.more[0], theme.warn);
