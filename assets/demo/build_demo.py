@@ -507,11 +507,12 @@ def adapters(work, out, args):
         recipe = work / f"{section}.toml"
         files = {k: (work / f"related/{section}/{k}.jsonl").resolve() for k in ("train", "dev")}
         recipe.write_text(ADAPTER_RECIPE.format(section=section, base=(out / "base").resolve(), epochs=args.epochs, lr=args.adapter_lr, **files))
-        shutil.rmtree(runs / section, ignore_errors=True)
+        for old in runs.glob(f"{section}-*"):
+            shutil.rmtree(old)
         subprocess.run([args.lopper, "run", recipe, "--plain", "--runs", runs], check=True)
         target = out / "adapters" / section
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(runs / section / "result/adapter", target)
+        shutil.copytree(next(runs.glob(f"{section}-*")) / "result/adapter", target)
         tensors = safetensors.torch.load_file(target / "adapter_model.safetensors")
         safetensors.torch.save_file({k: v.bfloat16().contiguous() for k, v in tensors.items()}, target / "adapter_model.safetensors",
                                     metadata={"format": "pt"})
