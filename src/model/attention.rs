@@ -7,6 +7,7 @@ use super::kernels::{self, Causal};
 use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// Head counts and sizes.
 #[derive(Debug, Clone, Copy)]
@@ -53,15 +54,15 @@ impl Masks {
     /// When memory is short.
     pub fn new(
         lengths: &[usize],
-        layers: impl Iterator<Item = Causal> + Clone,
+        layers: &(impl Iterator<Item = Causal> + Clone),
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
         let mut masks = HashMap::new();
         for &t in lengths {
             for causal in layers.clone() {
-                if !masks.contains_key(&(t, causal)) {
-                    masks.insert((t, causal), kernels::hidden(t, causal, dtype, device)?);
+                if let Entry::Vacant(entry) = masks.entry((t, causal)) {
+                    entry.insert(kernels::hidden(t, causal, dtype, device)?);
                 }
             }
         }

@@ -237,7 +237,7 @@ impl Decoder {
         let masks = if kernels::on_cpu(&x) {
             Masks::default()
         } else {
-            Masks::new(lengths, self.layers.iter().map(|l| l.causal), self.dtype(), &self.device)?
+            Masks::new(lengths, &self.layers.iter().map(|l| l.causal), self.dtype(), &self.device)?
         };
         Ok((x, Packed { lengths: lengths.to_vec(), cos, sin, masks }))
     }
