@@ -49,7 +49,7 @@ fn a_run_is_started_watched_steered_left_and_attached_to() {
     screen.shows(&["loss ", " tok/s", "ETA ", "all adapters A+B", "sparsity", "50%"]);
     assert_eq!(screen.modes(), [true, true, true, false]);
     screen.press("m");
-    screen.shows(&["retained importance", "importance that the mask leaves"]);
+    screen.shows(&["retained importance", "100.0%", "net"]);
     screen.press("a");
     screen.shows(&["games A+B"]);
     screen.press("f");
@@ -112,7 +112,7 @@ fn a_run_is_started_watched_steered_left_and_attached_to() {
         let said = project.lopper(&["picture", path, "--until", "1", "--out", "y.svg", "--keys", keys]);
         assert!(said.code == Some(2) && said.err.contains(why), "{said:?}");
     }
-    assert!(!orders(&run)[..].contains("\"picture\"") && !project.path("y.svg").exists());
+    assert!(!project.path("y.svg").exists());
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn it_works_without_colours_and_without_unicode() {
     let (project, run) = paused();
     let attach = ["attach", utf8(run.path()), "--ascii"];
     let mut coloured = Terminal::start(&project, LARGE, &attach, &[]);
-    coloured.shows(&["= paused", "mean importance", "+- 1 heatmap", "game engine 100"]);
+    coloured.shows(&["= paused", "mean importance", "+ 1 heatmap | step ", "game engine 100"]);
     let text = coloured.text();
     assert!(text.is_ascii(), "{text}");
     assert!(!colours(&coloured.raw()).is_empty());
@@ -218,7 +218,7 @@ fn japanese_stands_at_its_columns() {
     }
     // With borders: the right one stands in the last column of every row of the samples.
     screen.resize(LARGE);
-    screen.shows(&["日本語の要約です", "1 heatmap", "5 log"]);
+    screen.until("five panes", |text| text.matches('╯').count() == 5 && text.contains("日本語の要約です"));
     let row = screen.rows().iter().position(|row| row.contains("日本語")).unwrap() as u16;
     for row in row - 2..row + 3 {
         assert_eq!(screen.cell(199, row).0, "│", "{}", screen.text());
