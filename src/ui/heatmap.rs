@@ -63,7 +63,7 @@ impl Map {
         let spare = area.height.checked_sub(2).filter(|s| *s > 0)?;
         let height = match spare {
             s if s >= 3 * n + READ_OUT + 3 && width >= 5 => 3,
-            s if s >= 2 * n + READ_OUT + 1 && width >= 2 => 2,
+            s if s > 2 * n + READ_OUT && width >= 2 => 2,
             _ => 1,
         };
         let visible = n.min(spare / height).max(1);
