@@ -72,6 +72,7 @@ fn exp(x: f32) -> f32 {
     p * scale
 }
 
+#[allow(clippy::inline_always, reason = "it has to vectorise in its loops")]
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
@@ -400,7 +401,7 @@ pub fn cross_entropy(logits: Tensor, targets: &[u32], scale: Option<f64>) -> Res
     Ok((losses, Some(gradient.to_dtype(dtype)?)))
 }
 
-/// Rotary embedding of (tokens, heads, head_dim) with per-token `cos` and `sin` (tokens, head_dim/2),
+/// Rotary embedding of (tokens, heads, `head_dim`) with per-token `cos` and `sin` (tokens, `head_dim/2`),
 /// in the half-split layout of Hugging Face's Llama. With −sin it is its own inverse, and so its backward.
 ///
 /// # Errors

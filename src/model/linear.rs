@@ -1,4 +1,4 @@
-//! A frozen linear with adapters beside it: y = W0 x + bias + Σ_i scale_i B_i (A_i x).
+//! A frozen linear with adapters beside it: y = W0 x + bias + `Σ_i` `scale_i` `B_i` (`A_i` x).
 
 use super::product::{As, product, product_onto};
 use crate::lora::MergedModule;
@@ -51,11 +51,11 @@ impl Dropout {
 /// The adapters at one linear during one pass.
 #[derive(Debug, Clone)]
 pub struct Attached {
-    /// R × d_in, in the type of the activations.
+    /// R × `d_in`, in the type of the activations.
     a: Tensor,
-    /// R × d_out, in the type of the activations.
+    /// R × `d_out`, in the type of the activations.
     b: Tensor,
-    /// scale_i of each concatenated rank, (1, R).
+    /// `scale_i` of each concatenated rank, (1, R).
     scale: Tensor,
     dropout: Option<(Dropout, u64)>,
 }
@@ -63,14 +63,17 @@ pub struct Attached {
 /// What the adapters of a linear get from a backward pass.
 #[derive(Debug)]
 pub struct AdapterGradient {
-    /// Gradient of A, R × d_in, f32.
+    /// Gradient of A, R × `d_in`, f32.
     pub a: Tensor,
-    /// Gradient of the transposed B, R × d_out, f32.
+    /// Gradient of the transposed B, R × `d_out`, f32.
     pub b: Tensor,
 }
 
 impl Attached {
     /// Prepares a module's adapters for activations of type `dtype`; `stream` numbers the module.
+    ///
+    /// # Errors
+    /// When shapes don't fit or memory is short.
     pub fn new(module: &MergedModule, dtype: DType, dropout: Option<Dropout>, stream: u64) -> Result<Self> {
         let scale: Vec<f32> =
             module.segments.iter().flat_map(|s| std::iter::repeat_n(s.scale as f32, s.rank)).collect();
@@ -84,6 +87,9 @@ impl Attached {
     }
 
     /// The input of A: `x` after dropout.
+    ///
+    /// # Errors
+    /// When shapes don't fit or memory is short.
     pub fn input(&self, x: &Tensor) -> Result<Tensor> {
         match self.dropout {
             Some((dropout, stream)) => x.mul(&dropout.mask(x.dims2()?, stream, x.dtype(), x.device())?),
@@ -93,7 +99,7 @@ impl Attached {
 }
 
 impl Frozen {
-    /// A linear with `weight` (d_out × d_in) and perhaps a bias (d_out).
+    /// A linear with `weight` (`d_out` × `d_in`) and perhaps a bias (`d_out`).
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
         Self { weight, bias }
     }
@@ -103,7 +109,10 @@ impl Frozen {
         self.weight.elem_count() + self.bias.as_ref().map_or(0, Tensor::elem_count)
     }
 
-    /// y (T × d_out) of `x` (T × d_in), and z = A x (T × R), which the backward pass and the norms of B need.
+    /// y (T × `d_out`) of `x` (T × `d_in`), and z = A x (T × R), which the backward pass and the norms of B need.
+    ///
+    /// # Errors
+    /// When shapes don't fit or memory is short.
     pub fn forward(&self, x: &Tensor, adapters: Option<&Attached>) -> Result<(Tensor, Option<Tensor>)> {
         let mut y = product(x, As::Is, &self.weight, As::T)?;
         if let Some(bias) = &self.bias {
@@ -115,7 +124,10 @@ impl Frozen {
         Ok((y, Some(z)))
     }
 
-    /// The gradient of `x` (if `wants_dx`) and of the adapters from `dy` (T × d_out).
+    /// The gradient of `x` (if `wants_dx`) and of the adapters from `dy` (T × `d_out`).
+    ///
+    /// # Errors
+    /// When shapes don't fit or memory is short.
     pub fn backward(
         &self,
         dy: &Tensor,
