@@ -86,9 +86,9 @@ impl fmt::Display for ModuleId {
 /// Which of the two matrices of a LoRA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Factor {
-    /// r × d_in.
+    /// r × `d_in`.
     A,
-    /// d_out × r.
+    /// `d_out` × r.
     B,
 }
 

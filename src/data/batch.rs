@@ -115,7 +115,7 @@ impl Iterator for Epochs {
     }
 }
 
-/// Fisher-Yates over ChaCha8 with the seed as key and the epoch as stream; written out, so that the
+/// Fisher-Yates over `ChaCha8` with the seed as key and the epoch as stream; written out, so that the
 /// order doesn't change with a version of `rand`.
 fn shuffled(n: usize, seed: u64, epoch: u64) -> Vec<usize> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

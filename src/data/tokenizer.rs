@@ -158,7 +158,7 @@ impl Tokenizer {
     }
 }
 
-/// `chat_template.jinja`, or the one in tokenizer_config.json: text, or a list with one named `default`.
+/// `chat_template.jinja`, or the one in `tokenizer_config.json`: text, or a list with one named `default`.
 fn chat_template(folder: &Path, config: &Map<String, Value>) -> Result<Option<String>> {
     let path = folder.join("chat_template.jinja");
     match std::fs::read_to_string(&path) {

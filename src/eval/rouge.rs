@@ -1,4 +1,4 @@
-//! ROUGE as Google's rouge_score computes it, with its stemmer; over characters where words have no spaces.
+//! ROUGE as Google's `rouge_score` computes it, with its stemmer; over characters where words have no spaces.
 
 use super::segment::{self, Segmentation};
 use crate::run::event;
@@ -66,7 +66,7 @@ fn ngrams(r: &[String], c: &[String], n: usize) -> Score {
     Score::new(hits, r.values().sum(), c.values().sum())
 }
 
-/// Positions in `r` of one longest common subsequence, chosen as rouge_score's backtracking does.
+/// Positions in `r` of one longest common subsequence, chosen as `rouge_score`'s backtracking does.
 fn lcs_rows(r: &[String], c: &[String]) -> Vec<usize> {
     let width = c.len() + 1;
     let mut table = vec![0u32; (r.len() + 1) * width];

@@ -5,7 +5,7 @@ use super::stem::stem;
 /// How a text is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Segmentation {
-    /// rouge_score's words (`[a-z0-9]+` of the lower-cased text), stemmed where longer than three letters.
+    /// `rouge_score`'s words (`[a-z0-9]+` of the lower-cased text), stemmed where longer than three letters.
     Stemmed,
     /// The same without the stemmer.
     Words,

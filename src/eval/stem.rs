@@ -1,4 +1,4 @@
-//! Porter's stemmer with NLTK's extensions, the one that Google's rouge_score uses.
+//! Porter's stemmer with NLTK's extensions, the one that Google's `rouge_score` uses.
 //!
 //! Porter, "An algorithm for suffix stripping", 1980; the deviations are those of NLTK's
 //! `PorterStemmer` in its default mode. The published Porter crates follow Snowball's English
@@ -120,11 +120,10 @@ fn step1c(word: &str) -> String {
 }
 
 fn step2(word: &str) -> String {
-    if let Some(stem) = word.strip_suffix("alli") {
-        if measure(stem) > 0 {
+    if let Some(stem) = word.strip_suffix("alli")
+        && measure(stem) > 0 {
             return step2(&format!("{stem}al"));
         }
-    }
     let rules = [
         ("ational", "ate"),
         ("tional", "tion"),

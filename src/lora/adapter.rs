@@ -19,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// adapter_config.json files are a few kilobytes; nothing above this is read.
+/// `adapter_config.json` files are a few kilobytes; nothing above this is read.
 const MAX_FILE: u64 = 4 << 20;
 
 /// One adapter's matrices at one module.
@@ -56,7 +56,7 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// Reads a PEFT folder (adapter_config.json and adapter_model.safetensors) for a base of shape `config`.
+    /// Reads a PEFT folder (`adapter_config.json` and `adapter_model.safetensors`) for a base of shape `config`.
     ///
     /// # Errors
     /// When a file is missing or damaged, a setting is not honoured, a tensor belongs to no adapted

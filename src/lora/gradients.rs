@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Gradients in the layout of [`super::MergedModule`].
 #[derive(Debug, Default)]
 pub struct Gradients {
-    /// Of A (R × d_in) and of the transposed B (R × d_out), f32.
+    /// Of A (R × `d_in`) and of the transposed B (R × `d_out`), f32.
     pub modules: BTreeMap<ModuleId, (Tensor, Tensor)>,
 }
 
@@ -25,7 +25,7 @@ impl Gradients {
 /// Squared column sums of the inputs of A and of B over the tokens of a step.
 #[derive(Debug, Default)]
 pub struct SquareSums {
-    /// Σ x² per input feature (d_in) and Σ z² per concatenated rank (R) with z = A x, f32.
+    /// Σ x² per input feature (`d_in`) and Σ z² per concatenated rank (R) with z = A x, f32.
     pub modules: BTreeMap<ModuleId, (Tensor, Tensor)>,
 }
 

@@ -1,4 +1,4 @@
-//! The merged set: all adapters of a module as one LoRA of rank Σ r_i.
+//! The merged set: all adapters of a module as one LoRA of rank Σ `r_i`.
 
 use super::adapter::Adapter;
 use crate::module::{Factor, ModuleId};
@@ -14,9 +14,9 @@ pub struct Segment {
     pub adapter: usize,
     /// First row in the concatenated matrices.
     pub start: usize,
-    /// Rank r_i of the adapter at this module.
+    /// Rank `r_i` of the adapter at this module.
     pub rank: usize,
-    /// s_i · w_i: alpha/r (or alpha/√r) times the user's weight.
+    /// `s_i` · `w_i`: alpha/r (or alpha/√r) times the user's weight.
     pub scale: f64,
 }
 
@@ -27,12 +27,12 @@ impl Segment {
     }
 }
 
-/// All adapters of one module: y = W0 x + Σ_i scale_i B_i (A_i x), computed as one LoRA.
+/// All adapters of one module: y = W0 x + `Σ_i` `scale_i` `B_i` (`A_i` x), computed as one LoRA.
 #[derive(Debug, Clone)]
 pub struct MergedModule {
-    /// A of all adapters, R × d_in with R = Σ r_i, f32, contiguous; adapter i has the rows of its segment.
+    /// A of all adapters, R × `d_in` with R = Σ `r_i`, f32, contiguous; adapter i has the rows of its segment.
     pub a: Tensor,
-    /// B of all adapters **transposed**, R × d_out, f32, contiguous, so that here too every adapter
+    /// B of all adapters **transposed**, R × `d_out`, f32, contiguous, so that here too every adapter
     /// has consecutive rows: row j of adapter i is column j of PEFT's `lora_B`.
     pub b: Tensor,
     /// The adapters, in order, without gaps.

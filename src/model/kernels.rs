@@ -400,7 +400,7 @@ pub fn cross_entropy(logits: Tensor, targets: &[u32], scale: Option<f64>) -> Res
     Ok((losses, Some(gradient.to_dtype(dtype)?)))
 }
 
-/// Rotary embedding of (tokens, heads, head_dim) with per-token `cos` and `sin` (tokens, head_dim/2),
+/// Rotary embedding of (tokens, heads, `head_dim`) with per-token `cos` and `sin` (tokens, `head_dim/2`),
 /// in the half-split layout of Hugging Face's Llama. With −sin it is its own inverse, and so its backward.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! A frozen linear with adapters beside it: y = W0 x + bias + Σ_i scale_i B_i (A_i x).
+//! A frozen linear with adapters beside it: y = W0 x + bias + `Σ_i` `scale_i` `B_i` (`A_i` x).
 
 use super::product::{As, product, product_onto};
 use crate::lora::MergedModule;
@@ -51,11 +51,11 @@ impl Dropout {
 /// The adapters at one linear during one pass.
 #[derive(Debug, Clone)]
 pub struct Attached {
-    /// R × d_in, in the type of the activations.
+    /// R × `d_in`, in the type of the activations.
     a: Tensor,
-    /// R × d_out, in the type of the activations.
+    /// R × `d_out`, in the type of the activations.
     b: Tensor,
-    /// scale_i of each concatenated rank, (1, R).
+    /// `scale_i` of each concatenated rank, (1, R).
     scale: Tensor,
     dropout: Option<(Dropout, u64)>,
 }
@@ -63,9 +63,9 @@ pub struct Attached {
 /// What the adapters of a linear get from a backward pass.
 #[derive(Debug)]
 pub struct AdapterGradient {
-    /// Gradient of A, R × d_in, f32.
+    /// Gradient of A, R × `d_in`, f32.
     pub a: Tensor,
-    /// Gradient of the transposed B, R × d_out, f32.
+    /// Gradient of the transposed B, R × `d_out`, f32.
     pub b: Tensor,
 }
 
@@ -93,7 +93,7 @@ impl Attached {
 }
 
 impl Frozen {
-    /// A linear with `weight` (d_out × d_in) and perhaps a bias (d_out).
+    /// A linear with `weight` (`d_out` × `d_in`) and perhaps a bias (`d_out`).
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
         Self { weight, bias }
     }
@@ -103,7 +103,7 @@ impl Frozen {
         self.weight.elem_count() + self.bias.as_ref().map_or(0, Tensor::elem_count)
     }
 
-    /// y (T × d_out) of `x` (T × d_in), and z = A x (T × R), which the backward pass and the norms of B need.
+    /// y (T × `d_out`) of `x` (T × `d_in`), and z = A x (T × R), which the backward pass and the norms of B need.
     pub fn forward(&self, x: &Tensor, adapters: Option<&Attached>) -> Result<(Tensor, Option<Tensor>)> {
         let mut y = product(x, As::Is, &self.weight, As::T)?;
         if let Some(bias) = &self.bias {
@@ -115,7 +115,7 @@ impl Frozen {
         Ok((y, Some(z)))
     }
 
-    /// The gradient of `x` (if `wants_dx`) and of the adapters from `dy` (T × d_out).
+    /// The gradient of `x` (if `wants_dx`) and of the adapters from `dy` (T × `d_out`).
     pub fn backward(
         &self,
         dy: &Tensor,

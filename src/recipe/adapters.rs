@@ -31,7 +31,7 @@ impl Role {
 pub struct AdapterEntry {
     /// Short name on screen and in rules.
     pub name: String,
-    /// Folder with adapter_config.json and adapter_model.safetensors; none makes a new adapter.
+    /// Folder with `adapter_config.json` and `adapter_model.safetensors`; none makes a new adapter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// `target` or `related`.

@@ -125,7 +125,7 @@ impl Inbox {
                 Ok(request) if self.answered.insert(request.id.clone()) => requests.push(request),
                 Ok(_) => {}
                 Err(e) => {
-                    complaints.push(format!("a line of control.jsonl is no command that this version knows: {e}"))
+                    complaints.push(format!("a line of control.jsonl is no command that this version knows: {e}"));
                 }
             }
         }

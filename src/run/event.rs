@@ -121,7 +121,7 @@ pub struct AdapterInfo {
     pub name: String,
     /// `target` or `related`.
     pub role: String,
-    /// LoRA rank (the largest where rank_pattern differs).
+    /// LoRA rank (the largest where `rank_pattern` differs).
     pub rank: usize,
     /// LoRA alpha.
     pub alpha: f64,
@@ -138,9 +138,9 @@ pub struct MatrixInfo {
     pub adapter: usize,
     /// A or B.
     pub factor: Factor,
-    /// Rows (A: r, B: d_out).
+    /// Rows (A: r, B: `d_out`).
     pub rows: usize,
-    /// Columns (A: d_in, B: r).
+    /// Columns (A: `d_in`, B: r).
     pub cols: usize,
 }
 

@@ -35,7 +35,7 @@ impl LastWord {
     /// The error that ended the run, if one did.
     pub fn error(&self) -> Option<Error> {
         let text = self.text.clone();
-        (self.state == "failed").then(|| if self.code == 2 { Error::User(text) } else { Error::Fault(text) })
+        (self.state == "failed").then_some(if self.code == 2 { Error::User(text) } else { Error::Fault(text) })
     }
 }
 

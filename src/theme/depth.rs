@@ -39,13 +39,13 @@ const ANSI: [((u8, u8, u8), Color); 16] = [
 const CUBE: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
 impl Depth {
-    /// From NO_COLOR, COLORTERM and TERM.
+    /// From `NO_COLOR`, COLORTERM and TERM.
     pub fn detect() -> Self {
         let env = |name: &str| std::env::var(name).unwrap_or_default();
         Self::of(&env("TERM"), &env("COLORTERM"), !env("NO_COLOR").is_empty())
     }
 
-    /// From the values of TERM and COLORTERM, and whether NO_COLOR is set.
+    /// From the values of TERM and COLORTERM, and whether `NO_COLOR` is set.
     pub fn of(term: &str, color_term: &str, no_color: bool) -> Self {
         let modern = ["kitty", "alacritty", "foot", "ghostty", "wezterm", "direct"];
         if no_color || matches!(term, "" | "dumb" | "unknown") || term.starts_with("vt1") || term.ends_with("-m") {

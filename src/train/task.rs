@@ -111,7 +111,7 @@ impl Task {
         let references = test.as_ref().unwrap_or(&dev).references.iter().map(String::as_str);
         let segmentation = Segmentation::of(references);
         let dropout = recipe.train.dropout.unwrap_or_else(|| adapters.iter().map(|a| a.0.dropout).fold(0.0, f64::max));
-        Ok(Self { segmentation, decoder, tokenizer, place, train, dev, test, adapters, target, dropout })
+        Ok(Self { decoder, tokenizer, place, train, dev, test, segmentation, adapters, target, dropout })
     }
 
     /// The adapters as the journal describes them.

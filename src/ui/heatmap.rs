@@ -65,7 +65,7 @@ impl Map {
         let wanted = READ_OUT + 2 * started.adapters.len().min(4) as u16;
         let height = match spare {
             s if s >= 3 * n + wanted + 3 && width >= 5 => 3,
-            s if s >= 2 * n + READ_OUT + 1 && width >= 2 => 2,
+            s if s > 2 * n + READ_OUT && width >= 2 => 2,
             _ => 1,
         };
         let visible = n.min(spare / height).max(1);

@@ -1,4 +1,4 @@
-//! adapter_config.json: what is honoured is read, what is not is refused by name.
+//! `adapter_config.json`: what is honoured is read, what is not is refused by name.
 
 use crate::lora::targets::{self, Names, Pattern, Targets};
 use crate::text::printable;
@@ -77,7 +77,7 @@ const REFUSED: [(&str, &str); 13] = [
 ];
 
 impl Settings {
-    /// Parses the text of an adapter_config.json.
+    /// Parses the text of an `adapter_config.json`.
     ///
     /// # Errors
     /// Names the key, its value, and what is supported.
