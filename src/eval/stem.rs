@@ -121,9 +121,10 @@ fn step1c(word: &str) -> String {
 
 fn step2(word: &str) -> String {
     if let Some(stem) = word.strip_suffix("alli")
-        && measure(stem) > 0 {
-            return step2(&format!("{stem}al"));
-        }
+        && measure(stem) > 0
+    {
+        return step2(&format!("{stem}al"));
+    }
     let rules = [
         ("ational", "ate"),
         ("tional", "tion"),

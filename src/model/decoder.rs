@@ -440,6 +440,7 @@ impl Decoder {
         Ok(())
     }
 
+    #[allow(clippy::unused_self, reason = "the pass belongs to this decoder")]
     fn add_squares(&self, index: usize, trace: &Trace, pass: &Pass, squares: &mut SquareSums) -> Result<()> {
         let column = |x: &Tensor| x.to_dtype(DType::F32)?.sqr()?.sum(0);
         // q, k and v share their input, as do gate and up.

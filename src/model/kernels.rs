@@ -72,6 +72,7 @@ fn exp(x: f32) -> f32 {
     p * scale
 }
 
+#[allow(clippy::inline_always, reason = "it has to vectorise in its loops")]
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))

@@ -71,6 +71,9 @@ pub struct AdapterGradient {
 
 impl Attached {
     /// Prepares a module's adapters for activations of type `dtype`; `stream` numbers the module.
+    ///
+    /// # Errors
+    /// When shapes don't fit or memory is short.
     pub fn new(module: &MergedModule, dtype: DType, dropout: Option<Dropout>, stream: u64) -> Result<Self> {
         let scale: Vec<f32> =
             module.segments.iter().flat_map(|s| std::iter::repeat_n(s.scale as f32, s.rank)).collect();
@@ -84,6 +87,9 @@ impl Attached {
     }
 
     /// The input of A: `x` after dropout.
+    ///
+    /// # Errors
+    /// When shapes don't fit or memory is short.
     pub fn input(&self, x: &Tensor) -> Result<Tensor> {
         match self.dropout {
             Some((dropout, stream)) => x.mul(&dropout.mask(x.dims2()?, stream, x.dtype(), x.device())?),
@@ -104,6 +110,9 @@ impl Frozen {
     }
 
     /// y (T × `d_out`) of `x` (T × `d_in`), and z = A x (T × R), which the backward pass and the norms of B need.
+    ///
+    /// # Errors
+    /// When shapes don't fit or memory is short.
     pub fn forward(&self, x: &Tensor, adapters: Option<&Attached>) -> Result<(Tensor, Option<Tensor>)> {
         let mut y = product(x, As::Is, &self.weight, As::T)?;
         if let Some(bias) = &self.bias {
@@ -116,6 +125,9 @@ impl Frozen {
     }
 
     /// The gradient of `x` (if `wants_dx`) and of the adapters from `dy` (T × `d_out`).
+    ///
+    /// # Errors
+    /// When shapes don't fit or memory is short.
     pub fn backward(
         &self,
         dy: &Tensor,

@@ -160,7 +160,7 @@ fn list(checkpoints: &Path) -> Vec<PathBuf> {
         .flatten()
         .filter_map(|e| Some((numbers(&e.path())?, e.path())))
         .collect();
-    found.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+    found.sort_unstable_by_key(|f| std::cmp::Reverse(f.0));
     found.into_iter().map(|f| f.1).collect()
 }
 

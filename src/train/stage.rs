@@ -249,6 +249,7 @@ impl Context<'_> {
     }
 
     /// Refuses to keep matrices that hold NaN or infinity: the checkpoint before them is the last good one.
+    #[allow(clippy::eq_op)]
     fn check(&self, set: &MergedSet) -> Result<()> {
         for (id, module) in &set.modules {
             for matrix in [&module.a, &module.b] {
