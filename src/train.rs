@@ -150,7 +150,6 @@ fn matrices(task: &Task) -> Vec<MatrixInfo> {
     all
 }
 
-#[allow(clippy::needless_pass_by_value)]
 fn started(recipe: &Recipe, task: &Task, matrices: &[MatrixInfo], run: String) -> EventBody {
     let dtype = if task.decoder.dtype() == DType::F32 { "f32" } else { "bf16" };
     EventBody::Started(Box::new(Started {

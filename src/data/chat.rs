@@ -77,7 +77,6 @@ fn without_generation_marks(template: &str) -> String {
 }
 
 /// Python's `json.dumps(value, ensure_ascii=False, indent=indent)`, which transformers puts in Jinja's place.
-#[allow(clippy::needless_pass_by_value, reason = "the form of minijinja's filters")]
 fn json(value: &Value, options: minijinja::value::Kwargs) -> std::result::Result<String, minijinja::Error> {
     let indent: Option<usize> = options.get("indent")?;
     options.assert_all_used()?;

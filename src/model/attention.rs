@@ -7,6 +7,7 @@ use super::kernels::{self, Causal};
 use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// Head counts and sizes.
 #[derive(Debug, Clone, Copy)]
@@ -60,8 +61,8 @@ impl Masks {
         let mut masks = HashMap::new();
         for &t in lengths {
             for causal in layers.clone() {
-                if !masks.contains_key(&(t, causal)) {
-                    masks.insert((t, causal), kernels::hidden(t, causal, dtype, device)?);
+                if let Entry::Vacant(free) = masks.entry((t, causal)) {
+                    free.insert(kernels::hidden(t, causal, dtype, device)?);
                 }
             }
         }

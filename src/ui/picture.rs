@@ -52,7 +52,8 @@ fn early(run: &RunDir, step: usize) -> Result<App> {
     let stage = all.iter().rposition(|e| matches!(e.body, EventBody::Stage(_))).unwrap_or(0);
     let reached = |e: &Event| matches!(&e.body, EventBody::Modules(m) if m.step == step);
     let end = all.iter().skip(stage).position(reached).map(|at| stage + at + 1);
-    let end = end.ok_or_else(|| Error::user(format!("the last stage of {} has no step {step}", run.path().display())))?;
+    let end =
+        end.ok_or_else(|| Error::user(format!("the last stage of {} has no step {step}", run.path().display())))?;
     let mut app = App::new(&run.name(), false);
     let now = all.get(end - 1).map_or(0.0, |e| e.t);
     let events = all.into_iter().take(end).collect();
