@@ -1,6 +1,6 @@
 //! Pruning, optimisers and learning rates against torch and transformers (tests/fixtures/prune/make.py wrote
 //! the expected values), and what holds without a reference: counts, ties, hold, states of other runs.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::naive_bytecount, missing_docs)]
 
 use candle_core::{Device, Tensor};
 use lopper::lora::{Gradients, MergedModule, MergedSet, SquareSums, merge::Segment};

@@ -1,5 +1,5 @@
 //! A run that is stopped or killed and resumed ends with the same bits as one that was left alone.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::zombie_processes)]
 
 #[path = "tiny/project.rs"]
 mod tiny;
@@ -86,6 +86,7 @@ fn stopped_and_resumed_is_the_same_run() {
 #[test]
 fn killed_at_any_moment_and_resumed_is_the_same_run() {
     let project = project();
+    #[allow(clippy::type_complexity)]
     let moments: [(&str, &dyn Fn(&EventBody) -> bool); 6] = [
         ("loading", &|e| matches!(e, EventBody::Phase(_))),
         ("the target adapter's training", &|e| is_step(e, false, 2)),
@@ -97,9 +98,7 @@ fn killed_at_any_moment_and_resumed_is_the_same_run() {
     for (moment, found) in moments {
         let run = project.detached();
         until_event(&run, moment, found);
-        if !lopper::run::lock::is_held(run.path()) {
-            panic!("the run was over before it could be killed at {moment}");
-        }
+        assert!(lopper::run::lock::is_held(run.path()), "the run was over before it could be killed at {moment}");
         kill(&run);
         assert_eq!(run.state(), RunState::Crashed, "{moment}");
         let said = project.lopper(&["attach", utf8(run.path()), "--plain"]);

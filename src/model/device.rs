@@ -124,6 +124,7 @@ fn named() -> std::result::Result<Vec<String>, String> {
 }
 
 #[cfg(not(feature = "cuda"))]
+#[allow(clippy::unnecessary_wraps, reason = "as with CUDA")]
 fn named() -> std::result::Result<Vec<String>, String> {
     Ok(Vec::new())
 }

@@ -22,7 +22,7 @@ pub fn learning_rate(settings: &Train, peak: f64, step: usize, total: usize, ste
 mod tests {
     use super::*;
 
-    /// Values of transformers 5.23's get_{linear,cosine}_schedule_with_warmup(optimizer, 2, 10), lr 1.
+    /// Values of transformers 5.23's `get_{linear,cosine}_schedule_with_warmup(optimizer, 2, 10)`, lr 1.
     #[test]
     fn schedules_equal_transformers() {
         let lr = |schedule, step| learning_rate(&Train { schedule, warmup: 0.2, ..Train::default() }, 1.0, step, 10, 5);

@@ -1,4 +1,4 @@
-//! One update-and-prune step, alternately with the same step in PEFT (tests/bench/peer/peft_step.py).
+//! One update-and-prune step, alternately with the same step in PEFT (`tests/bench/peer/peft_step.py`).
 //!
 //! ```text
 //! cargo bench --bench step                                       # lopper alone, on the demo's base
@@ -94,6 +94,7 @@ fn recipe(settings: &Settings, folder: &Path) -> Recipe {
             i => format!("[[adapters]]\nname = \"a{i}\"\nrole = \"related\"\npath = \"unused\"\n"),
         })
         .collect();
+    #[allow(clippy::unnecessary_debug_formatting, reason = "a quoted path is a TOML string")]
     let text = format!(
         "base = {base:?}\ndevice = \"{device}\"\ndtype = \"{dtype}\"\n[data]\ntrain = {data:?}\ndev = {data:?}\n\
          max_document_tokens = {length}\n[train]\nlr = 2e-4\nbatch = {batch}\nmicro_tokens = 100000\n\
