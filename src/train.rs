@@ -122,7 +122,7 @@ fn stopped(session: &dyn Session) -> Outcome {
 /// Refuses rules that say nothing about any matrix: a slip in a name would otherwise pass unseen.
 fn check_rules(rules: &[Rule], recipe: &Recipe, matrices: &[MatrixInfo]) -> Result<()> {
     let named = matrices.iter().map(|m| (m.module, recipe.adapters[m.adapter].name.as_str(), m.factor));
-    let Some(number) = Ratios::new(recipe.prune.ratio, rules)?.idle(named) else { return Ok(()) };
+    let Some(number) = Ratios::new(recipe.prune.ratio, rules)?.idle(&named) else { return Ok(()) };
     let rule = &rules[number - 1];
     let layers = matrices.iter().map(|m| m.module.layer + 1).max().unwrap_or(0);
     let example = matrices.first().map_or(String::new(), |m| m.module.to_string());

@@ -114,7 +114,7 @@ impl Ratios {
     }
 
     /// The first rule, counted from 1, that matches none of `matrices` (module, adapter name, factor).
-    pub fn idle<'a>(&self, matrices: impl Iterator<Item = (ModuleId, &'a str, Factor)> + Clone) -> Option<usize> {
+    pub fn idle<'a>(&self, matrices: &(impl Iterator<Item = (ModuleId, &'a str, Factor)> + Clone)) -> Option<usize> {
         let idle =
             |rule: &Matcher| !matrices.clone().any(|(module, adapter, factor)| rule.matches(module, adapter, factor));
         self.rules.iter().position(idle).map(|index| index + 1)
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_rule_that_matches_nothing_is_found() {
         let all = [(ModuleId::new(0, Projection::QProj), "games", Factor::A)];
-        let idle = |rules: &[Rule]| Ratios::new(0.5, rules).unwrap().idle(all.iter().copied());
+        let idle = |rules: &[Rule]| Ratios::new(0.5, rules).unwrap().idle(&all.iter().copied());
         assert_eq!(idle(&[rule("*", "*", None, 0.1), rule("layers.0.*", "games", Some(Factor::A), 0.1)]), None);
         assert_eq!(idle(&[rule("*", "*", None, 0.1), rule("layers.1.*", "*", None, 0.1)]), Some(2));
         assert_eq!(idle(&[rule("*", "gmaes", None, 0.1)]), Some(1));
