@@ -88,7 +88,7 @@ impl Ramp {
             Depth::True | Depth::Indexed => (" ".repeat(width), self.behind(level)),
             _ if self.ascii => {
                 let digit = char::from_digit(level as u32, 10).unwrap_or('?');
-                (format!("{digit:<width$}"), self.behind(level))
+                (format!("{digit:^width$}"), self.behind(level))
             }
             Depth::Sixteen => {
                 let (back, front, shade) = SIXTEEN[self.index(level)];

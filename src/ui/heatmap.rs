@@ -198,13 +198,27 @@ fn names(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map) {
     }
 }
 
+/// Columns for a value in each cell, within the cursor's brackets; 0 unless all values fit: among shades a few
+/// numbers would look like other values.
+fn number_width(measure: Measure, map: &Map, grid: Option<&Grid>) -> usize {
+    let room = usize::from(map.cell.0.saturating_sub(2));
+    let fits = |value: &f32| measure.show_within(*value, room).is_some();
+    let all = grid.is_some_and(|grid| {
+        let layers = map.layers.0..(map.layers.0 + map.layers.1).min(grid.cells.len());
+        let shown = |layer: usize| map.rows.iter().filter_map(move |p| grid.cells[layer][*p]).chain(grid.layers[layer]);
+        layers.flat_map(shown).all(|value| fits(&value))
+    });
+    if all && room >= 3 { room } else { 0 }
+}
+
 fn cells(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: Option<&Grid>, scale: Scale) {
+    let number = number_width(app.measure, map, grid);
     for layer in map.layers.0..map.layers.0 + map.layers.1 {
         for (row, p) in map.rows.iter().enumerate() {
             let value = grid.and_then(|g| g.cells.get(layer)).and_then(|cells| cells[*p]);
             let here = (layer, *p) == app.cursor;
             let pending = app.pending.touches(ModuleId::new(layer, Projection::ALL[*p]));
-            cell(app.measure, value, scale, theme, buf, map.place(layer, row), here, pending);
+            cell(app.measure, value, scale, theme, buf, map.place(layer, row), here, pending, number);
         }
     }
 }
@@ -219,6 +233,7 @@ fn cell(
     place: Rect,
     here: bool,
     pending: bool,
+    number: usize,
 ) {
     let width = usize::from(place.width);
     let middle = place.y + (place.height - 1) / 2;
@@ -238,7 +253,7 @@ fn cell(
         }
     };
     // The number itself, where the cell has room for it and the cursor's brackets.
-    let number = value.filter(|_| width >= 5).and_then(|v| measure.show_within(v, width - 2));
+    let number = value.filter(|_| number > 0).and_then(|v| measure.show_within(v, number));
     if let Some(number) = &number {
         buf.set_string(place.x, middle, format!("{number:^width$}"), text_style);
     }
@@ -278,7 +293,18 @@ fn means(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: &Grid, sca
         buf.set_stringn(map.origin.0 - map.names, y, "mean", usize::from(map.names), theme.dim);
         for layer in first..first + shown {
             let place = Rect { y, height: 1, ..map.place(layer, 0) };
-            cell(app.measure, grid.layers.get(layer).copied().flatten(), scale, theme, buf, place, false, false);
+            let value = grid.layers.get(layer).copied().flatten();
+            cell(
+                app.measure,
+                value,
+                scale,
+                theme,
+                buf,
+                place,
+                false,
+                false,
+                number_width(app.measure, map, Some(grid)),
+            );
         }
         number(buf, y, grid.all, theme.text);
     }
