@@ -218,8 +218,8 @@ fn shape(c: char, left: f64, top: f64) -> Option<String> {
 }
 
 /// A quarter, half or three quarters of the cell, in small squares.
-fn shade(c: char, rect: &dyn Fn(f64, f64, f64, f64) -> String) -> String {
-    let share = match c {
+fn shade(shade: char, rect: &dyn Fn(f64, f64, f64, f64) -> String) -> String {
+    let share = match shade {
         '░' => 1,
         '▒' => 2,
         _ => 3,
