@@ -291,11 +291,12 @@ fn steps(name: &str) -> (usize, usize, f32) {
          weight {weight:.1e}; {differ} of {seen} masks differ"
     );
     assert!(loss < 1e-3 && norm < 1e-3 && length < 1e-3);
-    // Adam's first step is ± the learning rate however small a gradient is, so a difference of rounding can turn an
-    // entry of A around, and B's norms follow: the likely cause, not a proven one (PyTorch's own f32 and f64 differ by
-    // 5e-5). Which matrices are hit depends on the order of sums: 2 to 7 of 6300 were seen. Plain descent is held to
-    // 1e-3 at every matrix.
-    let allowed = if name == "sgd" { 0 } else { 63 };
+    // Adam's first step is ± the learning rate however small a gradient is: what differs there by rounding comes out
+    // large, and the norms of B's inputs follow. AdamW is therefore NOT held to 1e-3 here: 7 of 6300 values (B of 2
+    // matrices, from the second step on) are 1e-3 to 2e-3 off, and the bounds are set above what was seen. With a
+    // base in f64 instead, PyTorch differs from itself by 5e-5. Its gradients differ by 2e-5 then, lopper's from PEFT's
+    // by 2e-4, in all layers alike; why is open (not the rotary frequencies, nor the f32 sums of the norms).
+    let allowed = if name == "sgd" { 0 } else { 12 };
     assert!(far <= allowed && score < 5e-3, "{name}: importance off by {score}, {far} by 1e-3 or more");
     (differ, seen, weight)
 }
@@ -403,6 +404,11 @@ fn a_run_leaves_a_result_that_is_the_merged_pruned_model() {
     }
     let tokens: Vec<u32> = serde_json::from_value(reference["sequences"]["3"][0].clone()).unwrap();
     let want = logits(&base(), Some(&set), &tokens);
+    // For check.py.
+    let rows = Tensor::from_vec(want.clone(), (tokens.len(), want.len() / tokens.len()), &Device::Cpu).unwrap();
+    let ids = Tensor::new(&tokens[..], &Device::Cpu).unwrap();
+    let kept = HashMap::from([("logits", rows), ("tokens", ids)]);
+    candle_core::safetensors::save(&kept, folder.join("logits.safetensors")).unwrap();
     let one = MergedSet::merged(&[(result, 1.0)]).unwrap();
     let as_adapter = worst(&want, &logits(&base(), Some(&one), &tokens));
     lopper(&folder, &["export", run.path().to_str().unwrap(), "--merged", "whole"]);
