@@ -122,9 +122,10 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let buf = frame.buffer_mut();
     header(app, theme, buf, &map);
     names(app, theme, buf, &map);
-    cells(app, theme, buf, &map, grid.as_ref(), scale);
+    let number = number_width(app.measure, &map, grid.as_ref());
+    cells(app, theme, buf, &map, grid.as_ref(), (scale, number));
     if let Some(grid) = &grid {
-        means(app, theme, buf, &map, grid, scale);
+        means(app, theme, buf, &map, grid, (scale, number));
         legend(app, theme, buf, &map, scale, area);
         readout::draw(app, theme, frame, map.read_out);
     } else {
@@ -211,8 +212,7 @@ fn number_width(measure: Measure, map: &Map, grid: Option<&Grid>) -> usize {
     if all && room >= 3 { room } else { 0 }
 }
 
-fn cells(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: Option<&Grid>, scale: Scale) {
-    let number = number_width(app.measure, map, grid);
+fn cells(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: Option<&Grid>, (scale, number): (Scale, usize)) {
     for layer in map.layers.0..map.layers.0 + map.layers.1 {
         for (row, p) in map.rows.iter().enumerate() {
             let value = grid.and_then(|g| g.cells.get(layer)).and_then(|cells| cells[*p]);
@@ -273,10 +273,10 @@ fn cell(
 }
 
 /// The means of the projections at the right, of the layers below.
-fn means(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: &Grid, scale: Scale) {
+fn means(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: &Grid, (scale, number): (Scale, usize)) {
     let (first, shown) = map.layers;
     let right = map.place(first + shown - 1, 0).right();
-    let number = |buf: &mut Buffer, y: u16, value: Option<f32>, style: Style| {
+    let beside = |buf: &mut Buffer, y: u16, value: Option<f32>, style: Style| {
         if let Some(value) = value {
             buf.set_string(right, y, format!("{:>7}", app.measure.show(value)), style);
         }
@@ -285,7 +285,7 @@ fn means(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: &Grid, sca
         for (row, p) in map.rows.iter().enumerate() {
             let style = if *p == app.cursor.1 { theme.title() } else { theme.text };
             let y = map.place(first, row).y + (map.cell.1 - 1) / 2;
-            number(buf, y, grid.projections[*p], style);
+            beside(buf, y, grid.projections[*p], style);
         }
     }
     if map.means.1 {
@@ -294,19 +294,9 @@ fn means(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: &Grid, sca
         for layer in first..first + shown {
             let place = Rect { y, height: 1, ..map.place(layer, 0) };
             let value = grid.layers.get(layer).copied().flatten();
-            cell(
-                app.measure,
-                value,
-                scale,
-                theme,
-                buf,
-                place,
-                false,
-                false,
-                number_width(app.measure, map, Some(grid)),
-            );
+            cell(app.measure, value, scale, theme, buf, place, false, false, number);
         }
-        number(buf, y, grid.all, theme.text);
+        beside(buf, y, grid.all, theme.text);
     }
 }
 
