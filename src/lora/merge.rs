@@ -27,7 +27,7 @@ impl Segment {
     }
 }
 
-/// All adapters of one module: y = W0 x + `Σ_i` `scale_i` `B_i` (`A_i` x), computed as one LoRA.
+/// All adapters of one module: `y = W0 x + Σ_i scale_i B_i (A_i x)`, computed as one LoRA.
 #[derive(Debug, Clone)]
 pub struct MergedModule {
     /// A of all adapters, R × `d_in` with R = Σ `r_i`, f32, contiguous; adapter i has the rows of its segment.

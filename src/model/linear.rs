@@ -1,4 +1,4 @@
-//! A frozen linear with adapters beside it: y = W0 x + bias + `Σ_i` `scale_i` `B_i` (`A_i` x).
+//! A frozen linear with adapters beside it: `y = W0 x + bias + Σ_i scale_i B_i (A_i x)`.
 
 use super::product::{As, product, product_onto};
 use crate::lora::MergedModule;

@@ -46,14 +46,14 @@ impl Default for Prune {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Importance {
-    /// |`W_ij`| · ‖`X_j‖₂` (Wanda's form, read literally).
+    /// `|W_ij| · ‖X_j‖₂` (Wanda's form, read literally).
     #[default]
     Direct,
     /// Wanda's score of the product B·A carried back to its factors.
     Product,
-    /// |`W_ij` · ∂`L/∂W_ij`|, smoothed over steps.
+    /// `|W_ij · ∂L/∂W_ij|`, smoothed over steps.
     Sensitivity,
-    /// |`W_ij`|.
+    /// `|W_ij|`.
     Magnitude,
     /// A random number: the control.
     Random,
