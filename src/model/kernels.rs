@@ -78,11 +78,75 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// Sums of a row run in this many lanes: as many as a vector register has, and no chain of roundings along the row,
+/// which would put one and the same error on all its numbers.
+const LANES: usize = 16;
+
+/// Σ f(i, lane's numbers) in [`LANES`] lanes, which are added in pairs.
+fn lanes(mut sums: [f32; LANES]) -> f32 {
+    let mut n = LANES;
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            sums[i] += sums[i + n];
+        }
+    }
+    sums[0]
+}
+
+fn sum(x: &[f32]) -> f32 {
+    let mut sums = [0f32; LANES];
+    let pieces = x.chunks_exact(LANES);
+    let rest = pieces.remainder();
+    for piece in pieces {
+        sums.iter_mut().zip(piece).for_each(|(s, x)| *s += x);
+    }
+    sums.iter_mut().zip(rest).for_each(|(s, x)| *s += x);
+    lanes(sums)
+}
+
+fn dot(x: &[f32], y: &[f32]) -> f32 {
+    let mut sums = [0f32; LANES];
+    let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+    let (x_rest, y_rest) = (xs.remainder(), ys.remainder());
+    for (x, y) in xs.zip(ys) {
+        sums.iter_mut().zip(x.iter().zip(y)).for_each(|(s, (x, y))| *s += x * y);
+    }
+    sums.iter_mut().zip(x_rest.iter().zip(y_rest)).for_each(|(s, (x, y))| *s += x * y);
+    lanes(sums)
+}
+
+struct RmsNorm {
+    eps: f32,
+}
+
+impl CustomOp2 for RmsNorm {
+    fn name(&self) -> &'static str {
+        "rms-norm"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (x, w) = (slice(s1, l1)?, slice(s2, l2)?);
+        let d = w.len();
+        let mut out = vec![0f32; x.len()];
+        out.par_chunks_mut(d).with_min_len(PIECE.div_ceil(d)).zip(x.par_chunks(d)).for_each(|(out, x)| {
+            let r = 1.0 / (dot(x, x) / d as f32 + self.eps).sqrt();
+            for ((out, x), w) in out.iter_mut().zip(x).zip(w) {
+                *out = x * r * w;
+            }
+        });
+        Ok((CpuStorage::F32(out), l1.shape().clone()))
+    }
+}
+
 /// Root-mean-square norm over the last dimension, times `weight`.
 ///
 /// # Errors
 /// When shapes or types don't fit.
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
+    if on_cpu(x) {
+        return x.contiguous()?.apply_op2_no_bwd(weight, &RmsNorm { eps: eps as f32 });
+    }
     candle_nn::ops::rms_norm(x, weight, eps as f32)
 }
 
@@ -109,13 +173,10 @@ impl CustomOp3 for RmsNormBackward {
         let mut dx = vec![0f32; x.len()];
         dx.par_chunks_mut(d).with_min_len(PIECE.div_ceil(d)).zip(x.par_chunks(d)).zip(dy.par_chunks(d)).for_each(
             |((dx, x), dy)| {
-                let square: f32 = x.iter().map(|x| x * x).sum();
-                let r = 1.0 / (square / d as f32 + self.eps).sqrt();
-                let dot: f32 = x.iter().zip(w).zip(dy).map(|((x, w), dy)| x * w * dy).sum();
-                let c = dot * r * r * r / d as f32;
-                for (((dx, x), w), dy) in dx.iter_mut().zip(x).zip(w).zip(dy) {
-                    *dx = w * dy * r - x * c;
-                }
+                let r = 1.0 / (dot(x, x) / d as f32 + self.eps).sqrt();
+                dx.iter_mut().zip(w.iter().zip(dy)).for_each(|(dx, (w, dy))| *dx = w * dy);
+                let c = dot(x, dx) * r * r * r / d as f32;
+                dx.iter_mut().zip(x).for_each(|(dx, x)| *dx = *dx * r - x * c);
             },
         );
         Ok((CpuStorage::F32(dx), l1.shape().clone()))
@@ -252,12 +313,8 @@ impl InplaceOp1 for CausalSoftmax {
             scores[seen.end..].fill(0.0);
             let seen = &mut scores[seen];
             let max = seen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let mut sum = 0f32;
-            for s in seen.iter_mut() {
-                *s = exp((*s - max) * self.scale);
-                sum += *s;
-            }
-            let inverse = 1.0 / sum;
+            seen.iter_mut().for_each(|s| *s = exp((*s - max) * self.scale));
+            let inverse = 1.0 / sum(seen);
             seen.iter_mut().for_each(|s| *s *= inverse);
         });
         Ok(())
@@ -310,7 +367,7 @@ impl InplaceOp2 for SoftmaxBackward {
         let (dp, p) = (slice_mut(s1, l1)?, slice(s2, l2)?);
         let t = self.keys;
         dp.par_chunks_mut(t).with_min_len(PIECE.div_ceil(t)).zip(p.par_chunks(t)).for_each(|(dp, p)| {
-            let dot: f32 = dp.iter().zip(p).map(|(dp, p)| dp * p).sum();
+            let dot = dot(dp, p);
             for (dp, p) in dp.iter_mut().zip(p) {
                 *dp = (*dp - dot) * p * self.scale;
             }
