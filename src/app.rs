@@ -7,11 +7,13 @@ pub mod measure;
 pub mod news;
 pub mod pace;
 pub mod pending;
+pub mod prompt;
 pub mod series;
 pub mod update;
 
 pub use grid::{Grid, Selection};
 pub use measure::Measure;
+pub use prompt::Prompt;
 
 use crate::module::{Factor, ModuleId, Projection};
 use crate::run::RunState;
@@ -55,10 +57,15 @@ impl Pane {
 }
 
 /// What lies over the panes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Overlay {
-    /// The key table.
-    Help,
+    /// The key table, from this line on.
+    Help {
+        /// Lines scrolled.
+        top: usize,
+    },
+    /// A line to fill in.
+    Prompt(Prompt),
     /// "Stop the run?", and whether "yes" is under the cursor.
     Stop {
         /// The answer that Enter gives.

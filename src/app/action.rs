@@ -52,12 +52,14 @@ pub struct Entry {
     pub short: &'static str,
     /// Panes whose footer shows it, all if empty.
     pub panes: &'static [Pane],
+    /// Panes in which the keys mean this, all if empty.
+    pub only: &'static [Pane],
     /// Whether it changes the run: not with `--read-only`.
     pub changes: bool,
 }
 
 const fn entry(action: Action, keys: &'static [&'static str], help: &'static str) -> Entry {
-    Entry { action, keys, help, short: "", panes: &[], changes: false }
+    Entry { action, keys, help, short: "", panes: &[], only: &[], changes: false }
 }
 
 impl Entry {
@@ -69,9 +71,42 @@ impl Entry {
         Self { panes, ..self }
     }
 
+    /// Keys and footer belong to these panes.
+    #[allow(dead_code, reason = "sections of one pane use it")]
+    const fn only(self, panes: &'static [Pane]) -> Self {
+        Self { panes, only: panes, ..self }
+    }
+
     const fn changes(self) -> Self {
         Self { changes: true, ..self }
     }
+
+    /// Whether its keys mean it while `pane` has the keys.
+    pub fn is_for(&self, pane: Pane) -> bool {
+        self.only.is_empty() || self.only.contains(&pane)
+    }
+}
+
+/// The screens: each has keys of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Screen {
+    /// A run.
+    Watch,
+    /// The list of runs.
+    Runs,
+    /// A recipe.
+    Setup,
+}
+
+/// Entries that belong together, with their heading in the help.
+#[derive(Debug, Clone, Copy)]
+pub struct Section {
+    /// The heading.
+    pub title: &'static str,
+    /// Where they hold.
+    pub screen: Screen,
+    /// The entries.
+    pub entries: &'static [Entry],
 }
 
 const MOVE: &str = "move the cursor, the document, the log";
@@ -83,53 +118,95 @@ const DOCUMENT: &str = "next, previous sample document";
 const RATIO: &str = "raise, lower the ratio under the cursor by 0.05";
 const MAP: &[Pane] = &[Pane::Heatmap];
 
-/// The table.
-pub const TABLE: &[Entry] = &[
-    entry(Action::Left, &["left", "h"], MOVE),
-    entry(Action::Down, &["down", "j"], MOVE),
-    entry(Action::Up, &["up", "k"], MOVE),
-    entry(Action::Right, &["right", "l"], MOVE),
-    entry(Action::First, &["home"], ENDS),
-    entry(Action::Last, &["end"], ENDS),
-    entry(Action::NextPane, &["tab"], STEP_PANE).short("pane"),
-    entry(Action::PreviousPane, &["shift-tab"], STEP_PANE),
-    entry(Action::Heatmap, &["1"], PANE),
-    entry(Action::Charts, &["2"], PANE),
-    entry(Action::Samples, &["3"], PANE),
-    entry(Action::Report, &["4"], PANE),
-    entry(Action::Log, &["5"], PANE),
-    entry(Action::Measure, &["m"], STEP_MEASURE).short("measure").on(MAP),
-    entry(Action::PreviousMeasure, &["M"], STEP_MEASURE),
-    entry(Action::Adapter, &["a"], "next adapter, then all together").short("adapter").on(MAP),
-    entry(Action::Factor, &["f"], "factor A, factor B, then both together").short("A/B").on(MAP),
-    entry(Action::Raise, &["+", "="], RATIO).short("raise").on(MAP).changes(),
-    entry(Action::Lower, &["-"], RATIO).short("lower").on(MAP).changes(),
-    entry(Action::NextDocument, &["n"], DOCUMENT).short("next").on(&[Pane::Samples]),
-    entry(Action::PreviousDocument, &["N"], DOCUMENT).short("previous").on(&[Pane::Samples]),
-    entry(Action::Earlier, &["e"], "show or hide the curves of earlier stages").short("earlier").on(&[Pane::Charts]),
-    entry(Action::Pause, &["p"], "pause the run, or let it go on").short("pause").changes(),
-    entry(Action::Checkpoint, &["c"], "write a checkpoint now")
-        .short("checkpoint")
-        .on(&[Pane::Log, Pane::Charts])
-        .changes(),
-    entry(Action::Generate, &["g"], "write the sample summaries now").short("write now").on(&[Pane::Samples]).changes(),
-    entry(Action::Stop, &["s"], "stop the run with a checkpoint (asks first)").short("stop").changes(),
-    entry(Action::Picture, &["S"], "save the screen as SVG in the run directory"),
-    entry(Action::Redraw, &["ctrl-l"], "draw the screen anew"),
-    entry(Action::Suspend, &["ctrl-z"], "suspend to the shell; fg comes back"),
-    entry(Action::Help, &["?"], "this table").short("help"),
-    entry(Action::Quit, &["q", "ctrl-c"], "leave the screen; the run goes on").short("leave"),
+/// The table of the screen that shows a run.
+const WATCH: &[Section] = &[
+    Section {
+        title: "screen",
+        screen: Screen::Watch,
+        entries: &[
+            entry(Action::Left, &["left", "h"], MOVE),
+            entry(Action::Down, &["down", "j"], MOVE),
+            entry(Action::Up, &["up", "k"], MOVE),
+            entry(Action::Right, &["right", "l"], MOVE),
+            entry(Action::First, &["home"], ENDS),
+            entry(Action::Last, &["end"], ENDS),
+            entry(Action::NextPane, &["tab"], STEP_PANE).short("pane"),
+            entry(Action::PreviousPane, &["shift-tab"], STEP_PANE),
+            entry(Action::Heatmap, &["1"], PANE),
+            entry(Action::Charts, &["2"], PANE),
+            entry(Action::Samples, &["3"], PANE),
+            entry(Action::Report, &["4"], PANE),
+            entry(Action::Log, &["5"], PANE),
+            entry(Action::Picture, &["S"], "save the screen as SVG in the run directory"),
+            entry(Action::Redraw, &["ctrl-l"], "draw the screen anew"),
+            entry(Action::Suspend, &["ctrl-z"], "suspend to the shell; fg comes back"),
+            entry(Action::Help, &["?"], "this table").short("help"),
+            entry(Action::Quit, &["q", "ctrl-c"], "leave the screen; the run goes on").short("leave"),
+        ],
+    },
+    Section {
+        title: "heatmap",
+        screen: Screen::Watch,
+        entries: &[
+            entry(Action::Measure, &["m"], STEP_MEASURE).short("measure").on(MAP),
+            entry(Action::PreviousMeasure, &["M"], STEP_MEASURE),
+            entry(Action::Adapter, &["a"], "next adapter, then all together").short("adapter").on(MAP),
+            entry(Action::Factor, &["f"], "factor A, factor B, then both together").short("A/B").on(MAP),
+            entry(Action::Raise, &["+", "="], RATIO).short("raise").on(MAP).changes(),
+            entry(Action::Lower, &["-"], RATIO).short("lower").on(MAP).changes(),
+        ],
+    },
+    Section {
+        title: "curves and samples",
+        screen: Screen::Watch,
+        entries: &[
+            entry(Action::NextDocument, &["n"], DOCUMENT).short("next").on(&[Pane::Samples]),
+            entry(Action::PreviousDocument, &["N"], DOCUMENT).short("previous").on(&[Pane::Samples]),
+            entry(Action::Earlier, &["e"], "show or hide the curves of earlier stages")
+                .short("earlier")
+                .on(&[Pane::Charts]),
+        ],
+    },
+    Section {
+        title: "the run",
+        screen: Screen::Watch,
+        entries: &[
+            entry(Action::Pause, &["p"], "pause the run, or let it go on").short("pause").changes(),
+            entry(Action::Checkpoint, &["c"], "write a checkpoint now")
+                .short("checkpoint")
+                .on(&[Pane::Log, Pane::Charts])
+                .changes(),
+            entry(Action::Generate, &["g"], "write the sample summaries now")
+                .short("write now")
+                .on(&[Pane::Samples])
+                .changes(),
+            entry(Action::Stop, &["s"], "stop the run with a checkpoint (asks first)").short("stop").changes(),
+        ],
+    },
 ];
 
-/// The action of a key.
-pub fn of(key: &str) -> Option<&'static Entry> {
-    TABLE.iter().find(|e| e.keys.contains(&key))
+/// The table, section by section.
+pub fn sections() -> impl Iterator<Item = &'static Section> {
+    WATCH.iter()
+}
+
+/// All entries.
+pub fn all() -> impl Iterator<Item = &'static Entry> {
+    sections().flat_map(|section| section.entries)
+}
+
+/// The action of a key on a screen while `pane` has the keys.
+pub fn of(key: &str, screen: Screen, pane: Pane) -> Option<&'static Entry> {
+    let here = sections().filter(|section| section.screen == screen).flat_map(|section| section.entries);
+    let mut all = here.filter(|e| e.keys.contains(&key) && e.is_for(pane));
+    all.next()
 }
 
 /// What the footer offers now.
 pub fn offered(app: &App) -> impl Iterator<Item = &'static Entry> {
     let (pane, can_change) = (app.pane, app.can_change());
-    TABLE.iter().filter(move |e| {
+    let entries = sections().filter(|s| s.screen == Screen::Watch).flat_map(|s| s.entries);
+    entries.filter(move |e| {
         !e.short.is_empty() && (e.panes.is_empty() || e.panes.contains(&pane)) && (can_change || !e.changes)
     })
 }
@@ -145,10 +222,15 @@ pub struct HelpLine {
     pub changes: bool,
 }
 
-/// The table with neighbours joined that share a sentence.
-pub fn help() -> Vec<HelpLine> {
+/// Lines of a screen's help, headings and the empty lines between sections included.
+pub fn help_lines(screen: Screen) -> usize {
+    sections().filter(|s| s.screen == screen).map(|s| help(s).len() + 2).sum::<usize>().saturating_sub(1)
+}
+
+/// A section's entries, neighbours joined that share a sentence.
+pub fn help(section: &Section) -> Vec<HelpLine> {
     let mut lines: Vec<HelpLine> = Vec::new();
-    for entry in TABLE {
+    for entry in section.entries {
         match lines.last_mut() {
             Some(line) if line.help == entry.help => line.keys.extend(entry.keys),
             _ => lines.push(HelpLine { keys: entry.keys.to_vec(), help: entry.help, changes: entry.changes }),
@@ -159,12 +241,14 @@ pub fn help() -> Vec<HelpLine> {
 
 /// The table in columns, for `lopper keys`.
 pub fn plain() -> String {
-    let lines = help();
-    let column = lines.iter().map(|line| line.keys.join(" ").len()).max().unwrap_or(0);
+    let column = sections().flat_map(help).map(|line| line.keys.join(" ").len()).max().unwrap_or(0);
     let mut out = String::new();
-    for line in lines {
-        let changes = if line.changes { " (not with --read-only)" } else { "" };
-        out.push_str(&format!("{:column$}  {}{changes}\n", line.keys.join(" "), line.help));
+    for section in sections() {
+        out.push_str(&format!("{}\n", section.title));
+        for line in help(section) {
+            let changes = if line.changes { " (not with --read-only)" } else { "" };
+            out.push_str(&format!("  {:column$}  {}{changes}\n", line.keys.join(" "), line.help));
+        }
     }
     out
 }
@@ -172,10 +256,13 @@ pub fn plain() -> String {
 /// The table as Markdown, for `lopper keys --markdown` and the README.
 pub fn markdown() -> String {
     let mut out = String::from("| keys | what they do |\n|---|---|\n");
-    for line in help() {
-        let keys: Vec<String> = line.keys.iter().map(|key| format!("`{key}`")).collect();
-        let changes = if line.changes { " (not with `--read-only`)" } else { "" };
-        out.push_str(&format!("| {} | {}{changes} |\n", keys.join(" "), line.help));
+    for section in sections() {
+        out.push_str(&format!("| | **{}** |\n", section.title));
+        for line in help(section) {
+            let keys: Vec<String> = line.keys.iter().map(|key| format!("`{key}`")).collect();
+            let changes = if line.changes { " (not with `--read-only`)" } else { "" };
+            out.push_str(&format!("| {} | {}{changes} |\n", keys.join(" "), line.help));
+        }
     }
     out
 }
@@ -187,20 +274,21 @@ mod tests {
 
     #[test]
     fn no_key_means_two_things() {
-        let keys: Vec<&str> = TABLE.iter().flat_map(|e| e.keys).copied().collect();
-        let unique: HashSet<&str> = keys.iter().copied().collect();
-        assert_eq!(keys.len(), unique.len());
+        for screen in [Screen::Watch, Screen::Runs, Screen::Setup] {
+            for pane in Pane::ALL {
+                let entries = sections().filter(|s| s.screen == screen).flat_map(|s| s.entries);
+                let keys: Vec<&str> = entries.filter(|e| e.is_for(pane)).flat_map(|e| e.keys).copied().collect();
+                let unique: HashSet<&str> = keys.iter().copied().collect();
+                assert_eq!(keys.len(), unique.len(), "{screen:?} {pane:?} {keys:?}");
+            }
+        }
     }
 
     #[test]
     fn the_help_holds_every_key_and_fits_a_small_terminal() {
-        let lines = help();
-        assert_eq!(
-            lines.iter().map(|l| l.keys.len()).sum::<usize>(),
-            TABLE.iter().map(|e| e.keys.len()).sum::<usize>()
-        );
-        // 24 rows less a border; 80 columns less a border, a margin and the keys.
-        assert!(lines.len() <= 22, "{}", lines.len());
+        let lines: Vec<HelpLine> = sections().flat_map(help).collect();
+        assert_eq!(lines.iter().map(|l| l.keys.len()).sum::<usize>(), all().map(|e| e.keys.len()).sum::<usize>());
+        // 80 columns less a border, a margin and the keys.
         let keys = lines.iter().map(|l| l.keys.join(" ").len()).max().unwrap_or(0);
         assert!(lines.iter().all(|l| keys + 2 + l.help.len() <= 76), "{lines:?}");
         assert!(markdown().lines().all(|line| line.starts_with("| ") || line.starts_with("|---")));

@@ -1,7 +1,7 @@
 //! How messages change the app: no I/O, effects come back.
 
-use super::action::{self, Action};
-use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, news};
+use super::action::{self, Action, Screen};
+use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, news, prompt};
 use crate::module::Factor;
 use crate::recipe::ratios::Rule;
 use crate::run::RunState;
@@ -17,6 +17,10 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
     match message {
         Message::Key(key) => return press(app, &key),
         Message::Paste(text) => {
+            if let Some(Overlay::Prompt(prompt)) = app.overlay.take_if(|o| matches!(o, Overlay::Prompt(_))) {
+                prompt::paste(app, prompt, &text);
+                return Vec::new();
+            }
             // Each of its letters may be a key that stops the run.
             let count = text.chars().count();
             toast(app, format!("ignored a paste of {count} characters: nothing here takes text"));
@@ -48,12 +52,16 @@ pub(super) fn toast(app: &mut App, text: impl AsRef<str>) {
 }
 
 fn press(app: &mut App, key: &str) -> Vec<Effect> {
-    let entry = action::of(key);
+    let entry = action::of(key, Screen::Watch, app.pane);
     let overlay = app.overlay.take();
     match overlay {
         // Leaving works from everywhere.
         _ if key == "ctrl-c" => return vec![Effect::Quit],
-        Some(Overlay::Help) => return Vec::new(),
+        Some(Overlay::Help { top }) => {
+            app.overlay = scrolled_help(key, top);
+            return Vec::new();
+        }
+        Some(Overlay::Prompt(prompt)) => return prompt::press(app, prompt, key),
         Some(Overlay::Stop { yes }) => return answer(app, key, yes),
         None if key == "esc" => {
             app.toast = None;
@@ -116,11 +124,26 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Stop => app.overlay = Some(Overlay::Stop { yes: false }),
         Action::Picture => return vec![Effect::SavePicture],
         Action::Redraw => return vec![Effect::Redraw],
-        Action::Help => app.overlay = Some(Overlay::Help),
+        Action::Help => app.overlay = Some(Overlay::Help { top: 0 }),
         Action::Suspend => return vec![Effect::Suspend],
         Action::Quit => return vec![Effect::Quit],
     }
     Vec::new()
+}
+
+/// The help after a key: keys of movement scroll it, others close it.
+fn scrolled_help(key: &str, top: usize) -> Option<Overlay> {
+    let last = action::help_lines(Screen::Watch).saturating_sub(1);
+    let top = match key {
+        "down" | "j" => top + 1,
+        "up" | "k" => top.saturating_sub(1),
+        "page-down" | " " => top + 10,
+        "page-up" => top.saturating_sub(10),
+        "home" => 0,
+        "end" => last,
+        _ => return None,
+    };
+    Some(Overlay::Help { top: top.min(last) })
 }
 
 fn answer(app: &mut App, key: &str, yes: bool) -> Vec<Effect> {

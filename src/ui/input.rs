@@ -46,6 +46,10 @@ pub fn key_name(key: KeyEvent) -> Option<String> {
         KeyCode::BackTab => "shift-tab".into(),
         KeyCode::Enter => "enter".into(),
         KeyCode::Esc => "esc".into(),
+        KeyCode::Backspace => "backspace".into(),
+        KeyCode::Delete => "delete".into(),
+        KeyCode::PageUp => "page-up".into(),
+        KeyCode::PageDown => "page-down".into(),
         _ => return None,
     })
 }

@@ -1,6 +1,8 @@
 //! What lies over the panes: help and questions.
 
-use crate::app::{App, Overlay, action};
+use super::fit;
+use crate::app::action::Screen;
+use crate::app::{App, Overlay, Prompt, action};
 use crate::theme::Theme;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Flex, Layout, Rect};
@@ -15,10 +17,17 @@ fn centred(area: Rect, width: u16, height: u16) -> Rect {
 
 /// Draws the overlay, if there is one.
 pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
-    let (title, lines) = match app.overlay {
+    let (title, lines) = match &app.overlay {
         None => return,
-        Some(Overlay::Help) => (" keys ", help(app, theme)),
-        Some(Overlay::Stop { yes }) => (" stop ", question(theme, yes)),
+        Some(Overlay::Help { top }) => {
+            let lines = help(app, theme);
+            let rows = usize::from(area.height).saturating_sub(2);
+            let most = lines.len().saturating_sub(rows);
+            let title = if most > 0 { " keys (j, k: more) " } else { " keys " };
+            (title, lines.into_iter().skip((*top).min(most)).collect())
+        }
+        Some(Overlay::Stop { yes }) => (" stop ", question(theme, *yes)),
+        Some(Overlay::Prompt(prompt)) => return line(prompt, theme, frame, area),
     };
     let width = lines.iter().map(Line::width).max().unwrap_or(0) as u16 + 4;
     let place = centred(area, width, lines.len() as u16 + 2);
@@ -30,16 +39,63 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
+/// A prompt: the question, the line with its cursor, and below it what is wrong or what can be typed.
+fn line(prompt: &Prompt, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    let place = centred(area, 64, 5);
+    frame.render_widget(Clear, place);
+    let block = super::block(theme, format!(" {} ", prompt.label), true);
+    let inner = block.inner(place);
+    frame.render_widget(block, place);
+    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let room = usize::from(inner.width).saturating_sub(1);
+    let (text, column) = window(prompt.input.text(), prompt.input.cursor(), room);
+    let below = prompt.error.as_ref().map_or((&prompt.hint, theme.dim), |error| (error, theme.warn));
+    let mut lines = vec![Line::styled(text, theme.text)];
+    lines.extend(fit::wrap(&[(below.0.as_str(), below.1)], usize::from(inner.width)));
+    frame.render_widget(Paragraph::new(lines), inner);
+    if inner.height > 0 {
+        frame.set_cursor_position((inner.x + column as u16, inner.y));
+    }
+}
+
+/// The part of a text that fits `room` columns with its cursor, and the cursor's column.
+fn window(text: &str, cursor: usize, room: usize) -> (String, usize) {
+    let before: String = text.chars().take(cursor).collect();
+    let mut skipped = 0;
+    let mut shown = before.as_str();
+    while fit::width(shown) > room {
+        let mut rest = shown.chars();
+        rest.next();
+        shown = rest.as_str();
+        skipped += 1;
+    }
+    let column = fit::width(shown);
+    let mut out = String::new();
+    for c in text.chars().skip(skipped) {
+        if fit::width(&out) + fit::width(&c.to_string()) > room {
+            break;
+        }
+        out.push(c);
+    }
+    (out, column)
+}
+
 fn help(app: &App, theme: &Theme) -> Vec<Line<'static>> {
-    let all = action::help();
-    let column = all.iter().map(|line| line.keys.join(" ").len()).max().unwrap_or(0);
-    all.into_iter()
-        .map(|line| {
+    let sections: Vec<_> = action::sections().filter(|s| s.screen == Screen::Watch).collect();
+    let column = sections.iter().flat_map(|s| action::help(s)).map(|line| line.keys.join(" ").len()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for section in sections {
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        lines.push(Line::styled(section.title, theme.title()));
+        lines.extend(action::help(section).into_iter().map(|line| {
             let style = if line.changes && !app.can_change() { theme.dim } else { theme.text };
             let keys = line.keys.join(" ");
             Line::from(vec![Span::styled(format!("{keys:<column$}  "), theme.accent), Span::styled(line.help, style)])
-        })
-        .collect()
+        }));
+    }
+    lines
 }
 
 fn question(theme: &Theme, yes: bool) -> Vec<Line<'static>> {

@@ -21,7 +21,7 @@ pub fn of_run(run: &RunDir, theme: &Theme, size: (u16, u16), until: Option<usize
         None => now(run)?,
     };
     for key in keys {
-        if crate::app::action::of(key).is_none() && !["enter", "esc", "y"].contains(&key.as_str()) {
+        if !is_key(key) {
             return Err(Error::user(format!("there is no key {key:?}; `lopper keys` lists them")));
         }
         let effects = update(&mut app, Message::Key(key.clone()));
@@ -60,4 +60,11 @@ fn early(run: &RunDir, step: usize) -> Result<App> {
     update(&mut app, Message::Run { events, state: crate::run::RunState::Running, caught_up: true });
     update(&mut app, Message::Tick(now));
     Ok(app)
+}
+
+/// Whether a name is that of a key: one character, or one with a name.
+fn is_key(name: &str) -> bool {
+    const NAMED: [&str; 12] =
+        ["enter", "esc", "tab", "shift-tab", "up", "down", "left", "right", "home", "end", "page-up", "page-down"];
+    name.chars().count() == 1 || NAMED.contains(&name) || name.starts_with("ctrl-")
 }

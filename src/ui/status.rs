@@ -171,14 +171,16 @@ pub fn foot(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         return;
     }
     let mut all = Vec::new();
-    for entry in action::offered(app) {
+    // Help and leaving stand at the end, where a user looks for them.
+    let last = |e: &&action::Entry| matches!(e.action, action::Action::Help | action::Action::Quit);
+    let (ends, own): (Vec<&action::Entry>, Vec<&action::Entry>) = action::offered(app).partition(last);
+    for entry in own.into_iter().chain(ends) {
         let word = match entry.action {
             action::Action::Pause if app.state == RunState::Paused => "go on",
             action::Action::Quit if app.from_list => "back",
             _ => entry.short,
         };
-        // Help and leaving are what a user needs last.
-        let weight = if matches!(entry.action, action::Action::Help | action::Action::Quit) { 9 } else { 5 };
+        let weight = if last(&entry) { 9 } else { 5 };
         all.push(Fact {
             spans: vec![Span::styled(format!("{} ", entry.keys[0]), theme.accent), Span::styled(word, theme.dim)],
             weight,

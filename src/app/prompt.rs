@@ -1,0 +1,147 @@
+//! A line that the user fills in: what it is for, the text, and what is wrong with it so far.
+
+use super::{App, Effect, Overlay};
+use tui_input::{Input, InputRequest};
+
+/// Characters that a line takes at most.
+const LONGEST: usize = 4096;
+
+/// What the line is for; [`submit`] and [`check`] have an arm for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {}
+
+/// A line being edited.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The question.
+    pub label: String,
+    /// What can be typed, in a few words.
+    pub hint: String,
+    /// The text and the cursor.
+    pub input: Line,
+    /// What is wrong with the text as it stands.
+    pub error: Option<String>,
+}
+
+/// Text with a cursor.
+#[derive(Debug, Clone, Default)]
+pub struct Line(Input);
+
+impl PartialEq for Line {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text() && self.cursor() == other.cursor()
+    }
+}
+
+impl Line {
+    /// A line with a text, the cursor behind it.
+    pub fn new(text: &str) -> Self {
+        Self(Input::new(text.to_owned()))
+    }
+
+    /// What it holds.
+    pub fn text(&self) -> &str {
+        self.0.value()
+    }
+
+    /// The cursor, in characters from the start.
+    pub fn cursor(&self) -> usize {
+        self.0.cursor()
+    }
+
+    /// Puts a text at the cursor, its control characters made visible; not beyond [`LONGEST`].
+    pub fn insert(&mut self, text: &str) {
+        let room = LONGEST.saturating_sub(self.text().chars().count());
+        for c in crate::text::printable(text).chars().take(room) {
+            self.0.handle(InputRequest::InsertChar(c));
+        }
+    }
+
+    /// A key, by its name; false if it is none of editing.
+    pub fn key(&mut self, key: &str) -> bool {
+        let request = match key {
+            "left" => InputRequest::GoToPrevChar,
+            "right" => InputRequest::GoToNextChar,
+            "home" | "ctrl-a" => InputRequest::GoToStart,
+            "end" | "ctrl-e" => InputRequest::GoToEnd,
+            "backspace" | "ctrl-h" => InputRequest::DeletePrevChar,
+            "delete" | "ctrl-d" => InputRequest::DeleteNextChar,
+            "ctrl-w" => InputRequest::DeletePrevWord,
+            "ctrl-u" => InputRequest::DeleteLine,
+            "ctrl-k" => InputRequest::DeleteTillEnd,
+            "ctrl-b" => InputRequest::GoToPrevWord,
+            "ctrl-f" => InputRequest::GoToNextWord,
+            one if one.chars().count() == 1 => {
+                self.insert(one);
+                return true;
+            }
+            _ => return false,
+        };
+        self.0.handle(request);
+        true
+    }
+}
+
+/// Asks for a line.
+pub fn ask(app: &mut App, purpose: Purpose, label: &str, hint: &str, text: &str) {
+    let mut prompt = Prompt { purpose, label: label.into(), hint: hint.into(), input: Line::new(text), error: None };
+    prompt.error = check(app, &prompt);
+    app.overlay = Some(Overlay::Prompt(prompt));
+}
+
+/// A key while the prompt is open: Enter submits what has no error, Esc leaves.
+pub fn press(app: &mut App, mut prompt: Prompt, key: &str) -> Vec<Effect> {
+    match key {
+        "esc" => return Vec::new(),
+        "enter" => {
+            prompt.error = check(app, &prompt);
+            if prompt.error.is_none() {
+                return submit(app, &prompt);
+            }
+        }
+        _ => {
+            prompt.input.key(key);
+            prompt.error = check(app, &prompt);
+        }
+    }
+    app.overlay = Some(Overlay::Prompt(prompt));
+    Vec::new()
+}
+
+/// A paste into the prompt.
+pub fn paste(app: &mut App, mut prompt: Prompt, text: &str) {
+    prompt.input.insert(text.trim_end_matches(['\r', '\n']));
+    prompt.error = check(app, &prompt);
+    app.overlay = Some(Overlay::Prompt(prompt));
+}
+
+/// What is wrong with the text, as it is typed.
+fn check(_app: &App, prompt: &Prompt) -> Option<String> {
+    match prompt.purpose {}
+}
+
+/// Does what the line was for.
+fn submit(_app: &mut App, prompt: &Prompt) -> Vec<Effect> {
+    match prompt.purpose {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_edited_by_keys_and_takes_no_control_characters() {
+        let mut line = Line::new("0.5");
+        for key in ["backspace", "7", "home", "-", "end", "x", "backspace", "ctrl-z"] {
+            line.key(key);
+        }
+        assert_eq!((line.text(), line.cursor()), ("-0.7", 4));
+        line.insert("a\u{1b}[2Jb");
+        assert!(!line.text().contains('\u{1b}'), "{:?}", line.text());
+        line.key("ctrl-u");
+        line.insert(&"x".repeat(1_000_000));
+        assert_eq!(line.text().len(), LONGEST);
+    }
+}
