@@ -6,6 +6,7 @@ mod plain;
 
 use crate::app::action;
 use crate::eval::report;
+use crate::model::device;
 use crate::recipe::Recipe;
 use crate::run::control::{self, Command as Order};
 use crate::run::tail::Tail;
@@ -275,6 +276,7 @@ fn say(text: &str) -> Result<()> {
 
 fn start(recipe: &Recipe, runs: &Path, plain: bool, detach: bool, look: &Look) -> Result<u8> {
     recipe.check_files()?;
+    device::check(&recipe.device, recipe.cuda_ordinal())?;
     let run = RunDir::create(runs, &recipe.name, recipe)?;
     launch::launch(&run)?;
     if detach {

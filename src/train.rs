@@ -34,8 +34,7 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
     recipe.validate()?;
     let mut task = Task::load(recipe, session)?;
     let stages = plan::stages(recipe);
-    let matrices = matrices(&task);
-    check_rules(&recipe.prune.rules, recipe, &matrices)?;
+    let matrices = matrices(&task.adapters);
     session.record(started(recipe, &task, &matrices, session.dir().name()))?;
     let checkpoints = session.dir().checkpoints();
     checkpoint::tidy(&checkpoints);
@@ -136,9 +135,9 @@ fn check_rules(rules: &[Rule], recipe: &Recipe, matrices: &[MatrixInfo]) -> Resu
 }
 
 /// Every matrix of every adapter, in the order module, adapter, A, B.
-fn matrices(task: &Task) -> Vec<MatrixInfo> {
+fn matrices(adapters: &[(Adapter, f64)]) -> Vec<MatrixInfo> {
     let mut all = Vec::new();
-    for (adapter, (peft, _)) in task.adapters.iter().enumerate() {
+    for (adapter, (peft, _)) in adapters.iter().enumerate() {
         for (module, pair) in &peft.modules {
             for (factor, matrix) in [(Factor::A, &pair.a), (Factor::B, &pair.b)] {
                 let (rows, cols) = matrix.dims2().unwrap_or_default();

@@ -54,7 +54,7 @@ fn assert_numbered(run: &RunDir) {
 /// Steps of each stage as they stand in the journal, counted once.
 fn is_step(body: &EventBody, stage_prunes: bool, step: usize) -> bool {
     match body {
-        EventBody::Modules(modules) => stage_prunes && modules.step >= step,
+        EventBody::Modules(modules) => stage_prunes && modules.prunes() && modules.step >= step,
         EventBody::Step(s) => !stage_prunes && s.step >= step,
         _ => false,
     }

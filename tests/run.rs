@@ -53,7 +53,9 @@ fn a_run_goes_from_its_recipe_to_its_result() {
     let steps: Vec<_> =
         journal.iter().filter_map(|e| if let EventBody::Step(s) = &e.body { Some(s.step) } else { None }).collect();
     assert_eq!(steps, [1, 2, 3, 1, 2, 3, 4, 5, 6]);
-    assert!(journal.iter().filter(|e| matches!(e.body, EventBody::Modules(_))).count() == 6);
+    assert!(journal.iter().filter(|e| matches!(&e.body, EventBody::Modules(m) if m.prunes())).count() == 6);
+    // The target adapter's training prunes nothing, and tells what matters in it.
+    assert!(journal.iter().filter(|e| matches!(&e.body, EventBody::Modules(m) if !m.prunes())).count() == 3);
     // What is left in the run directory.
     assert_eq!(run.state(), RunState::Finished);
     assert_eq!(std::fs::metadata(run.path()).unwrap().permissions().mode() & 0o777, 0o700);
@@ -148,7 +150,7 @@ fn plain_lora_training_is_one_adapter_and_no_pruning() {
     let config = Config::read(&project.path("base")).unwrap();
     let adapter = Adapter::read(&run.result().join("adapter"), &config, &Device::Cpu).unwrap();
     assert!(adapter.modules.values().all(|p| p.rank() == 4 && zeros(&p.a) == 0 && zeros(&p.b) == 0));
-    assert!(!events(&run).iter().any(|e| matches!(e.body, EventBody::Modules(_))));
+    assert!(!events(&run).iter().any(|e| matches!(&e.body, EventBody::Modules(m) if m.prunes())));
 }
 
 #[test]
@@ -192,7 +194,7 @@ fn a_run_obeys_while_it_goes_on() {
         let said = project.lopper(&[verb, &path]);
         assert!(said.code == Some(0) && said.out.contains("sent to"), "{said:?}");
     };
-    let prunes = |event: &EventBody| matches!(event, EventBody::Modules(_));
+    let prunes = |event: &EventBody| matches!(event, EventBody::Modules(m) if m.prunes());
     until_event(&run, "the second stage", prunes);
     order("pause");
     until_event(&run, "the pause", |e| matches!(e, EventBody::Paused { paused: true }));
@@ -230,7 +232,7 @@ fn a_run_obeys_while_it_goes_on() {
     until_event(&run, "the new ratios", |e| {
         let EventBody::Modules(modules) = e else { return false };
         let right = |(m, s): (&lopper::run::event::MatrixInfo, &Option<f32>)| {
-            (s.unwrap() - if m.module.layer == 1 { 0.875 } else { 0.5 }).abs() < 1e-3
+            (s.unwrap_or(-1.0) - if m.module.layer == 1 { 0.875 } else { 0.5 }).abs() < 1e-3
         };
         matrices.iter().zip(&modules.sparsity).all(right)
     });
@@ -248,7 +250,7 @@ fn a_run_obeys_while_it_goes_on() {
     let mut resumed = project.command(&["resume", &path, "--plain"]);
     let resumed = resumed.stdout(std::process::Stdio::piped()).spawn().unwrap();
     until("a step after the resume", || {
-        events(&run)[before..].iter().any(|e| matches!(e.body, EventBody::Modules(_))).then_some(())
+        events(&run)[before..].iter().any(|e| matches!(&e.body, EventBody::Modules(m) if m.prunes())).then_some(())
     });
     order("stop");
     let output = resumed.wait_with_output().unwrap();

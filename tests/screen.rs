@@ -30,7 +30,7 @@ fn endless() -> Project {
 fn paused() -> (Project, RunDir) {
     let project = endless();
     let run = project.detached();
-    until_event(&run, "the second stage", |e| matches!(e, EventBody::Modules(_)));
+    until_event(&run, "the second stage", |e| matches!(e, EventBody::Modules(m) if m.prunes()));
     lopper::run::control::send(run.path(), lopper::run::control::Command::Pause).unwrap();
     until_event(&run, "the pause", |e| matches!(e, EventBody::Paused { paused: true }));
     (project, run)
@@ -203,7 +203,7 @@ fn japanese_stands_at_its_columns() {
     let example = serde_json::json!({"id": "記事", "document": "重要度の低いパラメータを零にする。", "summary": "日本語の要約です"});
     project.write("data/dev.jsonl", &(example.to_string() + "\n"));
     let run = project.detached();
-    until_event(&run, "the second stage", |e| matches!(e, EventBody::Modules(_)));
+    until_event(&run, "the second stage", |e| matches!(e, EventBody::Modules(m) if m.prunes()));
     lopper::run::control::send(run.path(), lopper::run::control::Command::Pause).unwrap();
     let mut screen = Terminal::start(&project, SMALL, &["attach", utf8(run.path())], &[]);
     screen.shows(&["‖ paused"]);

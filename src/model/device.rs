@@ -80,11 +80,24 @@ pub fn open(name: &str, ordinal: Option<usize>) -> Result<Place> {
         // Not worth a warning in every run: `lopper health` says it.
         ("auto", _) if !cfg!(feature = "cuda") => Ok(cpu(None)),
         ("auto", _) => Ok(card(0).unwrap_or_else(|why| cpu(Some(format!("training on the CPU: {why}"))))),
-        (_, Some(ordinal)) => card(ordinal).map_err(|why| {
-            Error::user(format!("device = \"cuda:{ordinal}\", but {why}; device = \"cpu\" works everywhere"))
-        }),
+        (_, Some(ordinal)) => card(ordinal).map_err(|why| refused(ordinal, &why)),
         (other, None) => Err(Error::user(format!("device = {other:?}: use \"auto\", \"cpu\" or \"cuda:0\""))),
     }
+}
+
+/// Refuses a device that this build on this machine cannot have, without opening it.
+///
+/// # Errors
+/// As [`open`], as far as can be told beforehand.
+pub fn check(name: &str, ordinal: Option<usize>) -> Result<()> {
+    match (ordinal, obstacle()) {
+        (Some(ordinal), Some(why)) if name.starts_with("cuda") => Err(refused(ordinal, &why)),
+        _ => Ok(()),
+    }
+}
+
+fn refused(ordinal: usize, why: &str) -> Error {
+    Error::user(format!("device = \"cuda:{ordinal}\", but {why}; device = \"cpu\" works everywhere"))
 }
 
 /// What `lopper health` says: the build, and what it finds here.
@@ -154,6 +167,8 @@ mod tests {
         let auto = open("auto", None).map(|p| (p.device.is_cpu(), p.note.is_some()));
         assert_eq!(auto, Ok((true, cfg!(feature = "cuda"))));
         assert!(open("gpu", None).is_err());
+        assert_eq!(check("cuda:0", Some(0)).map_err(|e| e.to_string()), refusal.map(|_| ()).map_err(|e| e.to_string()));
+        assert_eq!(check("auto", None).map_err(|e| e.to_string()), Ok(()));
     }
 
     #[test]

@@ -269,6 +269,13 @@ pub struct Modules {
     pub flips: Vec<Option<f32>>,
 }
 
+impl Modules {
+    /// Whether any matrix is asked to be pruned: a stage that prunes nothing tells importances all the same.
+    pub fn prunes(&self) -> bool {
+        self.ratio.iter().flatten().any(|ratio| *ratio > 0.0)
+    }
+}
+
 /// See [`EventBody::Dev`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Dev {

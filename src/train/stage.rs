@@ -13,7 +13,7 @@ use crate::data::Epochs;
 use crate::eval::rouge;
 use crate::lora::{Adapter, MergedSet};
 use crate::prune::{Key, MatrixState, Pruner};
-use crate::recipe::{BestBy, Recipe};
+use crate::recipe::{self, BestBy, Recipe};
 use crate::run::event::{self, Dev, EventBody, MatrixInfo, Modules, Sample};
 use crate::run::session::Session;
 use std::collections::HashMap;
@@ -151,7 +151,7 @@ impl Context<'_> {
         let examples = task.train.encoded.sequences.len();
         let (total, per_epoch) = stage.steps(examples, recipe.train.batch);
         let names = recipe.adapters.iter().map(|a| a.name.clone()).collect();
-        let pruner = if training.prunes { Some(Pruner::new(&recipe.prune, names, recipe.seed)?) } else { None };
+        let pruner = Some(Pruner::new(&prune_settings(&recipe.prune, training.prunes), names, recipe.seed)?);
         let mut trainer = Trainer {
             task,
             settings: &recipe.train,
@@ -177,7 +177,7 @@ impl Context<'_> {
         // The step of the newest checkpoint: the one that this stage came from.
         let mut saved = self.position.step;
         while !self.position.trained {
-            self.obey(&mut trainer, best.as_ref())?;
+            self.obey(&mut trainer, training.prunes, best.as_ref())?;
             if self.stop(&trainer, best.as_ref())? {
                 return Ok(End::Stopped);
             }
@@ -281,11 +281,11 @@ impl Context<'_> {
     }
 
     /// Carries out what the user asked for between two updates.
-    fn obey(&mut self, trainer: &mut Trainer<'_>, best: Option<&MergedSet>) -> Result<()> {
+    fn obey(&mut self, trainer: &mut Trainer<'_>, prunes: bool, best: Option<&MergedSet>) -> Result<()> {
         self.orders.wait(self.session)?;
         let mut taken = Vec::new();
         for (request, rules) in self.orders.take_rules() {
-            let refusal = match &mut trainer.pruner {
+            let refusal = match trainer.pruner.as_mut().filter(|_| prunes) {
                 None => Some("this stage does not prune".to_owned()),
                 Some(pruner) => super::check_rules(&rules, self.recipe, self.matrices)
                     .and_then(|()| pruner.add_rules(&rules))
@@ -321,6 +321,18 @@ impl Context<'_> {
         self.session.answer(&request, true, &format!("stopped with {path}"))?;
         Ok(true)
     }
+}
+
+/// How a stage prunes. One that does not still measures the importance of every matrix, over the tokens of its steps.
+fn prune_settings(asked: &recipe::Prune, prunes: bool) -> recipe::Prune {
+    let mut settings = asked.clone();
+    if !prunes {
+        (settings.ratio, settings.rules, settings.moments) = (0.0, Vec::new(), recipe::Moments::Keep);
+        if settings.norms == recipe::Norms::Train {
+            settings.norms = recipe::Norms::Batch;
+        }
+    }
+    settings
 }
 
 /// Four significant digits: what the screen can show, and a third of the bytes.

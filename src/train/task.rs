@@ -103,6 +103,8 @@ impl Task {
         }
         let target = recipe.adapters.iter().position(|a| a.role == Role::Target);
         let target = target.ok_or_else(|| Error::user("no adapter has role = \"target\""))?;
+        // Before the long part.
+        super::check_rules(&recipe.prune.rules, recipe, &super::matrices(&adapters))?;
         phase(observer, "base model", 2, 4)?;
         let weights = Weights::load(&recipe.base, &config)?;
         let dtype = device::base_type(recipe.dtype, &place.device);
