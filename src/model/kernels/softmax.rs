@@ -1,0 +1,146 @@
+//! Softmax of attention scores under a causal mask, forward and backward.
+
+use super::{PIECE, dot, exp, on_cpu, slice, slice_mut, sum};
+use candle_core::{CpuStorage, D, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Tensor};
+use rayon::prelude::*;
+
+/// What a query may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Causal {
+    /// How many keys back, itself included; `None` for all.
+    pub window: Option<usize>,
+}
+
+impl Causal {
+    /// The keys that query `i` sees.
+    fn range(self, i: usize) -> std::ops::Range<usize> {
+        self.window.map_or(0, |w| (i + 1).saturating_sub(w))..i + 1
+    }
+}
+
+struct CausalSoftmax {
+    causal: Causal,
+    scale: f32,
+    keys: usize,
+}
+
+impl InplaceOp1 for CausalSoftmax {
+    fn name(&self) -> &'static str {
+        "causal-softmax"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let t = self.keys;
+        let scores = slice_mut(storage, layout)?;
+        scores.par_chunks_mut(t).with_min_len(PIECE.div_ceil(t)).enumerate().for_each(|(row, scores)| {
+            let seen = self.causal.range(row % t);
+            scores[..seen.start].fill(0.0);
+            scores[seen.end..].fill(0.0);
+            let seen = &mut scores[seen];
+            let max = seen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            seen.iter_mut().for_each(|s| *s = exp((*s - max) * self.scale));
+            let inverse = 1.0 / sum(seen);
+            seen.iter_mut().for_each(|s| *s *= inverse);
+        });
+        Ok(())
+    }
+}
+
+/// Attention weights of one sequence: softmax over the keys that each query sees of `scale · scores`.
+/// `scores` is (heads, rows, t) with rows a multiple of t (grouped queries one after another); it is
+/// consumed, on CPU in place. `mask` is [`hidden`]'s, made where it is needed if left out.
+///
+/// # Errors
+/// When shapes or types don't fit.
+pub fn causal_softmax(scores: Tensor, scale: f64, causal: Causal, mask: Option<&Tensor>) -> Result<Tensor> {
+    let (heads, rows, t) = scores.dims3()?;
+    if on_cpu(&scores) {
+        scores.inplace_op1(&CausalSoftmax { causal, scale: scale as f32, keys: t })?;
+        return Ok(scores);
+    }
+    let mask = match mask {
+        Some(mask) => mask.clone(),
+        None => hidden(t, causal, scores.dtype(), scores.device())?,
+    };
+    let scores = (scores.reshape((heads * rows / t, t, t))? * scale)?.broadcast_add(&mask)?;
+    candle_nn::ops::softmax_last_dim(&scores)?.reshape((heads, rows, t))
+}
+
+/// What is added to the scores of `t` queries over `t` keys: 0 for a key that is seen, −∞ for the others. (1, t, t).
+///
+/// # Errors
+/// When memory is short.
+pub fn hidden(t: usize, causal: Causal, dtype: DType, device: &Device) -> Result<Tensor> {
+    let mut mask = vec![f32::NEG_INFINITY; t * t];
+    for (i, row) in mask.chunks_mut(t).enumerate() {
+        row[causal.range(i)].fill(0.0);
+    }
+    Tensor::from_vec(mask, (1, t, t), device)?.to_dtype(dtype)
+}
+
+struct SoftmaxBackward {
+    scale: f32,
+    keys: usize,
+}
+
+impl InplaceOp2 for SoftmaxBackward {
+    fn name(&self) -> &'static str {
+        "softmax-backward"
+    }
+
+    fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
+        let (dp, p) = (slice_mut(s1, l1)?, slice(s2, l2)?);
+        let t = self.keys;
+        dp.par_chunks_mut(t).with_min_len(PIECE.div_ceil(t)).zip(p.par_chunks(t)).for_each(|(dp, p)| {
+            let dot = dot(dp, p);
+            for (dp, p) in dp.iter_mut().zip(p) {
+                *dp = (*dp - dot) * p * self.scale;
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Gradient of the unscaled scores from the gradient `dp` of the attention weights `p`; `dp` is consumed.
+///
+/// # Errors
+/// When shapes or types don't fit.
+pub fn softmax_backward(dp: Tensor, p: &Tensor, scale: f64) -> Result<Tensor> {
+    if on_cpu(&dp) {
+        let keys = dp.dim(D::Minus1)?;
+        dp.inplace_op2(p, &SoftmaxBackward { scale: scale as f32, keys })?;
+        return Ok(dp);
+    }
+    // In f32: the rows are sums of small numbers of both signs.
+    let (dp, p32) = (dp.to_dtype(DType::F32)?, p.to_dtype(DType::F32)?);
+    let dot = dp.mul(&p32)?.sum_keepdim(D::Minus1)?;
+    (dp.broadcast_sub(&dot)?.mul(&p32)? * scale)?.to_dtype(p.dtype())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::tests::{close, ramp};
+    use super::*;
+    use candle_core::Var;
+
+    #[test]
+    fn causal_softmax_and_its_backward_equal_autograd() {
+        for window in [None, Some(3)] {
+            let causal = Causal { window };
+            let (s, dp) = (ramp(&[2, 10, 5], 0.1), ramp(&[2, 10, 5], 0.9));
+            let var = Var::from_tensor(&s).unwrap();
+            let mask: Vec<f32> = (0..10)
+                .flat_map(|r| (0..5).map(move |j| if causal.range(r % 5).contains(&j) { 0.0 } else { -1e30 }))
+                .collect();
+            let mask = Tensor::from_vec(mask, (1, 10, 5), &Device::Cpu).unwrap();
+            let masked = (var.as_tensor() * 0.25).unwrap().broadcast_add(&mask).unwrap();
+            let want = candle_nn::ops::softmax(&masked, D::Minus1).unwrap();
+            let p = causal_softmax(s.copy().unwrap(), 0.25, causal, None).unwrap();
+            close(&p, &want, 1e-6);
+            let grads = (want * &dp).unwrap().sum_all().unwrap().backward().unwrap();
+            let ds = softmax_backward(dp.copy().unwrap(), &p, 0.25).unwrap();
+            close(&ds, grads.get(&var).unwrap(), 1e-6);
+        }
+    }
+}
