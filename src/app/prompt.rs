@@ -6,7 +6,7 @@ use tui_input::{Input, InputRequest};
 /// Characters that a line takes at most.
 const LONGEST: usize = 4096;
 
-/// What the line is for; [`submit`] and [`check`] have an arm for each.
+/// What the line is for; `submit` and `check` have an arm for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {}
 
@@ -51,7 +51,7 @@ impl Line {
         self.0.cursor()
     }
 
-    /// Puts a text at the cursor, its control characters made visible; not beyond [`LONGEST`].
+    /// Puts a text at the cursor, its control characters made visible; not beyond `LONGEST`.
     pub fn insert(&mut self, text: &str) {
         let room = LONGEST.saturating_sub(self.text().chars().count());
         for c in crate::text::printable(text).chars().take(room) {
