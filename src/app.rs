@@ -3,16 +3,21 @@
 pub mod action;
 pub mod clean;
 pub mod grid;
+pub mod looks;
 pub mod measure;
 pub mod news;
 pub mod pace;
+pub mod palette;
 pub mod pending;
 pub mod prompt;
 pub mod series;
+pub mod steady;
 pub mod update;
 
 pub use grid::{Grid, Selection};
+pub use looks::Looks;
 pub use measure::Measure;
+pub use palette::Palette;
 pub use prompt::Prompt;
 
 use crate::module::{Factor, ModuleId, Projection};
@@ -66,6 +71,10 @@ pub enum Overlay {
     },
     /// A line to fill in.
     Prompt(Prompt),
+    /// Actions, found by name.
+    Palette(Palette),
+    /// Themes to choose from.
+    Themes(looks::Choice),
     /// "Stop the run?", and whether "yes" is under the cursor.
     Stop {
         /// The answer that Enter gives.
@@ -138,6 +147,10 @@ pub enum Effect {
     Suspend,
     /// Draw everything anew.
     Redraw,
+    /// Write the pane with the keys as a picture and as text.
+    SavePane,
+    /// Send the run's path to the terminal's clipboard.
+    CopyRun,
 }
 
 /// Where the mouse is.
@@ -249,6 +262,8 @@ pub struct App {
     pub overlay: Option<Overlay>,
     /// Ratios that were asked for and do not show yet.
     pub pending: Pending,
+    /// How it looks, and how it gets to the terminal.
+    pub looks: Looks,
 }
 
 impl App {
@@ -286,6 +301,7 @@ impl App {
             earlier: true,
             overlay: None,
             pending: Pending::default(),
+            looks: Looks::default(),
         }
     }
 
@@ -307,6 +323,14 @@ impl App {
     /// A measure of all modules over the chosen matrices, once there is one.
     pub fn grid(&self, measure: Measure, selection: Selection) -> Option<Grid> {
         Some(Grid::new(self.started.as_ref()?, self.modules.as_ref()?, measure, selection))
+    }
+
+    /// Before a frame over a slow link: settles the heatmap's values in so many levels.
+    pub fn settle(&mut self, levels: usize) {
+        if let Some(grid) = self.grid(self.measure, self.selection) {
+            let scale = self.scales.of(self.measure);
+            self.looks.steady.take(&grid, scale, (self.measure, self.selection), levels);
+        }
     }
 
     /// Whether keys that change the run have an effect.

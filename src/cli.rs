@@ -13,7 +13,7 @@ use crate::run::tail::Tail;
 use crate::run::{RunDir, RunState, launch, worker};
 use crate::text::{printable, printable_lines};
 use crate::ui::{self, WatchOptions};
-use crate::{Error, Result, demo, train};
+use crate::{Error, Result, config, demo, train};
 use clap::{Parser, Subcommand};
 use color_eyre::config::{HookBuilder, Theme};
 use std::io::{IsTerminal, Write};
@@ -42,11 +42,29 @@ struct Look {
     /// Listen to the mouse (the terminal's own selection then needs Shift)
     #[arg(long, global = true)]
     mouse: bool,
+    /// For a slow connection: at most 4 frames a second, fewer colours, few bytes
+    #[arg(long, global = true)]
+    slow_link: bool,
+    /// Don't ask the terminal for its background and what it can do
+    #[arg(long, global = true)]
+    no_probe: bool,
+    /// Show frames, bytes and draw time
+    #[arg(long, global = true)]
+    debug: bool,
+}
+
+/// A recording of the screen.
+#[derive(Debug, Clone, Default, clap::Args)]
+struct Tape {
+    /// Record the screen into a new file for asciinema
+    #[arg(long, value_name = "FILE.cast")]
+    record: Option<PathBuf>,
 }
 
 impl From<Look> for WatchOptions {
     fn from(look: Look) -> Self {
-        Self { read_only: false, ascii: look.ascii, mouse: look.mouse, theme: look.theme }
+        let Look { theme, ascii, mouse, slow_link, no_probe, debug } = look;
+        Self { theme, ascii, mouse, slow_link, no_probe, debug, ..Self::default() }
     }
 }
 
@@ -142,6 +160,12 @@ enum Verb {
         /// As the table of the README
         #[arg(long)]
         markdown: bool,
+        /// As a file to start from: put it into lopper/keys.toml of the configuration folder
+        #[arg(long, conflicts_with = "markdown")]
+        toml: bool,
+        /// Without the keys of your own file
+        #[arg(long)]
+        default: bool,
     },
     /// Draw a run's screen into an SVG file
     Picture {
@@ -200,6 +224,11 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Cli::command().print_help().map_err(|e| Error::fault(e.to_string()))?;
         return Ok(0);
     };
+    // A worker has no keys, and a wrong file of keys must not stop it.
+    let without = matches!(verb, Verb::Worker { .. } | Verb::Keys { default: true, .. });
+    if !without && let Some((path, text)) = config::key_file()? {
+        action::take_keys(&path.display().to_string(), &text)?;
+    }
     match verb {
         Verb::Demo { plain, place } => {
             let recipe = Recipe::read(&demo::prepare()?)?;
@@ -236,8 +265,13 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Runs { place } => list(&place.runs),
         Verb::Export { run, adapter, merged } => export(&RunDir::open(&run)?, adapter.as_deref(), merged.as_deref()),
         Verb::Health { place } => health::report(&place.runs).and_then(|text| say(&text)).map(|()| 0),
-        Verb::Keys { markdown } => {
-            say(&if markdown { action::markdown() } else { action::plain() })?;
+        Verb::Keys { markdown, toml, .. } => {
+            let table: Vec<_> = action::sections().copied().collect();
+            say(&match (markdown, toml) {
+                (true, _) => action::markdown(),
+                (_, true) => action::keymap::toml(&table),
+                _ => action::plain(),
+            })?;
             Ok(0)
         }
         Verb::Picture { run, size, out, until, keys } => {

@@ -1,28 +1,56 @@
 //! The terminal's life: set up, restored exactly once on every way out, watched for a hang-up.
 
+pub mod clipboard;
+pub mod probe;
+pub mod record;
 pub mod signals;
 pub mod stderr;
+pub mod wire;
 
 use crate::{Error, Result};
 use crossterm::cursor;
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
-use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
-use std::io::{IsTerminal, Stdout, stdin, stdout};
+use std::io::{self, IsTerminal, Write, stdin, stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use wire::{Wire, Written};
 
 /// Whether our modes are on.
 static CLAIMED: AtomicBool = AtomicBool::new(false);
 /// Whether the mouse is among them.
 static MOUSE: AtomicBool = AtomicBool::new(false);
+/// Whether frames are synchronised updates.
+static SYNC: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
+
+/// Standard output, with an ear on it for the recording.
+#[derive(Debug, Default)]
+struct Out;
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    // Whole, so that no character is cut in two for the recording.
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        stdout().write_all(bytes)?;
+        record::output(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        stdout().flush()
+    }
+}
 
 /// The screen while it is ours; given back when dropped.
 #[derive(Debug)]
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    terminal: Terminal<Wire<Out>>,
     mouse: bool,
 }
 
@@ -34,10 +62,10 @@ fn claim(mouse: bool) -> Result<()> {
     // Before the first mode changes, so that a failure half-way is undone too.
     CLAIMED.store(true, Ordering::SeqCst);
     enable_raw_mode().map_err(|e| failed(&e))?;
-    crossterm::execute!(stdout(), EnterAlternateScreen, cursor::Hide, EnableBracketedPaste).map_err(|e| failed(&e))?;
+    crossterm::execute!(Out, EnterAlternateScreen, cursor::Hide, EnableBracketedPaste).map_err(|e| failed(&e))?;
     if mouse {
         MOUSE.store(true, Ordering::SeqCst);
-        crossterm::execute!(stdout(), EnableMouseCapture).map_err(|e| failed(&e))?;
+        crossterm::execute!(Out, EnableMouseCapture).map_err(|e| failed(&e))?;
     }
     stderr::keep();
     Ok(())
@@ -50,9 +78,12 @@ pub fn restore() {
     }
     // Nothing can be done about a terminal that is gone: each step is tried for itself.
     if MOUSE.swap(false, Ordering::SeqCst) {
-        crossterm::execute!(stdout(), DisableMouseCapture).ok();
+        crossterm::execute!(Out, DisableMouseCapture).ok();
     }
-    crossterm::execute!(stdout(), DisableBracketedPaste, cursor::Show, LeaveAlternateScreen).ok();
+    if SYNC.load(Ordering::SeqCst) {
+        Out.write_all(wire::END).ok();
+    }
+    crossterm::execute!(Out, DisableBracketedPaste, cursor::Show, LeaveAlternateScreen).ok();
     disable_raw_mode().ok();
     stderr::give_back();
 }
@@ -73,8 +104,7 @@ impl Screen {
                 before(info);
             }));
         });
-        let terminal =
-            claim(mouse).and_then(|()| Terminal::new(CrosstermBackend::new(stdout())).map_err(|e| failed(&e)));
+        let terminal = claim(mouse).and_then(|()| Terminal::new(Wire::new(Out, None)).map_err(|e| failed(&e)));
         match terminal {
             Ok(terminal) => Ok(Self { terminal, mouse }),
             Err(e) => {
@@ -95,6 +125,24 @@ impl Screen {
         self.terminal.draw(render).map(drop).map_err(|e| failed(&e))
     }
 
+    /// Asks the terminal what it can do, for at most `limit`, before anything is drawn and any key is read.
+    /// From then on frames are synchronised updates where it knows them.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn probe(&mut self, limit: Duration, background: bool) -> Result<probe::Answers> {
+        let answers = probe::ask(limit, background);
+        SYNC.store(answers.sync, Ordering::SeqCst);
+        self.terminal.backend_mut().synchronise(answers.sync);
+        // Some terminals print what they do not understand.
+        self.redraw().map(|()| answers)
+    }
+
+    /// What was written so far.
+    pub fn written(&self) -> Written {
+        self.terminal.backend().written()
+    }
+
     /// Columns and rows.
     ///
     /// # Errors
@@ -109,6 +157,7 @@ impl Screen {
     /// When the terminal is gone.
     pub fn redraw(&mut self) -> Result<()> {
         // `Terminal::clear` would ask for the cursor's position and wait for the answer.
+        self.terminal.backend_mut().forget();
         let area = self.terminal.size().map_err(|e| failed(&e))?;
         self.terminal.resize(area.into()).map_err(|e| failed(&e))
     }

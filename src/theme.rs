@@ -4,15 +4,16 @@ pub mod depth;
 pub mod file;
 pub mod glyphs;
 pub mod ramp;
+pub mod shelf;
 
 pub use depth::Depth;
 pub use glyphs::Glyphs;
 pub use ramp::Ramp;
+pub use shelf::Shelf;
 
-use crate::{Error, Result};
+use crate::Result;
 use file::Roles;
 use ratatui::style::{Color, Modifier, Style};
-use std::path::Path;
 
 /// The embedded themes, by name.
 pub const THEMES: [(&str, &str); 5] = [
@@ -26,6 +27,10 @@ pub const THEMES: [(&str, &str); 5] = [
 /// What each role looks like.
 #[derive(Debug, Clone)]
 pub struct Theme {
+    /// Its name, or the path of its file.
+    pub name: String,
+    /// The files that it came from, and when they were written.
+    pub files: shelf::Files,
     /// Plain text.
     pub text: Style,
     /// Labels, borders, hints.
@@ -56,10 +61,7 @@ impl Theme {
     /// # Errors
     /// When there is none, or its file is wrong; the sentence says where.
     pub fn find(name: &str, depth: Depth, ascii: bool) -> Result<Self> {
-        let is_file = name.contains('/') || Path::new(name).extension().is_some_and(|e| e == "toml");
-        let roles = if is_file { Roles::read(Path::new(name))? } else { Roles::named(name)? };
-        let depth = if name == "mono" { Depth::None } else { depth };
-        Ok(Self::new(&roles, depth, ascii))
+        Shelf::default().find(name, depth, ascii)
     }
 
     /// The roles as a terminal of `depth` shows them.
@@ -69,6 +71,8 @@ impl Theme {
         // Without colours weight has to tell the roles apart.
         let strong = |color: Color| if plain { Style::new().add_modifier(Modifier::BOLD) } else { style(color) };
         Self {
+            name: String::new(),
+            files: shelf::Files::default(),
             text: style(roles.text),
             dim: if plain { Style::new().add_modifier(Modifier::DIM) } else { style(roles.dim) },
             accent: strong(roles.accent),
@@ -83,6 +87,12 @@ impl Theme {
         }
     }
 
+    /// The theme for a slow link: fewer colours in the heatmap.
+    #[must_use]
+    pub fn for_slow_link(self) -> Self {
+        Self { ramp: self.ramp.coarse(), ..self }
+    }
+
     /// What is selected.
     pub fn selected(&self) -> Style {
         self.accent.add_modifier(Modifier::REVERSED)
@@ -92,15 +102,6 @@ impl Theme {
     pub fn title(&self) -> Style {
         self.accent.add_modifier(Modifier::BOLD)
     }
-}
-
-/// The sentence for a theme that is not there.
-fn unknown(name: &str) -> Error {
-    let names: Vec<&str> = THEMES.iter().map(|t| t.0).collect();
-    Error::user(format!(
-        "there is no theme {name:?}: the themes are {}, or the path of a theme file such as ./mine.toml",
-        names.join(", ")
-    ))
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! The one table of what a user can do: dispatch, help, footer, `lopper keys` and the README come from it.
 
+pub mod keymap;
+mod looks;
+
 use super::{App, Pane};
+use std::sync::OnceLock;
 
 /// What a key does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +41,29 @@ pub enum Action {
     Help,
     Suspend,
     Quit,
+    Palette,
+    Theme,
+    Export,
+    CopyRun,
+    ToggleDebug,
+}
+
+impl Action {
+    /// Its name in the key file: `next_pane`.
+    pub fn name(self) -> String {
+        let mut out = String::new();
+        for c in format!("{self:?}").chars() {
+            if c.is_uppercase() && !out.is_empty() {
+                out.push('_');
+            }
+            out.extend(c.to_lowercase());
+        }
+        out
+    }
 }
 
 /// One row of the table.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// What it does.
     pub action: Action,
@@ -183,10 +206,29 @@ const WATCH: &[Section] = &[
             entry(Action::Stop, &["s"], "stop the run with a checkpoint (asks first)").short("stop").changes(),
         ],
     },
+    looks::SECTION,
 ];
 
-/// The table, section by section.
+/// The table in use: the default one, or that with the user's keys.
+static TABLE: OnceLock<Vec<Section>> = OnceLock::new();
+
+/// Gives the actions the keys of the user's file for as long as the program runs: before anything asks for them.
+///
+/// # Errors
+/// As [`keymap::patched`].
+pub fn take_keys(file: &str, text: &str) -> crate::Result<()> {
+    let defaults: Vec<Section> = default_sections().copied().collect();
+    let table = keymap::patched(&defaults, file, text)?;
+    TABLE.set(table).map_err(|_| crate::Error::fault("the keys were taken before"))
+}
+
+/// The table, section by section, with the user's keys.
 pub fn sections() -> impl Iterator<Item = &'static Section> {
+    TABLE.get_or_init(|| default_sections().copied().collect()).iter()
+}
+
+/// The table as it is without a file of the user's.
+pub fn default_sections() -> impl Iterator<Item = &'static Section> {
     WATCH.iter()
 }
 
@@ -207,7 +249,10 @@ pub fn offered(app: &App) -> impl Iterator<Item = &'static Entry> {
     let (pane, can_change) = (app.pane, app.can_change());
     let entries = sections().filter(|s| s.screen == Screen::Watch).flat_map(|s| s.entries);
     entries.filter(move |e| {
-        !e.short.is_empty() && (e.panes.is_empty() || e.panes.contains(&pane)) && (can_change || !e.changes)
+        !e.short.is_empty()
+            && !e.keys.is_empty()
+            && (e.panes.is_empty() || e.panes.contains(&pane))
+            && (can_change || !e.changes)
     })
 }
 

@@ -1,7 +1,7 @@
 //! How messages change the app: no I/O, effects come back.
 
 use super::action::{self, Action, Screen};
-use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, news, prompt};
+use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, looks, news, palette, prompt};
 use crate::module::Factor;
 use crate::recipe::ratios::Rule;
 use crate::run::RunState;
@@ -19,6 +19,10 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
         Message::Paste(text) => {
             if let Some(Overlay::Prompt(prompt)) = app.overlay.take_if(|o| matches!(o, Overlay::Prompt(_))) {
                 prompt::paste(app, prompt, &text);
+                return Vec::new();
+            }
+            if let Some(Overlay::Palette(found)) = app.overlay.take_if(|o| matches!(o, Overlay::Palette(_))) {
+                palette::paste(app, found, &text);
                 return Vec::new();
             }
             // Each of its letters may be a key that stops the run.
@@ -62,6 +66,8 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
             return Vec::new();
         }
         Some(Overlay::Prompt(prompt)) => return prompt::press(app, prompt, key),
+        Some(Overlay::Palette(found)) => return palette::press(app, found, key),
+        Some(Overlay::Themes(choice)) => return looks::choose(app, choice, key),
         Some(Overlay::Stop { yes }) => return answer(app, key, yes),
         None if key == "esc" => {
             app.toast = None;
@@ -69,14 +75,18 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
         }
         None => {}
     }
-    let Some(entry) = entry else { return Vec::new() };
+    entry.map_or_else(Vec::new, |entry| carry(app, entry, key))
+}
+
+/// Does what an entry of the table says, where it may; `said` is what the user chose it by.
+pub(super) fn carry(app: &mut App, entry: &action::Entry, said: &str) -> Vec<Effect> {
     if entry.changes && !app.can_change() {
         let why = if app.read_only {
             "this screen is read-only".to_owned()
         } else {
             format!("the run is {}", app.state.word())
         };
-        toast(app, format!("{why}: `{key}` changes nothing"));
+        toast(app, format!("{why}: `{said}` changes nothing"));
         return Vec::new();
     }
     act(app, entry.action)
@@ -127,6 +137,9 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Help => app.overlay = Some(Overlay::Help { top: 0 }),
         Action::Suspend => return vec![Effect::Suspend],
         Action::Quit => return vec![Effect::Quit],
+        Action::Palette | Action::Theme | Action::Export | Action::CopyRun | Action::ToggleDebug => {
+            return looks::act(app, action);
+        }
     }
     Vec::new()
 }

@@ -1,9 +1,8 @@
 //! Theme files: roles and their colours as TOML, over an embedded theme.
 
-use super::{THEMES, ramp, unknown};
+use super::ramp;
 use crate::{Error, Result};
 use ratatui::style::Color;
-use std::path::Path;
 use toml::Spanned;
 
 /// What a theme file says, complete.
@@ -57,45 +56,22 @@ impl Place<'_> {
 }
 
 impl Roles {
-    /// An embedded theme.
-    ///
-    /// # Errors
-    /// When there is none of that name; the sentence lists them.
-    pub fn named(name: &str) -> Result<Self> {
-        let (_, text) = THEMES.iter().find(|t| t.0 == name).ok_or_else(|| unknown(name))?;
-        Self::parse(name, text)
-    }
-
-    /// A user's file.
+    /// Parses TOML; what it leaves out is as in the theme that it `inherits`, which `parent` finds; as in `default`
+    /// if it says nothing.
     ///
     /// # Errors
     /// Names the file, the line and the key that is wrong.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read the theme", path, &e))?;
-        Self::parse(&crate::text::printable(&path.display().to_string()), &text)
-    }
-
-    /// Parses TOML; what it leaves out is as in the theme that it `inherits`, `default` if it says nothing.
-    ///
-    /// # Errors
-    /// Names the file, the line and the key that is wrong.
-    pub fn parse(name: &str, text: &str) -> Result<Self> {
+    pub fn parse(name: &str, text: &str, parent: &mut dyn FnMut(&str) -> Result<Self>) -> Result<Self> {
         let place = Place { name, text };
         let table: std::collections::BTreeMap<Spanned<String>, Spanned<toml::Value>> =
             toml::from_str(text).map_err(|e| place.error(e.span().map_or(0, |s| s.start), &one_line(e.message())))?;
-        let find = |wanted: &str| table.iter().find(|(key, _)| key.get_ref() == wanted).map(|(_, value)| value);
-        let mut roles = START;
-        if let Some(value) = find("inherits") {
-            let parent = value.get_ref().as_str().unwrap_or_default();
-            if !THEMES.iter().any(|t| t.0 == parent) || parent == name {
-                return Err(
-                    place.error(value.span().start, &format!("inherits = {}: {}", shown(value), unknown(parent)))
-                );
-            }
-            roles = Self::named(parent)?;
-        } else if name != "default" {
-            roles = Self::named("default")?;
-        }
+        let inherits = table.iter().find(|(key, _)| key.get_ref() == "inherits").map(|(_, value)| value);
+        let mut roles = match inherits {
+            Some(value) => parent(value.get_ref().as_str().unwrap_or_default())
+                .map_err(|e| place.error(value.span().start, &format!("inherits = {}: {e}", shown(value))))?,
+            None if name == "default" => START,
+            None => parent("default")?,
+        };
         for (key, value) in &table {
             let color = |value: &toml::Value| {
                 color(value).map_err(|why| place.error(key.span().start, &format!("{}: {why}", key.get_ref())))
@@ -163,10 +139,15 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<Roles> {
+        let shelf = super::super::Shelf::default();
+        Roles::parse("mine.toml", text, &mut |name| shelf.embedded(name))
+    }
+
     #[test]
     fn a_file_changes_only_what_it_names() {
-        let roles = Roles::parse("mine.toml", "inherits = \"dark\"\naccent = \"#ff8800\"\ndim = 244\n").unwrap();
-        let dark = Roles::named("dark").unwrap();
+        let roles = parse("inherits = \"dark\"\naccent = \"#ff8800\"\ndim = 244\n").unwrap();
+        let dark = super::super::Shelf::default().embedded("dark").unwrap();
         assert_eq!(roles, Roles { accent: Color::Rgb(255, 136, 0), dim: Color::Indexed(244), ..dark });
     }
 
@@ -182,11 +163,9 @@ mod tests {
             ("text = \n", ["line 1", "mine.toml", "theme"]),
             ("text = 1\ntext = 2\n", ["line 2", "mine.toml", "duplicate"]),
         ] {
-            let sentence = Roles::parse("mine.toml", text).unwrap_err().to_string();
+            let sentence = parse(text).unwrap_err().to_string();
             assert!(sentence.contains("mine.toml") && !sentence.contains('\n'), "{sentence}");
             assert!(parts.iter().all(|part| sentence.contains(part)), "{text:?}: {sentence}");
         }
-        let sentence = Roles::read(Path::new("/nowhere/x.toml")).unwrap_err().to_string();
-        assert!(sentence.contains("/nowhere/x.toml"), "{sentence}");
     }
 }

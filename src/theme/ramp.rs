@@ -39,6 +39,10 @@ const VIRIDIS_256: [u8; 10] = [53, 54, 55, 24, 30, 36, 77, 149, 220, 226];
 /// Greys of xterm's 256.
 const GREY_256: [u8; 10] = [233, 235, 238, 240, 243, 245, 248, 250, 253, 255];
 
+/// The same in sixteen steps, for slow links.
+const VIRIDIS_COARSE: [u8; 16] = [53, 54, 55, 24, 25, 30, 31, 36, 72, 77, 113, 149, 184, 220, 226, 227];
+const GREY_COARSE: [u8; 16] = [232, 234, 235, 237, 238, 240, 241, 243, 245, 246, 248, 249, 251, 252, 254, 255];
+
 /// Background, colour of the shade over it, and the shade: from black over blue and cyan to white.
 const SIXTEEN: [(Color, Color, char); 10] = [
     (Color::Black, Color::Blue, ' '),
@@ -62,17 +66,33 @@ pub struct Ramp {
     name: Name,
     depth: Depth,
     ascii: bool,
+    coarse: bool,
 }
 
 impl Ramp {
     /// The colours `name` for a terminal of `depth`; levels as digits where it has few colours and `ascii`.
     pub fn new(name: Name, depth: Depth, ascii: bool) -> Self {
-        Self { name, depth, ascii }
+        Self { name, depth, ascii, coarse: false }
+    }
+
+    /// The ramp for a slow link: sixteen indexed colours where there are that many, as backgrounds only.
+    pub fn coarse(self) -> Self {
+        let depth = if self.depth == Depth::True { Depth::Indexed } else { self.depth };
+        Self { depth, coarse: true, ..self }
+    }
+
+    /// Whether it is that for a slow link.
+    pub fn is_coarse(self) -> bool {
+        self.coarse
     }
 
     /// How many levels can be told apart.
     pub fn levels(self) -> usize {
-        if self.depth == Depth::True { 24 } else { 10 }
+        match self.depth {
+            Depth::True => 24,
+            Depth::Indexed if self.coarse => 16,
+            _ => 10,
+        }
     }
 
     /// The level of a share of the range, 0 to 1.
@@ -85,6 +105,10 @@ impl Ramp {
     pub fn paint(self, level: usize, width: usize) -> (String, Style) {
         let level = level.min(self.levels() - 1);
         match self.depth {
+            Depth::Indexed if self.coarse => {
+                let back = self.background(level).map_or(Style::new(), |back| Style::new().bg(back));
+                (" ".repeat(width), back)
+            }
             Depth::True | Depth::Indexed => (" ".repeat(width), self.behind(level)),
             _ if self.ascii => {
                 let digit = char::from_digit(level as u32, 10).unwrap_or('?');
@@ -142,6 +166,8 @@ impl Ramp {
         match (self.depth, self.name) {
             (Depth::None, _) => None,
             (Depth::Sixteen, _) => Some(SIXTEEN[i].0),
+            (Depth::Indexed, Name::Grey) if self.coarse => Some(Color::Indexed(GREY_COARSE[i])),
+            (Depth::Indexed, _) if self.coarse => Some(Color::Indexed(VIRIDIS_COARSE[i])),
             (Depth::Indexed, Name::Grey) => Some(Color::Indexed(GREY_256[i])),
             (Depth::Indexed, _) => Some(Color::Indexed(VIRIDIS_256[i])),
             (Depth::True, Name::Grey) => {
@@ -185,6 +211,19 @@ mod tests {
     }
 
     #[test]
+    fn over_a_slow_link_a_cell_is_a_background() {
+        for name in NAMES {
+            let ramp = Ramp::new(name, Depth::True, false).coarse();
+            assert_eq!(ramp.levels(), 16);
+            let looks: HashSet<String> = (0..16).map(|level| format!("{:?}", ramp.paint(level, 3))).collect();
+            assert_eq!(looks.len(), 16);
+            let (text, style) = ramp.paint(3, 3);
+            assert!(text == "   " && style.fg.is_none() && matches!(style.bg, Some(Color::Indexed(_))));
+        }
+        assert_eq!(Ramp::new(Name::Viridis, Depth::Sixteen, false).coarse().levels(), 10);
+    }
+
+    #[test]
     fn the_colours_grow_lighter_with_the_value() {
         let light = |color: Option<Color>| {
             let (r, g, b) = match color {
@@ -198,8 +237,10 @@ mod tests {
         for name in [Name::Viridis, Name::Grey] {
             for depth in [Depth::True, Depth::Indexed] {
                 let ramp = Ramp::new(name, depth, false);
-                let all: Vec<f64> = (0..ramp.levels()).map(|l| light(ramp.background(l))).collect();
-                assert!(all.windows(2).all(|w| w[0] < w[1]), "{name:?} {depth:?} {all:?}");
+                for ramp in [ramp, ramp.coarse()] {
+                    let all: Vec<f64> = (0..ramp.levels()).map(|l| light(ramp.background(l))).collect();
+                    assert!(all.windows(2).all(|w| w[0] < w[1]), "{name:?} {depth:?} {all:?}");
+                }
             }
         }
     }

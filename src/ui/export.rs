@@ -48,7 +48,14 @@ fn hex(color: Color) -> Option<String> {
     }
 }
 
-fn escape(text: &str) -> String {
+/// Red, green and blue of a colour in pictures; `None` for the terminal's own.
+pub fn rgb(color: Color) -> Option<(u8, u8, u8)> {
+    let hex = hex(color)?;
+    let part = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+    Some((part(1)?, part(3)?, part(5)?))
+}
+
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -153,6 +160,29 @@ pub fn svg(buffer: &Buffer, (background, text): (Color, Color)) -> String {
     }
     out.push_str(&letters);
     out.push_str("</svg>\n");
+    out
+}
+
+/// The cells of `buffer` as lines of text, without what is blank at their ends.
+pub fn text(buffer: &Buffer) -> String {
+    let area = buffer.area;
+    let mut out = String::new();
+    for y in area.top()..area.bottom() {
+        let mut line = String::new();
+        let mut skip = 0;
+        for x in area.left()..area.right() {
+            // The second half of a wide character is no cell of its own.
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            let symbol = buffer.cell((x, y)).map_or(" ", Cell::symbol);
+            skip = symbol.width().saturating_sub(1);
+            line.push_str(symbol);
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
     out
 }
 
@@ -275,6 +305,14 @@ mod tests {
     fn wide_characters_stand_at_their_columns() {
         let svg = picture("重x", Style::new());
         assert!(svg.contains("x=\"8\"") && svg.contains("x=\"24.8\""), "{svg}");
+    }
+
+    #[test]
+    fn text_has_lines_without_their_blank_ends() {
+        let mut buffer = Buffer::empty(Rect::new(3, 2, 8, 3));
+        buffer.set_string(3, 2, "重要x", Style::new());
+        buffer.set_string(4, 4, "b", Style::new());
+        assert_eq!(text(&buffer), "重要x\n\n b\n");
     }
 
     #[test]

@@ -122,7 +122,8 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let buf = frame.buffer_mut();
     header(app, theme, buf, &map);
     names(app, theme, buf, &map);
-    let number = number_width(app.measure, &map, grid.as_ref());
+    // Numbers change with every step: over a slow link the colours say it.
+    let number = if theme.ramp.is_coarse() { 0 } else { number_width(app.measure, &map, grid.as_ref()) };
     cells(app, theme, buf, &map, grid.as_ref(), (scale, number));
     if let Some(grid) = &grid {
         means(app, theme, buf, &map, grid, (scale, number));
@@ -218,7 +219,8 @@ fn cells(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: Option<&Gr
             let value = grid.and_then(|g| g.cells.get(layer)).and_then(|cells| cells[*p]);
             let here = (layer, *p) == app.cursor;
             let pending = app.pending.touches(ModuleId::new(layer, Projection::ALL[*p]));
-            cell(app.measure, value, scale, theme, buf, map.place(layer, row), here, pending, number);
+            let held = app.looks.steady.cell(layer, *p);
+            cell(app.measure, (value, held), scale, theme, buf, map.place(layer, row), here, pending, number);
         }
     }
 }
@@ -226,7 +228,7 @@ fn cells(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: Option<&Gr
 #[allow(clippy::too_many_arguments)]
 fn cell(
     measure: Measure,
-    value: Option<f32>,
+    (value, held): (Option<f32>, Option<usize>),
     scale: Scale,
     theme: &Theme,
     buf: &mut Buffer,
@@ -244,7 +246,7 @@ fn cell(
             (theme.title(), theme.dim)
         }
         Some(value) => {
-            let level = theme.ramp.level(scale.share(value));
+            let level = held.unwrap_or_else(|| theme.ramp.level(scale.share(value)));
             let (text, style) = theme.ramp.paint(level, width);
             for y in place.top()..place.bottom() {
                 buf.set_string(place.x, y, &text, style);
@@ -294,7 +296,8 @@ fn means(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: &Grid, (sc
         for layer in first..first + shown {
             let place = Rect { y, height: 1, ..map.place(layer, 0) };
             let value = grid.layers.get(layer).copied().flatten();
-            cell(app.measure, value, scale, theme, buf, place, false, false, number);
+            let held = app.looks.steady.layer(layer);
+            cell(app.measure, (value, held), scale, theme, buf, place, false, false, number);
         }
         beside(buf, y, grid.all, theme.text);
     }
@@ -303,7 +306,8 @@ fn means(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: &Grid, (sc
 /// What the colours stand for, with the cursor's own colour marked.
 fn legend(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, scale: Scale, area: Rect) {
     let value = app.grid(app.measure, app.selection).and_then(|g| g.module(app.module()));
-    let here = value.map(|v| theme.ramp.level(scale.share(v)));
+    let held = app.looks.steady.cell(app.cursor.0, app.cursor.1);
+    let here = value.map(|v| held.unwrap_or_else(|| theme.ramp.level(scale.share(v))));
     let levels = theme.ramp.levels();
     let each = if levels > 12 { 1 } else { 2 };
     let y = map.legend;

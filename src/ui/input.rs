@@ -33,9 +33,10 @@ pub fn key_name(key: KeyEvent) -> Option<String> {
     if key.kind == KeyEventKind::Release || key.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER) {
         return None;
     }
-    Some(match key.code {
-        KeyCode::Char(c) if key.modifiers.contains(KeyModifiers::CONTROL) => format!("ctrl-{c}"),
+    let name = match key.code {
         KeyCode::Char(c) => c.to_string(),
+        KeyCode::F(n) => format!("f{n}"),
+        KeyCode::Insert => "insert".into(),
         KeyCode::Up => "up".into(),
         KeyCode::Down => "down".into(),
         KeyCode::Left => "left".into(),
@@ -51,7 +52,8 @@ pub fn key_name(key: KeyEvent) -> Option<String> {
         KeyCode::PageUp => "page-up".into(),
         KeyCode::PageDown => "page-down".into(),
         _ => return None,
-    })
+    };
+    Some(if key.modifiers.contains(KeyModifiers::CONTROL) { format!("ctrl-{name}") } else { name })
 }
 
 #[cfg(test)]
@@ -64,6 +66,8 @@ mod tests {
         assert_eq!(named(KeyCode::Char('z'), KeyModifiers::CONTROL).as_deref(), Some("ctrl-z"));
         assert_eq!(named(KeyCode::Char('S'), KeyModifiers::SHIFT).as_deref(), Some("S"));
         assert_eq!(named(KeyCode::BackTab, KeyModifiers::SHIFT).as_deref(), Some("shift-tab"));
+        assert_eq!(named(KeyCode::Up, KeyModifiers::CONTROL).as_deref(), Some("ctrl-up"));
+        assert_eq!(named(KeyCode::F(12), KeyModifiers::NONE).as_deref(), Some("f12"));
         // Meta of a terminal that has none is an Esc before the letter: not the letter's action.
         assert_eq!(named(KeyCode::Char('s'), KeyModifiers::ALT), None);
     }

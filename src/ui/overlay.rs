@@ -1,6 +1,6 @@
 //! What lies over the panes: help and questions.
 
-use super::fit;
+use super::{fit, palette};
 use crate::app::action::Screen;
 use crate::app::{App, Overlay, Prompt, action};
 use crate::theme::Theme;
@@ -9,7 +9,8 @@ use ratatui::layout::{Constraint, Flex, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
 
-fn centred(area: Rect, width: u16, height: u16) -> Rect {
+/// A place of that size in the middle of `area`, no larger than it.
+pub(super) fn centred(area: Rect, width: u16, height: u16) -> Rect {
     let [area] = Layout::horizontal([Constraint::Length(width.min(area.width))]).flex(Flex::Center).areas(area);
     let [area] = Layout::vertical([Constraint::Length(height.min(area.height))]).flex(Flex::Center).areas(area);
     area
@@ -27,6 +28,8 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             (title, lines.into_iter().skip((*top).min(most)).collect())
         }
         Some(Overlay::Stop { yes }) => (" stop ", question(theme, *yes)),
+        Some(Overlay::Palette(found)) => return palette::draw(app, found, theme, frame, area),
+        Some(Overlay::Themes(choice)) => return palette::themes(app, choice, theme, frame, area),
         Some(Overlay::Prompt(prompt)) => return line(prompt, theme, frame, area),
     };
     let width = lines.iter().map(Line::width).max().unwrap_or(0) as u16 + 4;
@@ -59,7 +62,7 @@ fn line(prompt: &Prompt, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
 }
 
 /// The part of a text that fits `room` columns with its cursor, and the cursor's column.
-fn window(text: &str, cursor: usize, room: usize) -> (String, usize) {
+pub(super) fn window(text: &str, cursor: usize, room: usize) -> (String, usize) {
     let before: String = text.chars().take(cursor).collect();
     let mut skipped = 0;
     let mut shown = before.as_str();

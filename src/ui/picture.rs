@@ -1,6 +1,7 @@
 //! A run's screen as a picture, without a terminal: for reports, and for the README.
 
-use super::screen::render;
+use super::{draw, export, layout, status};
+use crate::app::action::keymap;
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
 use crate::run::RunDir;
@@ -9,6 +10,8 @@ use crate::run::journal::Reader;
 use crate::run::tail::Tail;
 use crate::theme::Theme;
 use crate::{Error, Result};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
 /// The screen of `run` at `size` after `keys`, as SVG; with `until`, as it stood right after that step of
 /// its last stage.
@@ -21,7 +24,7 @@ pub fn of_run(run: &RunDir, theme: &Theme, size: (u16, u16), until: Option<usize
         None => now(run)?,
     };
     for key in keys {
-        if !is_key(key) {
+        if !keymap::is_key(key) {
             return Err(Error::user(format!("there is no key {key:?}; `lopper keys` lists them")));
         }
         let effects = update(&mut app, Message::Key(key.clone()));
@@ -32,8 +35,53 @@ pub fn of_run(run: &RunDir, theme: &Theme, size: (u16, u16), until: Option<usize
     render(&app, theme, size.0, size.1)
 }
 
-/// As somebody who attaches sees it.
-fn now(run: &RunDir) -> Result<App> {
+/// The app at a size, cell by cell.
+///
+/// # Errors
+/// Never on a sane size.
+pub fn cells(app: &App, theme: &Theme, (width, height): (u16, u16)) -> Result<Buffer> {
+    let backend = ratatui::backend::TestBackend::new(width, height);
+    let mut terminal = ratatui::Terminal::new(backend).map_err(|e| Error::fault(e.to_string()))?;
+    terminal.draw(|frame| draw(app, theme, frame)).map_err(|e| Error::fault(e.to_string()))?;
+    Ok(terminal.backend().buffer().clone())
+}
+
+/// The app at a size, as SVG.
+///
+/// # Errors
+/// Never on a sane size.
+pub fn render(app: &App, theme: &Theme, width: u16, height: u16) -> Result<String> {
+    Ok(export::svg(&cells(app, theme, (width, height))?, theme.picture))
+}
+
+/// The pane with the keys, as it stands on a screen of that size.
+///
+/// # Errors
+/// When the screen is too small to have panes.
+pub fn pane(app: &App, theme: &Theme, (width, height): (u16, u16)) -> Result<Buffer> {
+    let notice = status::notice(app, theme, width.saturating_sub(2)).len() as u16;
+    let places = layout::places(app, Rect::new(0, 0, width, height), notice);
+    let panes = places.map(|p| p.panes).unwrap_or_default();
+    let Some((_, area, _)) = panes.into_iter().find(|(pane, ..)| *pane == app.pane) else {
+        return Err(Error::user("the window is too small to have panes; make it larger first"));
+    };
+    // Nothing that lies over it.
+    let bare = App { overlay: None, ..app.clone() };
+    let all = cells(&bare, theme, (width, height))?;
+    let mut out = Buffer::empty(area);
+    for position in area.positions() {
+        if let (Some(to), Some(from)) = (out.cell_mut(position), all.cell(position)) {
+            *to = from.clone();
+        }
+    }
+    Ok(out)
+}
+
+/// The app as somebody who attaches sees it.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn now(run: &RunDir) -> Result<App> {
     let mut app = App::new(&run.name(), false);
     let mut tail = Tail::new(run.clone());
     loop {
@@ -60,11 +108,4 @@ fn early(run: &RunDir, step: usize) -> Result<App> {
     update(&mut app, Message::Run { events, state: crate::run::RunState::Running, caught_up: true });
     update(&mut app, Message::Tick(now));
     Ok(app)
-}
-
-/// Whether a name is that of a key: one character, or one with a name.
-fn is_key(name: &str) -> bool {
-    const NAMED: [&str; 12] =
-        ["enter", "esc", "tab", "shift-tab", "up", "down", "left", "right", "home", "end", "page-up", "page-down"];
-    name.chars().count() == 1 || NAMED.contains(&name) || name.starts_with("ctrl-")
 }

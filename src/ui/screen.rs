@@ -1,24 +1,33 @@
 //! The loop of the screen: keys, news of the run and the clock in; frames and commands out.
 
+use super::picture::{self, render};
 use super::{draw, export, input, status};
+use crate::app::looks::Frames;
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
 use crate::run::tail::{self, TailUpdate};
 use crate::run::{RunState, control, write_aside};
-use crate::terminal::Screen;
 use crate::terminal::signals::Signals;
-use crate::theme::{Depth, Theme};
+use crate::terminal::wire::Written;
+use crate::terminal::{Screen, clipboard, record};
+use crate::theme::{Depth, Shelf, Theme};
 use crate::{Error, Result};
 use crossterm::event;
 use ratatui::layout::Rect;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-/// At most thirty frames a second.
-const FRAME: Duration = Duration::from_millis(33);
+/// At most ten frames a second, but an answer to a key at once.
+const FRAME: Duration = Duration::from_millis(100);
+/// Over a slow link at most four, keys or not.
+const SLOW_FRAME: Duration = Duration::from_millis(250);
+/// So long the terminal may take to say what it can do.
+const PROBE: Duration = Duration::from_millis(100);
+/// The same over a slow link.
+const SLOW_PROBE: Duration = Duration::from_millis(400);
 /// News of the run are looked for so often while no key is pressed.
 const LOOK: Duration = Duration::from_millis(100);
 /// Slices of a long journal that are taken in before the next look at the keys.
@@ -33,8 +42,16 @@ pub struct WatchOptions {
     pub ascii: bool,
     /// Listen to the mouse; the terminal's own selection then needs Shift.
     pub mouse: bool,
-    /// Name or file of the theme, `default` if left out.
+    /// Name or file of the theme; if left out, what suits the terminal's background, or `default`.
     pub theme: Option<String>,
+    /// Few and small frames.
+    pub slow_link: bool,
+    /// Do not ask the terminal what it can do.
+    pub no_probe: bool,
+    /// Show the debug line from the start.
+    pub debug: bool,
+    /// Record what is written to the terminal into this file.
+    pub record: Option<PathBuf>,
 }
 
 impl WatchOptions {
@@ -43,7 +60,36 @@ impl WatchOptions {
     /// # Errors
     /// When there is none of that name, or its file is wrong.
     pub fn find_theme(&self) -> Result<Theme> {
-        Theme::find(self.theme.as_deref().unwrap_or("default"), Depth::detect(), self.ascii)
+        self.load(self.theme.as_deref().unwrap_or("default"))
+    }
+
+    /// The theme of that name, as this terminal and this link can show it.
+    fn load(&self, name: &str) -> Result<Theme> {
+        let theme = shelf().find(name, Depth::detect(), self.ascii)?;
+        Ok(if self.slow_link { theme.for_slow_link() } else { theme })
+    }
+
+    /// Takes the terminal, and asks it what it can do.
+    ///
+    /// # Errors
+    /// When there is none, the theme is wrong, or a recording cannot be written.
+    pub fn claim(&self) -> Result<(Screen, Theme)> {
+        let mut theme = self.find_theme()?;
+        if let Some(path) = &self.record {
+            record::start(path, crossterm::terminal::size().unwrap_or((80, 24)))?;
+        }
+        let mut screen = Screen::claim(self.mouse)?;
+        let term = std::env::var("TERM").unwrap_or_default();
+        if !self.no_probe && !matches!(term.as_str(), "" | "dumb") {
+            // Themes with colours of their own only where they can be shown.
+            let colours = matches!(Depth::detect(), Depth::True | Depth::Indexed);
+            let limit = if self.slow_link { SLOW_PROBE } else { PROBE };
+            let answers = screen.probe(limit, self.theme.is_none() && colours)?;
+            if let Some(dark) = answers.dark {
+                theme = self.load(if dark { "dark" } else { "light" })?;
+            }
+        }
+        Ok((screen, theme))
     }
 
     /// The theme with all colours, for a picture: `dark` if none was named.
@@ -51,8 +97,13 @@ impl WatchOptions {
     /// # Errors
     /// As [`Self::find_theme`].
     pub fn picture_theme(&self) -> Result<Theme> {
-        Theme::find(self.theme.as_deref().unwrap_or("dark"), Depth::True, self.ascii)
+        shelf().find(self.theme.as_deref().unwrap_or("dark"), Depth::True, self.ascii)
     }
+}
+
+/// The embedded themes and the user's.
+fn shelf() -> Shelf {
+    Shelf::with(crate::config::themes())
 }
 
 /// How the user left.
@@ -67,10 +118,12 @@ pub struct Ending {
 /// # Errors
 /// When it is no run, or the terminal cannot be used.
 pub fn watch(dir: &Path, options: &WatchOptions) -> Result<Ending> {
-    let theme = options.find_theme()?;
     let signals = Signals::take()?;
-    let mut screen = Screen::claim(options.mouse)?;
-    show(dir, options, &theme, &mut screen, &signals, false)
+    let (mut screen, theme) = options.claim()?;
+    let result = show(dir, options, &theme, &mut screen, &signals, false);
+    drop(screen);
+    record::stop();
+    result
 }
 
 /// Shows the run at `dir` on a screen that is ours already.
@@ -91,7 +144,11 @@ pub fn show(
     let label = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let mut app = App::new(&label, options.read_only);
     app.from_list = from_list;
-    let result = Loop { app: &mut app, theme, screen, signals, dir, dirty: true }.turn(&news);
+    app.looks.themes = shelf().names();
+    app.looks.theme.clone_from(&theme.name);
+    app.looks.debug = options.debug;
+    let theme = theme.clone();
+    let result = Loop { app: &mut app, theme, screen, signals, dir, options, dirty: true, answer: false }.turn(&news);
     stop.store(true, Ordering::Relaxed);
     drop(news);
     follower.join().ok();
@@ -101,11 +158,15 @@ pub fn show(
 /// What the loop works on.
 struct Loop<'a> {
     app: &'a mut App,
-    theme: &'a Theme,
+    theme: Theme,
     screen: &'a mut Screen,
     signals: &'a Signals,
     dir: &'a Path,
+    options: &'a WatchOptions,
+    /// Something has changed.
     dirty: bool,
+    /// And it is the user who waits for it.
+    answer: bool,
 }
 
 fn failed(e: &std::io::Error) -> Error {
@@ -116,6 +177,7 @@ impl Loop<'_> {
     fn turn(&mut self, news: &Receiver<TailUpdate>) -> Result<()> {
         let mut drawn: Option<Instant> = None;
         let mut second = 0u64;
+        let pace = if self.options.slow_link { SLOW_FRAME } else { FRAME };
         loop {
             if self.signals.quit() {
                 return Ok(());
@@ -123,18 +185,65 @@ impl Loop<'_> {
             self.stopped_or_continued()?;
             self.tick(&mut second);
             let more = self.take(news);
-            if self.dirty && drawn.is_none_or(|at| at.elapsed() >= FRAME) {
-                self.screen.draw(|frame| draw(self.app, self.theme, frame))?;
+            if self.dirty && (self.answer || drawn.is_none_or(|at| at.elapsed() >= pace)) {
+                self.frame()?;
                 drawn = Some(Instant::now());
-                self.dirty = false;
+                (self.dirty, self.answer) = (false, false);
             }
             let wait = match drawn {
                 _ if more => Duration::ZERO,
-                Some(at) if self.dirty => FRAME.saturating_sub(at.elapsed()),
+                Some(at) if self.dirty => pace.saturating_sub(at.elapsed()),
                 _ => LOOK,
             };
             if self.keys(wait)? {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Draws what has changed, and takes down what that cost.
+    fn frame(&mut self) -> Result<()> {
+        let start = Instant::now();
+        self.dress();
+        if self.options.slow_link {
+            self.app.settle(self.theme.ramp.levels());
+        }
+        self.screen.draw(|frame| draw(self.app, &self.theme, frame))?;
+        let Written { frames, last, total } = self.screen.written();
+        let frames = Frames { count: frames, last, total, seconds: start.elapsed().as_secs_f64() };
+        self.app.looks.frames = frames;
+        if let Some(sentence) = record::failure() {
+            update(self.app, Message::Toast(sentence));
+        }
+        Ok(())
+    }
+
+    /// Puts on the theme that the user wants; one that cannot be read changes nothing.
+    fn dress(&mut self) {
+        if self.app.looks.theme == self.theme.name {
+            return;
+        }
+        match self.options.load(&self.app.looks.theme) {
+            Ok(theme) => self.theme = theme,
+            Err(e) => {
+                self.app.looks.theme.clone_from(&self.theme.name);
+                update(self.app, Message::Toast(e.to_string()));
+            }
+        }
+    }
+
+    /// Reads the theme again if its file was written meanwhile.
+    fn refresh(&mut self) {
+        if !self.theme.files.changed() {
+            return;
+        }
+        self.dirty = true;
+        match self.options.load(&self.theme.name) {
+            Ok(theme) => self.theme = theme,
+            Err(e) => {
+                // Said once, not every second.
+                self.theme.files = self.theme.files.renewed();
+                update(self.app, Message::Toast(e.to_string()));
             }
         }
     }
@@ -157,6 +266,7 @@ impl Loop<'_> {
         let now = crate::run::now();
         if now as u64 != *second {
             *second = now as u64;
+            self.refresh();
             let app = &mut *self.app;
             let silent = app.now - app.last_event > status::SILENT - 2.0;
             self.dirty |= app.toast.is_some() || (!app.state.is_over() && (silent || app.eta().is_some()));
@@ -180,13 +290,18 @@ impl Loop<'_> {
         while event::poll(wait).map_err(|e| failed(&e))? {
             wait = Duration::ZERO;
             let event = event::read().map_err(|e| failed(&e))?;
-            self.dirty |= matches!(event, event::Event::Resize(..));
+            let resized = matches!(event, event::Event::Resize(..));
+            self.dirty |= resized;
             let (width, height) = self.screen.size()?;
-            let notice = status::notice(self.app, self.theme, width.saturating_sub(2)).len() as u16;
+            if resized {
+                record::resize((width, height));
+            }
+            let notice = status::notice(self.app, &self.theme, width.saturating_sub(2)).len() as u16;
             let Some(message) = input::message(self.app, event, Rect::new(0, 0, width, height), notice) else {
                 continue;
             };
             self.dirty = true;
+            self.answer = !self.options.slow_link;
             for effect in update(self.app, message) {
                 if effect == Effect::Quit {
                     return Ok(true);
@@ -209,6 +324,16 @@ impl Loop<'_> {
                 let said = self.picture().unwrap_or_else(|e| e.to_string());
                 update(self.app, Message::Toast(said));
             }
+            Effect::SavePane => {
+                let said = self.pane().unwrap_or_else(|e| e.to_string());
+                update(self.app, Message::Toast(said));
+            }
+            Effect::CopyRun => {
+                let path = std::path::absolute(self.dir).unwrap_or_else(|_| self.dir.to_owned());
+                let said = clipboard::send(&path.display().to_string());
+                let said = said.map_or_else(|e| e.to_string(), |()| "the run's path: sent to the terminal".into());
+                update(self.app, Message::Toast(said));
+            }
             Effect::Send(command) => {
                 let name = command.name().to_owned();
                 let message = match control::send(self.dir, command) {
@@ -224,20 +349,19 @@ impl Loop<'_> {
     /// Draws the screen once more, into a picture in the run directory.
     fn picture(&self) -> Result<String> {
         let (width, height) = self.screen.size()?;
-        let svg = render(self.app, self.theme, width, height)?;
+        let svg = render(self.app, &self.theme, width, height)?;
         let path = self.dir.join(format!("screen-{}.svg", crate::run::now() as u64));
         write_aside(&path, svg.as_bytes())?;
         Ok(format!("saved {}", path.display()))
     }
-}
 
-/// The app at a size, as SVG.
-///
-/// # Errors
-/// Never on a sane size.
-pub fn render(app: &App, theme: &Theme, width: u16, height: u16) -> Result<String> {
-    let backend = ratatui::backend::TestBackend::new(width, height);
-    let mut terminal = ratatui::Terminal::new(backend).map_err(|e| Error::fault(e.to_string()))?;
-    terminal.draw(|frame| draw(app, theme, frame)).map_err(|e| Error::fault(e.to_string()))?;
-    Ok(export::svg(terminal.backend().buffer(), theme.picture))
+    /// The pane with the keys, as a picture and as text in the run directory.
+    fn pane(&self) -> Result<String> {
+        let size = self.screen.size()?;
+        let buffer = picture::pane(self.app, &self.theme, size)?;
+        let name = format!("{}-{}", self.app.pane.label(), crate::run::now() as u64);
+        write_aside(&self.dir.join(format!("{name}.svg")), export::svg(&buffer, self.theme.picture).as_bytes())?;
+        write_aside(&self.dir.join(format!("{name}.txt")), export::text(&buffer).as_bytes())?;
+        Ok(format!("saved {name}.svg and {name}.txt in {}", self.dir.display()))
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::fit::{self, Fact, fact, facts};
 use super::log;
+use crate::app::looks::Frames;
 use crate::app::{App, Tone, action};
 use crate::run::RunState;
 use crate::theme::Theme;
@@ -162,12 +163,28 @@ pub fn sentence(app: &App) -> String {
     text + "; a larger window shows more"
 }
 
-/// One line: the toast, or the keys.
+/// What frames cost, each figure in columns of its own.
+fn debug(app: &App, theme: &Theme) -> Vec<Fact> {
+    let Frames { count, last, total, seconds } = app.looks.frames;
+    let mean = total / count.max(1);
+    vec![
+        fact(format!("{count:>6} frames"), theme.text, 6),
+        fact(format!("last {last:>6} B"), theme.text, 9),
+        fact(format!("mean {mean:>6} B/frame"), theme.text, 8),
+        fact(format!("draw {:>6.1} ms", seconds * 1000.0), theme.text, 7),
+    ]
+}
+
+/// One line: the toast, what frames cost, or the keys.
 pub fn foot(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     let width = usize::from(inner.width);
     if let Some((text, _)) = &app.toast {
         frame.render_widget(Line::styled(fit::cut(text, width, theme), theme.warn), inner);
+        return;
+    }
+    if app.looks.debug {
+        frame.render_widget(facts(debug(app, theme), "  ", width), inner);
         return;
     }
     let mut all = Vec::new();

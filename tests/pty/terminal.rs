@@ -50,6 +50,7 @@ impl Terminal {
         }
         command.env("TERM", "xterm-256color");
         command.env("LOPPER_RUNS", project.path("runs"));
+        command.env("XDG_CONFIG_HOME", project.path("config"));
         command.env("RAYON_NUM_THREADS", "2");
         for (name, value) in env {
             command.env(name, value);

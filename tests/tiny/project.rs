@@ -129,6 +129,7 @@ impl Project {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lopper"));
         command.args(args).current_dir(self.folder.path());
+        command.env("XDG_CONFIG_HOME", self.path("config"));
         command.env("LOPPER_RUNS", self.path("runs")).env("RAYON_NUM_THREADS", "2").env("RUST_BACKTRACE", "1");
         command.stdin(Stdio::null());
         command
