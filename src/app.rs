@@ -149,6 +149,8 @@ pub enum Effect {
     Redraw,
     /// Write the pane with the keys as a picture and as text.
     SavePane,
+    /// Stop the clock of a replay, or let it go on.
+    PauseReplay,
     /// Send the run's path to the terminal's clipboard.
     CopyRun,
 }

@@ -57,14 +57,14 @@ struct Look {
 #[derive(Debug, Clone, Default, clap::Args)]
 struct Tape {
     /// Record the screen into a new file for asciinema
-    #[arg(long, value_name = "FILE.cast")]
+    #[arg(long, value_name = "FILE.cast", conflicts_with = "plain")]
     record: Option<PathBuf>,
 }
 
 impl From<Look> for WatchOptions {
     fn from(look: Look) -> Self {
         let Look { theme, ascii, mouse, slow_link, no_probe, debug } = look;
-        Self { theme, ascii, mouse, slow_link, no_probe, debug, ..Self::default() }
+        Self { ascii, mouse, theme, slow_link, no_probe, debug, ..Self::default() }
     }
 }
 
@@ -75,6 +75,8 @@ enum Verb {
         /// Lines instead of the screen
         #[arg(long)]
         plain: bool,
+        #[command(flatten)]
+        tape: Tape,
         #[command(flatten)]
         place: Place,
     },
@@ -98,6 +100,8 @@ enum Verb {
         #[arg(long)]
         recompute: bool,
         #[command(flatten)]
+        tape: Tape,
+        #[command(flatten)]
         place: Place,
     },
     /// Watch a run that is under way or over
@@ -110,6 +114,11 @@ enum Verb {
         /// No key changes anything
         #[arg(long)]
         read_only: bool,
+        /// Tell a run that is over once more, so many times as fast: 8x
+        #[arg(long, value_name = "SPEED", value_parser = speed, conflicts_with = "plain")]
+        replay: Option<f64>,
+        #[command(flatten)]
+        tape: Tape,
     },
     /// Go on with a run from its last checkpoint
     Resume {
@@ -149,6 +158,14 @@ enum Verb {
         /// A folder for the base with the adapters merged into its weights
         #[arg(long, value_name = "FOLDER")]
         merged: Option<PathBuf>,
+    },
+    /// Write a run as one HTML file: settings, heatmaps, curves, samples, scores
+    Report {
+        /// The run directory
+        run: PathBuf,
+        /// The page
+        #[arg(long, value_name = "FILE")]
+        html: PathBuf,
     },
     /// Say what this machine and this lopper can do
     Health {
@@ -230,25 +247,26 @@ fn dispatch(cli: Cli) -> Result<u8> {
         action::take_keys(&path.display().to_string(), &text)?;
     }
     match verb {
-        Verb::Demo { plain, place } => {
+        Verb::Demo { plain, tape, place } => {
             let recipe = Recipe::read(&demo::prepare()?)?;
-            start(&recipe, &place.runs, plain, false, &look)
+            start(&recipe, &place.runs, plain, false, &WatchOptions { record: tape.record, ..look.into() })
         }
-        Verb::Run { recipe, plain, detach, name, device, recompute, place } => {
+        Verb::Run { recipe, plain, detach, name, device, recompute, tape, place } => {
             let mut recipe = Recipe::read(&recipe)?;
             recipe.name = name.unwrap_or(recipe.name);
             recipe.device = device.unwrap_or(recipe.device);
             recipe.train.recompute |= recompute;
             recipe.validate()?;
-            start(&recipe, &place.runs, plain, detach, &look)
+            start(&recipe, &place.runs, plain, detach, &WatchOptions { record: tape.record, ..look.into() })
         }
-        Verb::Attach { run, plain, read_only } => {
+        Verb::Attach { run, plain, read_only, replay, tape } => {
             let run = RunDir::open(&run)?;
             if run.state() == RunState::Created {
                 let path = run.path().display();
                 return Err(Error::user(format!("{path} has never had a worker; `lopper resume {path}` starts one")));
             }
-            watch(&run, Tail::new(run.clone()), plain, read_only, &look)
+            let options = WatchOptions { read_only, replay, record: tape.record, ..look.into() };
+            watch(&run, Tail::new(run.clone()), plain, &options)
         }
         Verb::Resume { run, plain } => {
             let run = RunDir::open(&run)?;
@@ -257,13 +275,20 @@ fn dispatch(cli: Cli) -> Result<u8> {
             }
             let tail = Tail::from_end(run.clone())?;
             launch::launch(&run)?;
-            watch(&run, tail, plain, false, &look)
+            watch(&run, tail, plain, &look.into())
         }
         Verb::Pause { run } => order(&run, Order::Pause),
         Verb::Continue { run } => order(&run, Order::Resume),
         Verb::Stop { run } => order(&run, Order::Stop),
         Verb::Runs { place } => list(&place.runs),
         Verb::Export { run, adapter, merged } => export(&RunDir::open(&run)?, adapter.as_deref(), merged.as_deref()),
+        Verb::Report { run, html } => {
+            let run = RunDir::open(&run)?;
+            let theme = WatchOptions::from(look).picture_theme()?;
+            crate::run::write_aside(&html, ui::page::of_run(&run, &theme)?.as_bytes())?;
+            say(&html.display().to_string())?;
+            Ok(0)
+        }
         Verb::Health { place } => health::report(&place.runs).and_then(|text| say(&text)).map(|()| 0),
         Verb::Keys { markdown, toml, .. } => {
             let table: Vec<_> = action::sections().copied().collect();
@@ -297,6 +322,12 @@ fn size(text: &str) -> std::result::Result<(u16, u16), String> {
         .ok_or_else(|| "columns x rows, such as 80x24, up to 500x200".to_owned())
 }
 
+/// `8x` or `8` as a speed.
+fn speed(text: &str) -> std::result::Result<f64, String> {
+    let number: Option<f64> = text.strip_suffix('x').unwrap_or(text).parse().ok();
+    number.filter(|n| (0.1..=1000.0).contains(n)).ok_or_else(|| "a speed from 0.1x to 1000x, such as 8x".to_owned())
+}
+
 /// Writes to standard output, without control characters; a reader that has gone away is no error.
 fn say(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
@@ -308,7 +339,7 @@ fn say(text: &str) -> Result<()> {
     }
 }
 
-fn start(recipe: &Recipe, runs: &Path, plain: bool, detach: bool, look: &Look) -> Result<u8> {
+fn start(recipe: &Recipe, runs: &Path, plain: bool, detach: bool, options: &WatchOptions) -> Result<u8> {
     recipe.check_files()?;
     device::check(&recipe.device, recipe.cuda_ordinal())?;
     let run = RunDir::create(runs, &recipe.name, recipe)?;
@@ -317,12 +348,15 @@ fn start(recipe: &Recipe, runs: &Path, plain: bool, detach: bool, look: &Look) -
         say(&format!("{}\nwatch it with: lopper attach {0}", run.path().display()))?;
         return Ok(0);
     }
-    watch(&run, Tail::new(run.clone()), plain, false, look)
+    watch(&run, Tail::new(run.clone()), plain, options)
 }
 
 /// The screen on a terminal, lines elsewhere. A failed run is this command's error; 0 while it goes on.
-fn watch(run: &RunDir, tail: Tail, plain: bool, read_only: bool, look: &Look) -> Result<u8> {
+fn watch(run: &RunDir, tail: Tail, plain: bool, options: &WatchOptions) -> Result<u8> {
     let on_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    if !on_terminal && (options.record.is_some() || options.replay.is_some()) {
+        return Err(Error::user("a recording or a replay needs a terminal for its screen"));
+    }
     if plain || !on_terminal {
         match plain::follow(run, tail, &mut std::io::stdout())? {
             plain::End::Over => {}
@@ -331,7 +365,7 @@ fn watch(run: &RunDir, tail: Tail, plain: bool, read_only: bool, look: &Look) ->
             plain::End::Signal(signal) => return Ok(128 + signal as u8),
         }
     } else {
-        let ending = ui::watch(run.path(), &WatchOptions { read_only, ..look.clone().into() })?;
+        let ending = ui::watch(run.path(), options)?;
         let path = run.path().display();
         if ending.state.is_over() {
             say(&format!("the run is {}: {path}", ending.state.word()))?;

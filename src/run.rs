@@ -5,6 +5,7 @@ pub mod event;
 pub mod journal;
 pub mod launch;
 pub mod lock;
+pub mod replay;
 pub mod session;
 pub mod tail;
 pub mod worker;

@@ -8,6 +8,7 @@ pub mod input;
 pub mod layout;
 pub mod log;
 pub mod overlay;
+pub mod page;
 pub mod palette;
 pub mod picture;
 pub mod plot;

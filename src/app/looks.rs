@@ -2,7 +2,7 @@
 
 use super::action::{Action, Screen};
 use super::steady::Steady;
-use super::{App, Effect, Overlay, palette};
+use super::{App, Effect, Overlay, palette, update};
 
 /// What the drawing of frames has cost so far.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -30,6 +30,8 @@ pub struct Looks {
     pub theme: String,
     /// Levels of the heatmap over a slow link; empty otherwise.
     pub steady: Steady,
+    /// How many times as fast a run that is over is told once more; `None` for one that is watched.
+    pub replay: Option<f64>,
 }
 
 /// Choosing a theme: what is under the cursor shows at once.
@@ -55,6 +57,15 @@ pub fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::CopyRun => return vec![Effect::CopyRun],
         _ => {}
     }
+    Vec::new()
+}
+
+/// A key that would change the run, while one that is over is told once more: pausing pauses that.
+pub fn in_replay(app: &mut App, action: Action, said: &str) -> Vec<Effect> {
+    if action == Action::Pause && !app.state.is_over() {
+        return vec![Effect::PauseReplay];
+    }
+    update::toast(app, format!("this is a replay: `{said}` changes nothing"));
     Vec::new()
 }
 
@@ -85,6 +96,7 @@ mod tests {
     use super::super::Message;
     use super::super::update::update;
     use super::*;
+    use crate::run::RunState;
 
     fn app() -> App {
         let mut app = App::new("x", false);
@@ -119,5 +131,20 @@ mod tests {
         assert!(app.looks.debug);
         keys(&mut app, &["f12"]);
         assert!(!app.looks.debug);
+    }
+
+    #[test]
+    fn a_replay_is_paused_and_nothing_else_changes() {
+        let mut app = app();
+        app.looks.replay = Some(8.0);
+        app.state = RunState::Running;
+        assert_eq!(keys(&mut app, &["p"]), [Effect::PauseReplay]);
+        assert_eq!(keys(&mut app, &[":", "p", "a", "u", "s", "e", "enter"]), [Effect::PauseReplay]);
+        for key in ["s", "c", "+", "g"] {
+            assert!(keys(&mut app, &[key]).is_empty() && app.overlay.is_none(), "{key}");
+            assert!(app.toast.take().is_some_and(|(text, _)| text.contains("replay")), "{key}");
+        }
+        app.state = RunState::Finished;
+        assert!(keys(&mut app, &["p"]).is_empty());
     }
 }

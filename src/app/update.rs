@@ -52,7 +52,7 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
 
 /// Says something for a while.
 pub(super) fn toast(app: &mut App, text: impl AsRef<str>) {
-    app.toast = Some((clean::line(text.as_ref()), app.now + TOAST));
+    app.toast = Some((clean::line(text.as_ref()), app.now + TOAST * app.looks.replay.unwrap_or(1.0)));
 }
 
 fn press(app: &mut App, key: &str) -> Vec<Effect> {
@@ -80,6 +80,9 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
 
 /// Does what an entry of the table says, where it may; `said` is what the user chose it by.
 pub(super) fn carry(app: &mut App, entry: &action::Entry, said: &str) -> Vec<Effect> {
+    if entry.changes && app.looks.replay.is_some() {
+        return looks::in_replay(app, entry.action, said);
+    }
     if entry.changes && !app.can_change() {
         let why = if app.read_only {
             "this screen is read-only".to_owned()

@@ -76,6 +76,7 @@ impl Ramp {
     }
 
     /// The ramp for a slow link: sixteen indexed colours where there are that many, as backgrounds only.
+    #[must_use]
     pub fn coarse(self) -> Self {
         let depth = if self.depth == Depth::True { Depth::Indexed } else { self.depth };
         Self { depth, coarse: true, ..self }

@@ -69,7 +69,7 @@ pub fn draw(app: &App, found: &Palette, theme: &Theme, frame: &mut Frame<'_>, ar
 /// The themes by name, the one that shows marked.
 pub fn themes(app: &App, choice: &Choice, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let names = &app.looks.themes;
-    let width = names.iter().map(|n| fit::width(n)).max().unwrap_or(0).max(24) as u16 + 4;
+    let width = names.iter().map(|n| fit::width(n)).max().unwrap_or(0).max(26) as u16 + 4;
     // At the right, so that most of what the theme changes is to be seen.
     let height = (names.len() as u16 + 3).min(area.height);
     let place = centred(area, width, height);

@@ -68,13 +68,18 @@ pub fn pane(app: &App, theme: &Theme, (width, height): (u16, u16)) -> Result<Buf
     // Nothing that lies over it.
     let bare = App { overlay: None, ..app.clone() };
     let all = cells(&bare, theme, (width, height))?;
+    Ok(part(&all, area))
+}
+
+/// A part of what was drawn.
+pub fn part(all: &Buffer, area: Rect) -> Buffer {
     let mut out = Buffer::empty(area);
     for position in area.positions() {
         if let (Some(to), Some(from)) = (out.cell_mut(position), all.cell(position)) {
             *to = from.clone();
         }
     }
-    Ok(out)
+    out
 }
 
 /// The app as somebody who attaches sees it.

@@ -5,8 +5,9 @@ use super::{draw, export, input, status};
 use crate::app::looks::Frames;
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
+use crate::run::replay::Clock;
 use crate::run::tail::{self, TailUpdate};
-use crate::run::{RunState, control, write_aside};
+use crate::run::{RunState, control, replay, write_aside};
 use crate::terminal::signals::Signals;
 use crate::terminal::wire::Written;
 use crate::terminal::{Screen, clipboard, record};
@@ -52,6 +53,8 @@ pub struct WatchOptions {
     pub debug: bool,
     /// Record what is written to the terminal into this file.
     pub record: Option<PathBuf>,
+    /// Tell a run that is over once more, so many times as fast.
+    pub replay: Option<f64>,
 }
 
 impl WatchOptions {
@@ -140,15 +143,23 @@ pub fn show(
 ) -> Result<Ending> {
     let (sender, news) = mpsc::channel();
     let stop = Arc::new(AtomicBool::new(false));
-    let follower = tail::follow(dir, sender, Arc::clone(&stop))?;
+    let (clock, follower) = match options.replay {
+        Some(speed) => {
+            let (clock, follower) = replay::follow(dir, speed, sender, Arc::clone(&stop))?;
+            (Some(clock), follower)
+        }
+        None => (None, tail::follow(dir, sender, Arc::clone(&stop))?),
+    };
     let label = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let mut app = App::new(&label, options.read_only);
     app.from_list = from_list;
     app.looks.themes = shelf().names();
     app.looks.theme.clone_from(&theme.name);
     app.looks.debug = options.debug;
+    app.looks.replay = options.replay;
     let theme = theme.clone();
-    let result = Loop { app: &mut app, theme, screen, signals, dir, options, dirty: true, answer: false }.turn(&news);
+    let result =
+        Loop { app: &mut app, theme, screen, signals, dir, options, clock, dirty: true, answer: false }.turn(&news);
     stop.store(true, Ordering::Relaxed);
     drop(news);
     follower.join().ok();
@@ -163,6 +174,8 @@ struct Loop<'a> {
     signals: &'a Signals,
     dir: &'a Path,
     options: &'a WatchOptions,
+    /// The journal's time in a replay.
+    clock: Option<Arc<Clock>>,
     /// Something has changed.
     dirty: bool,
     /// And it is the user who waits for it.
@@ -263,7 +276,7 @@ impl Loop<'_> {
 
     /// The clock: it shows in ETA and silence and ends toasts. Once a second is enough.
     fn tick(&mut self, second: &mut u64) {
-        let now = crate::run::now();
+        let now = self.clock.as_ref().map_or_else(crate::run::now, |clock| clock.now());
         if now as u64 != *second {
             *second = now as u64;
             self.refresh();
@@ -333,6 +346,10 @@ impl Loop<'_> {
                 let said = clipboard::send(&path.display().to_string());
                 let said = said.map_or_else(|e| e.to_string(), |()| "the run's path: sent to the terminal".into());
                 update(self.app, Message::Toast(said));
+            }
+            Effect::PauseReplay => self.clock.iter().for_each(|clock| clock.toggle()),
+            Effect::Send(_) if self.clock.is_some() => {
+                update(self.app, Message::NotSent("a replay changes nothing".into()));
             }
             Effect::Send(command) => {
                 let name = command.name().to_owned();

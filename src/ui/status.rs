@@ -66,6 +66,9 @@ fn what(app: &App, theme: &Theme, width: usize) -> Line<'static> {
         all.push(fact(examples, theme.dim, 2));
         all.push(fact(started.device.clone(), theme.dim, 5));
     }
+    if let Some(speed) = app.looks.replay {
+        all.push(fact(format!("replay {speed}x"), theme.warn, 6));
+    }
     if app.read_only {
         all.push(fact("read-only", theme.warn, 6));
     }
