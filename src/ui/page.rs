@@ -125,7 +125,7 @@ fn maps(app: &mut App, theme: &Theme, out: &mut String) -> Result<()> {
     }
     note(out, &format!("{}, all adapters, A and B; {}.", app.stage.method, app.step_label()));
     // No cell is under a cursor.
-    app.cursor = (app.layers(), 0);
+    app.cursor = (app.layers(), usize::MAX);
     let area = Rect::new(0, 0, MAP.0, MAP.1);
     for measure in Measure::ALL {
         app.measure = measure;

@@ -45,7 +45,7 @@ impl Terminal {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lopper"));
         command.args(args);
         command.cwd(project.path(""));
-        for name in ["NO_COLOR", "COLORTERM", "LOPPER_THEME"] {
+        for name in ["NO_COLOR", "COLORTERM", "LOPPER_THEME", "TMUX"] {
             command.env_remove(name);
         }
         command.env("TERM", "xterm-256color");
