@@ -7,6 +7,7 @@ pub mod heatmap;
 pub mod input;
 pub mod layout;
 pub mod log;
+pub mod options;
 pub mod overlay;
 pub mod page;
 pub mod palette;
@@ -18,7 +19,8 @@ pub mod samples;
 pub mod screen;
 pub mod status;
 
-pub use screen::{Ending, WatchOptions, watch};
+pub use options::WatchOptions;
+pub use screen::{Ending, watch};
 
 use crate::app::{App, Pane};
 use crate::theme::Theme;

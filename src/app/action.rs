@@ -49,10 +49,12 @@ pub enum Action {
 }
 
 impl Action {
-    /// Its name in the key file: `next_pane`.
+    /// Its name in the key file: `next_pane`. Of an action that belongs to another table, the name there.
     pub fn name(self) -> String {
+        let debug = format!("{self:?}");
+        let own = debug.rsplit('(').next().unwrap_or_default().trim_end_matches(')');
         let mut out = String::new();
-        for c in format!("{self:?}").chars() {
+        for c in own.chars() {
             if c.is_uppercase() && !out.is_empty() {
                 out.push('_');
             }
@@ -239,6 +241,8 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
 
 /// The action of a key on a screen while `pane` has the keys.
 pub fn of(key: &str, screen: Screen, pane: Pane) -> Option<&'static Entry> {
+    // A table has a word for it; in a line it is a character.
+    let key = if key == " " { "space" } else { key };
     let here = sections().filter(|section| section.screen == screen).flat_map(|section| section.entries);
     let mut all = here.filter(|e| e.keys.contains(&key) && e.is_for(pane));
     all.next()
@@ -326,6 +330,20 @@ mod tests {
                 let unique: HashSet<&str> = keys.iter().copied().collect();
                 assert_eq!(keys.len(), unique.len(), "{screen:?} {pane:?} {keys:?}");
             }
+        }
+    }
+
+    #[test]
+    fn names_are_stable_and_tell_the_actions_of_a_screen_apart() {
+        assert_eq!(
+            [Action::Up, Action::NextPane, Action::ToggleDebug].map(Action::name),
+            ["up", "next_pane", "toggle_debug"]
+        );
+        for screen in [Screen::Watch, Screen::Runs, Screen::Setup] {
+            let entries = sections().filter(|s| s.screen == screen).flat_map(|s| s.entries);
+            let names: Vec<String> = entries.map(|e| e.action.name()).collect();
+            assert!(names.iter().all(|n| n.chars().all(|c| c.is_ascii_lowercase() || c == '_')), "{names:?}");
+            assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len(), "{names:?}");
         }
     }
 

@@ -1,8 +1,9 @@
 //! How the screen looks and how it gets to the terminal: theme, debug line, and what leaves it.
 
 use super::action::{Action, Screen};
+use super::palette::{self, Palette, Pressed};
 use super::steady::Steady;
-use super::{App, Effect, Overlay, palette, update};
+use super::{App, Effect, Overlay, update};
 
 /// What the drawing of frames has cost so far.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -46,7 +47,7 @@ pub struct Choice {
 /// What the keys of this part do.
 pub fn act(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
-        Action::Palette => palette::open(app, Screen::Watch),
+        Action::Palette => app.overlay = Some(Overlay::Palette(Palette::new(Screen::Watch, app.pane))),
         Action::Theme => {
             let before = app.looks.theme.clone();
             let at = app.looks.themes.iter().position(|name| *name == before).unwrap_or(0);
@@ -56,6 +57,16 @@ pub fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Export => return vec![Effect::SavePane],
         Action::CopyRun => return vec![Effect::CopyRun],
         _ => {}
+    }
+    Vec::new()
+}
+
+/// A key while the palette is open.
+pub fn find(app: &mut App, palette: Palette, key: &str) -> Vec<Effect> {
+    match palette.press(key) {
+        Pressed::Open(palette) => app.overlay = Some(Overlay::Palette(palette)),
+        Pressed::Left => {}
+        Pressed::Chosen(entry) => return update::carry(app, entry, &palette::title(entry)),
     }
     Vec::new()
 }

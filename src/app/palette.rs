@@ -1,8 +1,8 @@
 //! The command palette: every action of the screen, found by a few letters of its name or sentence.
 
+use super::Pane;
 use super::action::{self, Entry, Screen};
 use super::prompt::Line;
-use super::{App, Effect, Overlay, Pane, update};
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
@@ -10,7 +10,9 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Palette {
     /// Whose actions.
-    pub screen: Screen,
+    screen: Screen,
+    /// The pane that had the keys.
+    pane: Pane,
     /// What was typed.
     pub input: Line,
     /// What fits it, the best first.
@@ -19,15 +21,20 @@ pub struct Palette {
     pub at: usize,
 }
 
+/// What came of a key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Pressed {
+    /// It stays open.
+    Open(Palette),
+    /// The user left it, or Enter found nothing.
+    Left,
+    /// This is to be done.
+    Chosen(&'static Entry),
+}
+
 /// What an action is called for people: `next pane`.
 pub fn title(entry: &Entry) -> String {
     entry.action.name().replace('_', " ")
-}
-
-/// Opens it on a screen's actions.
-pub fn open(app: &mut App, screen: Screen) {
-    let found = search(screen, app.pane, "");
-    app.overlay = Some(Overlay::Palette(Palette { screen, input: Line::default(), found, at: 0 }));
 }
 
 /// The actions that hold on `screen` while `pane` has the keys and that `text` fits: a key by its name, then by
@@ -58,45 +65,43 @@ fn search(screen: Screen, pane: Pane, text: &str) -> Vec<&'static Entry> {
     found.into_iter().map(|(_, entry)| entry).collect()
 }
 
-/// A key while it is open: Enter does what is chosen, Esc leaves, arrows move, the rest is typed.
-pub fn press(app: &mut App, mut palette: Palette, key: &str) -> Vec<Effect> {
-    let last = palette.found.len().saturating_sub(1);
-    match key {
-        "esc" => return Vec::new(),
-        "enter" => {
-            return match palette.found.get(palette.at) {
-                Some(entry) => update::carry(app, entry, &title(entry)),
-                None => Vec::new(),
-            };
-        }
-        "down" | "ctrl-n" | "tab" => palette.at = (palette.at + 1).min(last),
-        "up" | "ctrl-p" | "shift-tab" => palette.at = palette.at.saturating_sub(1),
-        "page-down" => palette.at = (palette.at + 10).min(last),
-        "page-up" => palette.at = palette.at.saturating_sub(10),
-        _ => {
-            if palette.input.key(key) {
-                return renew(app, palette);
+impl Palette {
+    /// All actions of a screen that hold while `pane` has the keys.
+    pub fn new(screen: Screen, pane: Pane) -> Self {
+        Self { screen, pane, input: Line::default(), found: search(screen, pane, ""), at: 0 }
+    }
+
+    /// A key: Enter does what is chosen, Esc leaves, arrows move, the rest is typed.
+    pub fn press(mut self, key: &str) -> Pressed {
+        let last = self.found.len().saturating_sub(1);
+        match key {
+            "esc" => return Pressed::Left,
+            "enter" => return self.found.get(self.at).map_or(Pressed::Left, |entry| Pressed::Chosen(entry)),
+            "down" | "ctrl-n" | "tab" => self.at = (self.at + 1).min(last),
+            "up" | "ctrl-p" | "shift-tab" => self.at = self.at.saturating_sub(1),
+            "page-down" => self.at = (self.at + 10).min(last),
+            "page-up" => self.at = self.at.saturating_sub(10),
+            _ => {
+                if self.input.key(key) {
+                    self.renew();
+                }
             }
         }
+        Pressed::Open(self)
     }
-    app.overlay = Some(Overlay::Palette(palette));
-    Vec::new()
-}
 
-/// A paste into it.
-pub fn paste(app: &mut App, mut palette: Palette, text: &str) {
-    palette.input.insert(text.lines().next().unwrap_or_default());
-    renew(app, palette);
-}
-
-fn renew(app: &mut App, mut palette: Palette) -> Vec<Effect> {
-    let found = search(palette.screen, app.pane, palette.input.text());
-    if found != palette.found {
-        palette.at = 0;
-        palette.found = found;
+    /// A paste: its first line.
+    pub fn paste(&mut self, text: &str) {
+        self.input.insert(text.lines().next().unwrap_or_default());
+        self.renew();
     }
-    app.overlay = Some(Overlay::Palette(palette));
-    Vec::new()
+
+    fn renew(&mut self) {
+        let found = search(self.screen, self.pane, self.input.text());
+        if found != self.found {
+            (self.found, self.at) = (found, 0);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -104,7 +109,7 @@ fn renew(app: &mut App, mut palette: Palette) -> Vec<Effect> {
 mod tests {
     use super::super::action::Action;
     use super::super::update::update;
-    use super::super::{Message, Pane};
+    use super::super::{App, Effect, Message, Overlay};
     use super::*;
 
     fn keys(app: &mut App, keys: &[&str]) -> Vec<Effect> {

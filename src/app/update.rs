@@ -1,7 +1,7 @@
 //! How messages change the app: no I/O, effects come back.
 
 use super::action::{self, Action, Screen};
-use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, looks, news, palette, prompt};
+use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, looks, news, prompt};
 use crate::module::Factor;
 use crate::recipe::ratios::Rule;
 use crate::run::RunState;
@@ -21,8 +21,8 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
                 prompt::paste(app, prompt, &text);
                 return Vec::new();
             }
-            if let Some(Overlay::Palette(found)) = app.overlay.take_if(|o| matches!(o, Overlay::Palette(_))) {
-                palette::paste(app, found, &text);
+            if let Some(Overlay::Palette(palette)) = &mut app.overlay {
+                palette.paste(&text);
                 return Vec::new();
             }
             // Each of its letters may be a key that stops the run.
@@ -66,7 +66,7 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
             return Vec::new();
         }
         Some(Overlay::Prompt(prompt)) => return prompt::press(app, prompt, key),
-        Some(Overlay::Palette(found)) => return palette::press(app, found, key),
+        Some(Overlay::Palette(palette)) => return looks::find(app, palette, key),
         Some(Overlay::Themes(choice)) => return looks::choose(app, choice, key),
         Some(Overlay::Stop { yes }) => return answer(app, key, yes),
         None if key == "esc" => {

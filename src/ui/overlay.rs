@@ -28,7 +28,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             (title, lines.into_iter().skip((*top).min(most)).collect())
         }
         Some(Overlay::Stop { yes }) => (" stop ", question(theme, *yes)),
-        Some(Overlay::Palette(found)) => return palette::draw(app, found, theme, frame, area),
+        Some(Overlay::Palette(found)) => return palette::draw(found, app.can_change(), theme, frame, area),
         Some(Overlay::Themes(choice)) => return palette::themes(app, choice, theme, frame, area),
         Some(Overlay::Prompt(prompt)) => return line(prompt, theme, frame, area),
     };

@@ -9,10 +9,6 @@ use crate::run::event::ReportRow;
 use crate::text::printable_lines;
 use crate::theme::Theme;
 use crate::{Error, Result};
-use ratatui::Frame;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 /// Columns and rows in which a heatmap and the curves are drawn.
@@ -130,7 +126,7 @@ fn maps(app: &mut App, theme: &Theme, out: &mut String) -> Result<()> {
     for measure in Measure::ALL {
         app.measure = measure;
         let rows = Map::new(app, area).map_or(MAP.1, |map| (map.legend + 1).min(MAP.1));
-        let cells = drawn(MAP, |frame| heatmap::draw(app, theme, frame, area))?;
+        let cells = picture::drawn(MAP, |frame| heatmap::draw(app, theme, frame, area))?;
         let cells = picture::part(&cells, Rect { height: rows, ..area });
         out.push_str(&format!("<h3>{}</h3>\n{}", escape(measure.label()), export::svg(&cells, theme.picture)));
     }
@@ -145,7 +141,7 @@ fn curves(app: &mut App, theme: &Theme, out: &mut String) -> Result<()> {
     }
     note(out, "Nats per summary token by step; earlier stages are dashed.");
     (app.earlier, app.pane) = (true, Pane::Charts);
-    let cells = drawn(CURVES, |frame| chart::draw(app, theme, frame, Rect::new(0, 0, CURVES.0, CURVES.1)))?;
+    let cells = picture::drawn(CURVES, |frame| chart::draw(app, theme, frame, Rect::new(0, 0, CURVES.0, CURVES.1)))?;
     out.push_str(&export::svg(&cells, theme.picture));
     Ok(())
 }
@@ -172,11 +168,4 @@ fn samples(app: &App, out: &mut String) {
             out.push_str(&format!("<blockquote>{}</blockquote>\n", escape(&written.text)));
         }
     }
-}
-
-/// Something drawn without a terminal.
-fn drawn((width, height): (u16, u16), draw: impl FnOnce(&mut Frame<'_>)) -> Result<Buffer> {
-    let mut terminal = Terminal::new(TestBackend::new(width, height)).map_err(|e| Error::fault(e.to_string()))?;
-    terminal.draw(draw).map_err(|e| Error::fault(e.to_string()))?;
-    Ok(terminal.backend().buffer().clone())
 }

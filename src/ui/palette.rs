@@ -28,7 +28,7 @@ fn first(at: usize, shown: usize) -> usize {
 }
 
 /// The palette: a line to type in, below it name, sentence and keys of what fits.
-pub fn draw(app: &App, found: &Palette, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+pub fn draw(found: &Palette, can_change: bool, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let height = (found.found.len().max(1) as u16 + 3).min(SIZE.1).min(area.height);
     let inner = boxed("actions", theme, frame, centred(area, SIZE.0, height));
     if inner.height == 0 || inner.width < 4 {
@@ -45,7 +45,7 @@ pub fn draw(app: &App, found: &Palette, theme: &Theme, frame: &mut Frame<'_>, ar
     let name = found.found.iter().map(|e| palette::title(e).len()).max().unwrap_or(0);
     let name = name.min(width.saturating_sub(keys + 2));
     for (i, entry) in found.found.iter().enumerate().skip(first(found.at, shown)).take(shown) {
-        let can = app.can_change() || !entry.changes;
+        let can = can_change || !entry.changes;
         let title = fit::pad(&palette::title(entry), name, theme);
         let sentence = width.saturating_sub(name + keys + 4);
         // A few letters of a sentence say nothing.

@@ -10,6 +10,7 @@ use crate::run::journal::Reader;
 use crate::run::tail::Tail;
 use crate::theme::Theme;
 use crate::{Error, Result};
+use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -35,14 +36,14 @@ pub fn of_run(run: &RunDir, theme: &Theme, size: (u16, u16), until: Option<usize
     render(&app, theme, size.0, size.1)
 }
 
-/// The app at a size, cell by cell.
+/// What `draw` draws at a size, cell by cell.
 ///
 /// # Errors
 /// Never on a sane size.
-pub fn cells(app: &App, theme: &Theme, (width, height): (u16, u16)) -> Result<Buffer> {
+pub fn drawn((width, height): (u16, u16), draw: impl FnOnce(&mut Frame<'_>)) -> Result<Buffer> {
     let backend = ratatui::backend::TestBackend::new(width, height);
     let mut terminal = ratatui::Terminal::new(backend).map_err(|e| Error::fault(e.to_string()))?;
-    terminal.draw(|frame| draw(app, theme, frame)).map_err(|e| Error::fault(e.to_string()))?;
+    terminal.draw(draw).map_err(|e| Error::fault(e.to_string()))?;
     Ok(terminal.backend().buffer().clone())
 }
 
@@ -51,7 +52,7 @@ pub fn cells(app: &App, theme: &Theme, (width, height): (u16, u16)) -> Result<Bu
 /// # Errors
 /// Never on a sane size.
 pub fn render(app: &App, theme: &Theme, width: u16, height: u16) -> Result<String> {
-    Ok(export::svg(&cells(app, theme, (width, height))?, theme.picture))
+    Ok(export::svg(&drawn((width, height), |frame| draw(app, theme, frame))?, theme.picture))
 }
 
 /// The pane with the keys, as it stands on a screen of that size.
@@ -67,7 +68,7 @@ pub fn pane(app: &App, theme: &Theme, (width, height): (u16, u16)) -> Result<Buf
     };
     // Nothing that lies over it.
     let bare = App { overlay: None, ..app.clone() };
-    let all = cells(&bare, theme, (width, height))?;
+    let all = drawn((width, height), |frame| draw(&bare, theme, frame))?;
     Ok(part(&all, area))
 }
 

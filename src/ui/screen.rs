@@ -1,5 +1,6 @@
 //! The loop of the screen: keys, news of the run and the clock in; frames and commands out.
 
+use super::options::{self, WatchOptions};
 use super::picture::{self, render};
 use super::{draw, export, input, status};
 use crate::app::looks::Frames;
@@ -11,11 +12,11 @@ use crate::run::{RunState, control, replay, write_aside};
 use crate::terminal::signals::Signals;
 use crate::terminal::wire::Written;
 use crate::terminal::{Screen, clipboard, record};
-use crate::theme::{Depth, Shelf, Theme};
+use crate::theme::Theme;
 use crate::{Error, Result};
 use crossterm::event;
 use ratatui::layout::Rect;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -25,89 +26,10 @@ use std::time::{Duration, Instant};
 const FRAME: Duration = Duration::from_millis(100);
 /// Over a slow link at most four, keys or not.
 const SLOW_FRAME: Duration = Duration::from_millis(250);
-/// So long the terminal may take to say what it can do.
-const PROBE: Duration = Duration::from_millis(100);
-/// The same over a slow link.
-const SLOW_PROBE: Duration = Duration::from_millis(400);
 /// News of the run are looked for so often while no key is pressed.
 const LOOK: Duration = Duration::from_millis(100);
 /// Slices of a long journal that are taken in before the next look at the keys.
 const SLICES: usize = 4;
-
-/// How to watch.
-#[derive(Debug, Clone, Default)]
-pub struct WatchOptions {
-    /// No key changes anything.
-    pub read_only: bool,
-    /// ASCII characters only.
-    pub ascii: bool,
-    /// Listen to the mouse; the terminal's own selection then needs Shift.
-    pub mouse: bool,
-    /// Name or file of the theme; if left out, what suits the terminal's background, or `default`.
-    pub theme: Option<String>,
-    /// Few and small frames.
-    pub slow_link: bool,
-    /// Do not ask the terminal what it can do.
-    pub no_probe: bool,
-    /// Show the debug line from the start.
-    pub debug: bool,
-    /// Record what is written to the terminal into this file.
-    pub record: Option<PathBuf>,
-    /// Tell a run that is over once more, so many times as fast.
-    pub replay: Option<f64>,
-}
-
-impl WatchOptions {
-    /// The theme, as this terminal can show it.
-    ///
-    /// # Errors
-    /// When there is none of that name, or its file is wrong.
-    pub fn find_theme(&self) -> Result<Theme> {
-        self.load(self.theme.as_deref().unwrap_or("default"))
-    }
-
-    /// The theme of that name, as this terminal and this link can show it.
-    fn load(&self, name: &str) -> Result<Theme> {
-        let theme = shelf().find(name, Depth::detect(), self.ascii)?;
-        Ok(if self.slow_link { theme.for_slow_link() } else { theme })
-    }
-
-    /// Takes the terminal, and asks it what it can do.
-    ///
-    /// # Errors
-    /// When there is none, the theme is wrong, or a recording cannot be written.
-    pub fn claim(&self) -> Result<(Screen, Theme)> {
-        let mut theme = self.find_theme()?;
-        if let Some(path) = &self.record {
-            record::start(path, crossterm::terminal::size().unwrap_or((80, 24)))?;
-        }
-        let mut screen = Screen::claim(self.mouse)?;
-        let term = std::env::var("TERM").unwrap_or_default();
-        if !self.no_probe && !matches!(term.as_str(), "" | "dumb") {
-            // Themes with colours of their own only where they can be shown.
-            let colours = matches!(Depth::detect(), Depth::True | Depth::Indexed);
-            let limit = if self.slow_link { SLOW_PROBE } else { PROBE };
-            let answers = screen.probe(limit, self.theme.is_none() && colours)?;
-            if let Some(dark) = answers.dark {
-                theme = self.load(if dark { "dark" } else { "light" })?;
-            }
-        }
-        Ok((screen, theme))
-    }
-
-    /// The theme with all colours, for a picture: `dark` if none was named.
-    ///
-    /// # Errors
-    /// As [`Self::find_theme`].
-    pub fn picture_theme(&self) -> Result<Theme> {
-        shelf().find(self.theme.as_deref().unwrap_or("dark"), Depth::True, self.ascii)
-    }
-}
-
-/// The embedded themes and the user's.
-fn shelf() -> Shelf {
-    Shelf::with(crate::config::themes())
-}
 
 /// How the user left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +75,7 @@ pub fn show(
     let label = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let mut app = App::new(&label, options.read_only);
     app.from_list = from_list;
-    app.looks.themes = shelf().names();
+    app.looks.themes = options::shelf().names();
     app.looks.theme.clone_from(&theme.name);
     app.looks.debug = options.debug;
     app.looks.replay = options.replay;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 /// Keys with a name of more than one character.
-const NAMED: [&str; 15] = [
+const NAMED: [&str; 16] = [
     "enter",
     "tab",
     "shift-tab",
@@ -28,6 +28,7 @@ const NAMED: [&str; 15] = [
     "backspace",
     "delete",
     "insert",
+    "space",
     "esc",
 ];
 /// Function keys that terminals tell.
@@ -40,7 +41,7 @@ type Table = BTreeMap<Spanned<String>, Spanned<BTreeMap<Spanned<String>, Spanned
 
 /// Whether a name is that of a key that a terminal can tell us.
 pub fn is_key(name: &str) -> bool {
-    let single = |s: &str| s.chars().count() == 1 && !s.chars().any(char::is_control);
+    let single = |s: &str| s.chars().count() == 1 && !s.chars().any(|c| c.is_control() || c == ' ');
     let function = |s: &str| s.strip_prefix('f').and_then(|n| n.parse().ok()).is_some_and(|n| FUNCTION.contains(&n));
     let plain = |s: &str| NAMED.contains(&s) || function(s);
     match name.strip_prefix("ctrl-") {
