@@ -8,6 +8,7 @@ pub mod news;
 pub mod pace;
 pub mod pending;
 pub mod prompt;
+pub mod runs;
 pub mod series;
 pub mod update;
 

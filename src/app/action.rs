@@ -1,5 +1,7 @@
 //! The one table of what a user can do: dispatch, help, footer, `lopper keys` and the README come from it.
 
+pub mod runs;
+
 use super::{App, Pane};
 
 /// What a key does.
@@ -37,6 +39,8 @@ pub enum Action {
     Help,
     Suspend,
     Quit,
+    /// In the list of runs.
+    List(runs::List),
 }
 
 /// One row of the table.
@@ -187,7 +191,7 @@ const WATCH: &[Section] = &[
 
 /// The table, section by section.
 pub fn sections() -> impl Iterator<Item = &'static Section> {
-    WATCH.iter()
+    WATCH.iter().chain(runs::SECTIONS)
 }
 
 /// All entries.

@@ -127,6 +127,8 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Help => app.overlay = Some(Overlay::Help { top: 0 }),
         Action::Suspend => return vec![Effect::Suspend],
         Action::Quit => return vec![Effect::Quit],
+        // The list has its own table and its own state.
+        Action::List(_) => {}
     }
     Vec::new()
 }
