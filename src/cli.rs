@@ -21,11 +21,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Merge LoRA adapters, fine-tune them on a few dozen examples, prune them at every step.
+///
+/// Without a command: the list of runs, from which runs are watched, steered and compared.
 #[derive(Debug, Parser)]
 #[command(name = "lopper", version, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     look: Look,
+    /// Folder that holds the runs
+    #[arg(long = "runs", id = "folder", value_name = "RUNS")]
+    folder: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Verb>,
 }
@@ -143,9 +148,9 @@ enum Verb {
         #[arg(long)]
         markdown: bool,
     },
-    /// Draw a run's screen into an SVG file
+    /// Draw a run's screen, or the list of runs, into an SVG file
     Picture {
-        /// The run directory
+        /// The run directory, or a folder of runs
         run: PathBuf,
         /// Columns x rows of the screen
         #[arg(long, default_value = "200x50", value_parser = size)]
@@ -196,10 +201,19 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<u8> {
     let look = cli.look;
     let Some(verb) = cli.command else {
-        use clap::CommandFactory;
-        Cli::command().print_help().map_err(|e| Error::fault(e.to_string()))?;
+        if on_terminal() {
+            let place = std::env::var_os("LOPPER_RUNS").filter(|p| !p.is_empty()).map(PathBuf::from);
+            let folder = cli.folder.or(place).unwrap_or_else(|| PathBuf::from("runs"));
+            ui::runs::list(&folder, &look.into())?;
+        } else {
+            use clap::CommandFactory;
+            Cli::command().print_help().map_err(|e| Error::fault(e.to_string()))?;
+        }
         return Ok(0);
     };
+    if cli.folder.is_some() {
+        return Err(Error::user("--runs stands behind the command: `lopper demo --runs FOLDER`"));
+    }
     match verb {
         Verb::Demo { plain, place } => {
             let recipe = Recipe::read(&demo::prepare()?)?;
@@ -241,9 +255,12 @@ fn dispatch(cli: Cli) -> Result<u8> {
             Ok(0)
         }
         Verb::Picture { run, size, out, until, keys } => {
-            let run = RunDir::open(&run)?;
             let theme = WatchOptions::from(look).picture_theme()?;
-            let svg = ui::picture::of_run(&run, &theme, size, until, &keys)?;
+            let svg = if run.is_dir() && !run.join("recipe.toml").exists() && until.is_none() {
+                ui::runs::picture_of_list(&run, &theme, size, &keys)?
+            } else {
+                ui::picture::of_run(&RunDir::open(&run)?, &theme, size, until, &keys)?
+            };
             crate::run::write_aside(&out, svg.as_bytes())?;
             say(&out.display().to_string())?;
             Ok(0)
@@ -286,10 +303,13 @@ fn start(recipe: &Recipe, runs: &Path, plain: bool, detach: bool, look: &Look) -
     watch(&run, Tail::new(run.clone()), plain, false, look)
 }
 
+fn on_terminal() -> bool {
+    std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
+}
+
 /// The screen on a terminal, lines elsewhere. A failed run is this command's error; 0 while it goes on.
 fn watch(run: &RunDir, tail: Tail, plain: bool, read_only: bool, look: &Look) -> Result<u8> {
-    let on_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
-    if plain || !on_terminal {
+    if plain || !on_terminal() {
         match plain::follow(run, tail, &mut std::io::stdout())? {
             plain::End::Over => {}
             plain::End::Unread => return Ok(0),

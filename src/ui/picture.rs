@@ -21,9 +21,7 @@ pub fn of_run(run: &RunDir, theme: &Theme, size: (u16, u16), until: Option<usize
         None => now(run)?,
     };
     for key in keys {
-        if !is_key(key) {
-            return Err(Error::user(format!("there is no key {key:?}; `lopper keys` lists them")));
-        }
+        check_key(key)?;
         let effects = update(&mut app, Message::Key(key.clone()));
         if effects.iter().any(|effect| matches!(effect, Effect::Send(_))) {
             return Err(Error::user(format!("the key {key:?} would change the run; a picture does not")));
@@ -63,8 +61,27 @@ fn early(run: &RunDir, step: usize) -> Result<App> {
 }
 
 /// Whether a name is that of a key: one character, or one with a name.
-fn is_key(name: &str) -> bool {
-    const NAMED: [&str; 12] =
-        ["enter", "esc", "tab", "shift-tab", "up", "down", "left", "right", "home", "end", "page-up", "page-down"];
-    name.chars().count() == 1 || NAMED.contains(&name) || name.starts_with("ctrl-")
+///
+/// # Errors
+/// When it is none.
+pub(super) fn check_key(name: &str) -> Result<()> {
+    const NAMED: [&str; 13] = [
+        "enter",
+        "esc",
+        "space",
+        "tab",
+        "shift-tab",
+        "up",
+        "down",
+        "left",
+        "right",
+        "home",
+        "end",
+        "page-up",
+        "page-down",
+    ];
+    if name.chars().count() == 1 || NAMED.contains(&name) || name.starts_with("ctrl-") {
+        return Ok(());
+    }
+    Err(Error::user(format!("there is no key {name:?}; `lopper keys` lists them")))
 }

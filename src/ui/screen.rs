@@ -236,8 +236,18 @@ impl Loop<'_> {
 /// # Errors
 /// Never on a sane size.
 pub fn render(app: &App, theme: &Theme, width: u16, height: u16) -> Result<String> {
+    picture_of(theme, width, height, |frame| draw(app, theme, frame))
+}
+
+/// What `draw` draws at a size, as SVG.
+pub(super) fn picture_of(
+    theme: &Theme,
+    width: u16,
+    height: u16,
+    draw: impl FnOnce(&mut ratatui::Frame<'_>),
+) -> Result<String> {
     let backend = ratatui::backend::TestBackend::new(width, height);
     let mut terminal = ratatui::Terminal::new(backend).map_err(|e| Error::fault(e.to_string()))?;
-    terminal.draw(|frame| draw(app, theme, frame)).map_err(|e| Error::fault(e.to_string()))?;
+    terminal.draw(draw).map_err(|e| Error::fault(e.to_string()))?;
     Ok(export::svg(terminal.backend().buffer(), theme.picture))
 }

@@ -37,7 +37,8 @@ const fn list(action: List, keys: &'static [&'static str], help: &'static str) -
 }
 
 const MOVE: &str = "move between the runs";
-const FAR: &str = "ten runs up, down, the first, the last";
+const PAGE: &str = "ten runs up, down";
+const ENDS: &str = "first, last run";
 const ORDER: &str = "sort by the next column, the other way round";
 
 /// The sections of the list.
@@ -49,11 +50,11 @@ pub(super) const SECTIONS: &[Section] = &[
             list(List::Watch, &["enter"], "watch the run; q comes back to the list").short("watch"),
             list(List::Down, &["down", "j"], MOVE),
             list(List::Up, &["up", "k"], MOVE),
-            list(List::PageUp, &["page-up"], FAR),
-            list(List::PageDown, &["page-down"], FAR),
-            list(List::First, &["home"], FAR),
-            list(List::Last, &["end"], FAR),
-            list(List::Filter, &["/"], "show only runs with these words in name, state or tags").short("filter"),
+            list(List::PageUp, &["page-up"], PAGE),
+            list(List::PageDown, &["page-down"], PAGE),
+            list(List::First, &["home"], ENDS),
+            list(List::Last, &["end"], ENDS),
+            list(List::Filter, &["/"], "only runs with these words (name, state, tags)").short("filter"),
             list(List::Order, &["o"], ORDER).short("sort"),
             list(List::Reverse, &["O"], ORDER),
             list(List::Mark, &["space"], "mark the run for a comparison").short("mark"),
@@ -70,7 +71,7 @@ pub(super) const SECTIONS: &[Section] = &[
         entries: &[
             list(List::Resume, &["r"], "go on with a run that stopped, failed or crashed").short("resume"),
             list(List::Pause, &["p"], "pause a run under way, or let it go on").short("pause"),
-            list(List::Stop, &["s"], "stop a run under way with a checkpoint (asks first)").short("stop"),
+            list(List::Stop, &["s"], "stop a run with a checkpoint (asks first)").short("stop"),
             list(List::Log, &["l"], "what the worker printed: the end of worker.log").short("log"),
             list(List::Tags, &["#"], "edit the tags, kept in notes.toml of the run").short("tags"),
             list(List::Note, &["n"], "edit the note, kept in notes.toml of the run").short("note"),
