@@ -64,7 +64,8 @@ fn table(comparison: &Comparison, theme: &Theme, width: usize) -> (Vec<Line<'sta
     let score = |name: &str, of: fn(&crate::run::event::ReportRow) -> f64, digits: usize| {
         figures(name, &|run| run.row.as_ref().map(|row| format!("{:.digits$}", of(row))))
     };
-    let colour = |(i, run): (usize, &Compared)| (run.name.clone(), theme.series[i % theme.series.len()]);
+    let colour =
+        |(i, run): (usize, &Compared)| (format!("{} {}", i + 1, run.name), theme.series[i % theme.series.len()]);
     let mut fixed = vec![row("run", runs.iter().enumerate().map(colour).collect(), theme.title())];
     fixed.push(figures("method", &|run| run.row.as_ref().map(|row| row.method.clone())));
     fixed.push(score("ROUGE-1", |row| row.rouge.rouge1, 2));

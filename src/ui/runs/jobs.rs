@@ -176,8 +176,8 @@ mod tests {
     fn of_a_long_log_the_end_is_read() {
         let run = tempfile::tempdir().unwrap();
         assert!(log(run.path()).unwrap().is_empty());
-        let text: String = (0..20_000).map(|i| format!("line {i}\n")).collect();
-        std::fs::write(run.path().join("worker.log"), text).unwrap();
+        let text: Vec<String> = (0..20_000).map(|i| format!("line {i}")).collect();
+        std::fs::write(run.path().join("worker.log"), text.join("\n") + "\n").unwrap();
         let lines = log(run.path()).unwrap();
         assert!(lines.len() > 5000 && lines.len() < 10_000, "{}", lines.len());
         assert!(lines[0].starts_with("line 1") && lines[0].len() == 10, "{}", lines[0]);
