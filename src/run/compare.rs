@@ -66,22 +66,40 @@ fn take(body: EventBody, compared: &mut Compared) {
     }
 }
 
-/// Every value under its whole key; adapters and rules under their name or number.
+/// Every value under its whole key, rules by their number. Adapters stand under their name, the target adapter
+/// under `target`, so that those of two runs meet; what only a new adapter has is left out of a read one.
 fn flatten(key: &str, value: &toml::Value, out: &mut BTreeMap<String, String>) {
     let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
     match value {
         toml::Value::Table(table) => table.iter().for_each(|(name, value)| flatten(&below(name), value, out)),
+        toml::Value::Array(all) if key == "adapters" => all.iter().for_each(|value| adapter(value, out)),
         toml::Value::Array(all) if all.iter().any(toml::Value::is_table) => {
-            for (i, value) in all.iter().enumerate() {
-                let name = value.get("name").and_then(toml::Value::as_str).map_or_else(|| i.to_string(), Into::into);
-                flatten(&below(&name), value, out);
-            }
+            all.iter().enumerate().for_each(|(i, value)| flatten(&below(&i.to_string()), value, out));
         }
         toml::Value::String(text) => {
             out.insert(key.to_owned(), text.clone());
         }
         other => {
             out.insert(key.to_owned(), other.to_string());
+        }
+    }
+}
+
+fn adapter(value: &toml::Value, out: &mut BTreeMap<String, String>) {
+    let text = |key: &str| value.get(key).and_then(toml::Value::as_str);
+    let is_target = text("role") == Some("target");
+    let place =
+        if is_target { "adapters.target".to_owned() } else { format!("adapters.{}", text("name").unwrap_or("")) };
+    let read = value.get("path").is_some();
+    for (name, value) in value.as_table().into_iter().flatten() {
+        let counts = match name.as_str() {
+            "role" => false,
+            "name" => is_target,
+            "rank" | "alpha" | "rslora" | "targets" => !read,
+            _ => true,
+        };
+        if counts {
+            flatten(&format!("{place}.{name}"), value, out);
         }
     }
 }
@@ -93,13 +111,22 @@ mod tests {
 
     #[test]
     fn settings_stand_under_their_whole_keys() {
-        let text = "base = \"b\"\n[train]\nlr = 1e-3\n[[adapters]]\nname = \"games\"\nrank = 4\n[prune]\nrules = []\n";
+        let text = "base = \"b\"\n[train]\nlr = 1e-3\n[prune]\nrules = []\n\
+                    [[adapters]]\nname = \"games\"\nrole = \"target\"\nrank = 4\n\
+                    [[adapters]]\nname = \"net\"\nrole = \"related\"\npath = \"n\"\nrank = 9\n";
         let mut out = BTreeMap::new();
         flatten("", &toml::Value::Table(toml::from_str(text).unwrap()), &mut out);
         let all: Vec<_> = out.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(
             all,
-            ["adapters.games.name=games", "adapters.games.rank=4", "base=b", "prune.rules=[]", "train.lr=0.001"]
+            [
+                "adapters.net.path=n",
+                "adapters.target.name=games",
+                "adapters.target.rank=4",
+                "base=b",
+                "prune.rules=[]",
+                "train.lr=0.001"
+            ]
         );
     }
 

@@ -22,7 +22,7 @@ pub fn draw(comparison: &Comparison, top: usize, theme: &Theme, frame: &mut Fram
     let (fixed, settings) = table;
     let wanted = (fixed.len() + settings.len()) as u16;
     let chart = if comparison.has_curves() && area.height >= 2 * CHART {
-        area.height.saturating_sub(wanted).clamp(CHART, area.height / 2)
+        area.height.saturating_sub(wanted).clamp(CHART.max(area.height / 3), area.height / 2)
     } else {
         0
     };
