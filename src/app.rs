@@ -10,6 +10,7 @@ pub mod pace;
 pub mod palette;
 pub mod pending;
 pub mod prompt;
+pub mod runs;
 pub mod series;
 pub mod steady;
 pub mod update;

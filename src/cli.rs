@@ -21,11 +21,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Merge LoRA adapters, fine-tune them on a few dozen examples, prune them at every step.
+///
+/// Without a command: the list of runs, from which runs are watched, steered and compared.
 #[derive(Debug, Parser)]
 #[command(name = "lopper", version, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     look: Look,
+    /// Folder that holds the runs
+    #[arg(long = "runs", id = "folder", value_name = "RUNS")]
+    folder: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Verb>,
 }
@@ -184,9 +189,9 @@ enum Verb {
         #[arg(long)]
         default: bool,
     },
-    /// Draw a run's screen into an SVG file
+    /// Draw a run's screen, or the list of runs, into an SVG file
     Picture {
-        /// The run directory
+        /// The run directory, or a folder of runs
         run: PathBuf,
         /// Columns x rows of the screen
         #[arg(long, default_value = "200x50", value_parser = size)]
@@ -236,15 +241,24 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<u8> {
     let look = cli.look;
-    let Some(verb) = cli.command else {
-        use clap::CommandFactory;
-        Cli::command().print_help().map_err(|e| Error::fault(e.to_string()))?;
-        return Ok(0);
-    };
     // A worker has no keys, and a wrong file of keys must not stop it.
-    let without = matches!(verb, Verb::Worker { .. } | Verb::Keys { default: true, .. });
+    let without = matches!(cli.command, Some(Verb::Worker { .. } | Verb::Keys { default: true, .. }));
     if !without && let Some((path, text)) = config::key_file()? {
         action::take_keys(&path.display().to_string(), &text)?;
+    }
+    let Some(verb) = cli.command else {
+        if on_terminal() {
+            let place = std::env::var_os("LOPPER_RUNS").filter(|p| !p.is_empty()).map(PathBuf::from);
+            let folder = cli.folder.or(place).unwrap_or_else(|| PathBuf::from("runs"));
+            ui::runs::list(&folder, &look.into())?;
+        } else {
+            use clap::CommandFactory;
+            Cli::command().print_help().map_err(|e| Error::fault(e.to_string()))?;
+        }
+        return Ok(0);
+    };
+    if cli.folder.is_some() {
+        return Err(Error::user("--runs stands behind the command: `lopper demo --runs FOLDER`"));
     }
     match verb {
         Verb::Demo { plain, tape, place } => {
@@ -300,9 +314,12 @@ fn dispatch(cli: Cli) -> Result<u8> {
             Ok(0)
         }
         Verb::Picture { run, size, out, until, keys } => {
-            let run = RunDir::open(&run)?;
             let theme = WatchOptions::from(look).picture_theme()?;
-            let svg = ui::picture::of_run(&run, &theme, size, until, &keys)?;
+            let svg = if run.is_dir() && !run.join("recipe.toml").exists() && until.is_none() {
+                ui::runs::picture_of_list(&run, &theme, size, &keys)?
+            } else {
+                ui::picture::of_run(&RunDir::open(&run)?, &theme, size, until, &keys)?
+            };
             crate::run::write_aside(&out, svg.as_bytes())?;
             say(&out.display().to_string())?;
             Ok(0)
@@ -351,13 +368,16 @@ fn start(recipe: &Recipe, runs: &Path, plain: bool, detach: bool, options: &Watc
     watch(&run, Tail::new(run.clone()), plain, options)
 }
 
+fn on_terminal() -> bool {
+    std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
+}
+
 /// The screen on a terminal, lines elsewhere. A failed run is this command's error; 0 while it goes on.
 fn watch(run: &RunDir, tail: Tail, plain: bool, options: &WatchOptions) -> Result<u8> {
-    let on_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
-    if !on_terminal && (options.record.is_some() || options.replay.is_some()) {
+    if !on_terminal() && (options.record.is_some() || options.replay.is_some()) {
         return Err(Error::user("a recording or a replay needs a terminal for its screen"));
     }
-    if plain || !on_terminal {
+    if plain || !on_terminal() {
         match plain::follow(run, tail, &mut std::io::stdout())? {
             plain::End::Over => {}
             plain::End::Unread => return Ok(0),

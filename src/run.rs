@@ -1,10 +1,14 @@
 //! The contract between engine and workbench: a run directory and its life.
 
+pub mod compare;
 pub mod control;
 pub mod event;
 pub mod journal;
 pub mod launch;
+pub mod listing;
 pub mod lock;
+pub mod notes;
+pub mod remove;
 pub mod replay;
 pub mod session;
 pub mod tail;
@@ -16,16 +20,17 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A run directory: `recipe.toml`, `events.jsonl`, `control.jsonl`, `worker.lock`, `worker.log`,
-/// `exit.json`, `checkpoints/`, `result/`.
+/// `exit.json`, `notes.toml`, `checkpoints/`, `result/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDir {
     path: PathBuf,
 }
 
 /// How a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RunState {
     /// No worker has started yet.
+    #[default]
     Created,
     /// A worker is at it.
     Running,

@@ -15,6 +15,7 @@ pub mod picture;
 pub mod plot;
 pub mod readout;
 pub mod report;
+pub mod runs;
 pub mod samples;
 pub mod screen;
 pub mod status;

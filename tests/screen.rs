@@ -249,3 +249,97 @@ fn a_paste_is_never_a_key() {
     assert_eq!(run.state(), RunState::Running);
     until("the worker", || lopper::run::lock::is_held(run.path()).then_some(()));
 }
+
+/// A run directory as a worker leaves it, without the work.
+fn over(project: &Project, name: &str, last_word: &str) -> RunDir {
+    let path = project.path("runs").join(name);
+    std::fs::create_dir_all(&path).unwrap();
+    let mut recipe = lopper::recipe::Recipe::read(&project.path("recipe.toml")).unwrap();
+    recipe.name = name.into();
+    std::fs::write(path.join("recipe.toml"), recipe.to_toml().unwrap()).unwrap();
+    let mut journal = lopper::run::journal::Journal::open(&path.join("events.jsonl")).unwrap();
+    let stage = lopper::run::event::Stage { of: 1, steps: 3, method: "plain".into(), ..Default::default() };
+    let dev = lopper::run::event::Dev { step: 3, loss: 2.625, ..Default::default() };
+    let text = format!("the end of {name}");
+    for body in [EventBody::Stage(stage), EventBody::Dev(dev), EventBody::Finished { text: text.clone() }] {
+        journal.append(body).unwrap();
+    }
+    let word = format!("{{\"state\":\"{last_word}\",\"text\":\"{text}\",\"code\":0,\"t\":{}}}", lopper::run::now());
+    std::fs::write(path.join("exit.json"), word).unwrap();
+    RunDir::open(&path).unwrap()
+}
+
+#[test]
+fn the_list_leads_to_a_run_and_back_and_is_filtered() {
+    let project = Project::new();
+    over(&project, "alpha", "finished");
+    let beta = over(&project, "beta", "stopped");
+    let mut screen = Terminal::start(&project, SMALL, &[], &[]);
+    screen.shows(&["2 runs", "alpha", "beta", "✓ finished", "■ stopped", "2.625"]);
+    // The order of their names, then down to the second: it is still there after the way back.
+    screen.press("ooj");
+    screen.press("\r");
+    screen.shows(&["beta", "stage 1/1 plain", "the end of beta", "q back"]);
+    screen.press("q");
+    screen.shows(&["2 runs", "r resume"]);
+    screen.press("nlooks good\r");
+    until("the note", || {
+        let notes = std::fs::read_to_string(beta.path().join("notes.toml")).unwrap_or_default();
+        notes.contains("note = \"looks good\"").then_some(())
+    });
+    screen.press("#first\r");
+    screen.press("/#fir");
+    screen.until("only beta", |text| text.contains("beta") && !text.contains("alpha"));
+    screen.press("\r");
+    screen.shows(&["1 of 2 with \"#fir\""]);
+    screen.press("\x1b");
+    screen.shows(&["alpha"]);
+    screen.press("k  =");
+    screen.shows(&["settings are the same", "dev loss"]);
+    screen.press("qq");
+    let (code, text) = screen.ends_tidily();
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn a_run_is_deleted_and_another_one_resumed_from_the_list() {
+    let project = endless();
+    let gone = over(&project, "gone", "finished");
+    let run = project.detached();
+    until_event(&run, "a step", |e| matches!(e, EventBody::Step(_)));
+    let mut screen = Terminal::start(&project, LARGE, &[], &[]);
+    screen.shows(&["▶ running", "✓ finished", "tiny-", "games (target)"]);
+    // By name: `gone` first. The safe answer is under the cursor.
+    screen.press("ookd\r");
+    screen.press("d");
+    screen.shows(&["Delete gone with its checkpoints and its result?"]);
+    screen.press("y");
+    screen.shows(&["deleted gone", "1 run "]);
+    assert!(!gone.path().exists() && project.path("recipe.toml").exists());
+    screen.press("d");
+    screen.shows(&["stop it before you delete it"]);
+    screen.press("p");
+    screen.shows(&["‖ paused"]);
+    screen.press("sy");
+    screen.shows(&["■ stopped"]);
+    screen.press("r");
+    screen.shows(&["▶ running"]);
+    screen.press("sy");
+    screen.shows(&["■ stopped"]);
+    screen.press("q");
+    screen.ends_tidily();
+    assert_eq!(run.state(), RunState::Stopped);
+}
+
+#[test]
+fn an_empty_folder_says_how_to_begin() {
+    let project = Project::new();
+    let mut screen = Terminal::start(&project, SMALL, &[], &[]);
+    screen.shows(&["no runs in", "starts the demo", "lopper run RECIPE.toml"]);
+    screen.press("?");
+    screen.shows(&["watch the run; q comes back to the list"]);
+    screen.press("\x1b");
+    screen.hides("watch the run; q comes back to the list");
+    screen.press("q");
+    assert_eq!(screen.ends_tidily().0, 0);
+}

@@ -2,6 +2,7 @@
 
 pub mod keymap;
 mod looks;
+pub mod runs;
 
 use super::{App, Pane};
 use std::sync::OnceLock;
@@ -46,6 +47,8 @@ pub enum Action {
     Export,
     CopyRun,
     ToggleDebug,
+    /// In the list of runs.
+    List(runs::List),
 }
 
 impl Action {
@@ -231,7 +234,7 @@ pub fn sections() -> impl Iterator<Item = &'static Section> {
 
 /// The table as it is without a file of the user's.
 pub fn default_sections() -> impl Iterator<Item = &'static Section> {
-    WATCH.iter()
+    WATCH.iter().chain(runs::SECTIONS)
 }
 
 /// All entries.

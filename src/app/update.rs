@@ -143,6 +143,8 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Palette | Action::Theme | Action::Export | Action::CopyRun | Action::ToggleDebug => {
             return looks::act(app, action);
         }
+        // The list has its own table and its own state.
+        Action::List(_) => {}
     }
     Vec::new()
 }

@@ -32,6 +32,16 @@ pub struct LastWord {
 }
 
 impl LastWord {
+    /// The state that it gives.
+    pub fn state(&self) -> Option<RunState> {
+        match self.state.as_str() {
+            "finished" => Some(RunState::Finished),
+            "stopped" => Some(RunState::Stopped),
+            "failed" => Some(RunState::Failed),
+            _ => None,
+        }
+    }
+
     /// The error that ended the run, if one did.
     pub fn error(&self) -> Option<Error> {
         let text = self.text.clone();
@@ -57,12 +67,7 @@ pub fn read_last_word(run: &Path) -> Option<LastWord> {
 
 /// The state that the last word gives.
 pub fn last_word(run: &Path) -> Option<RunState> {
-    match read_last_word(run)?.state.as_str() {
-        "finished" => Some(RunState::Finished),
-        "stopped" => Some(RunState::Stopped),
-        "failed" => Some(RunState::Failed),
-        _ => None,
-    }
+    read_last_word(run)?.state()
 }
 
 /// Runs `engine` on the run at `path` as its worker and returns the exit code. A panic of the engine

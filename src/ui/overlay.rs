@@ -21,7 +21,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let (title, lines) = match &app.overlay {
         None => return,
         Some(Overlay::Help { top }) => {
-            let lines = help(app, theme);
+            let lines = help(Screen::Watch, app.can_change(), theme);
             let rows = usize::from(area.height).saturating_sub(2);
             let most = lines.len().saturating_sub(rows);
             let title = if most > 0 { " keys (j, k: more) " } else { " keys " };
@@ -32,9 +32,14 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         Some(Overlay::Themes(choice)) => return palette::themes(app, choice, theme, frame, area),
         Some(Overlay::Prompt(prompt)) => return line(prompt, theme, frame, area),
     };
+    popup(title.to_owned(), lines, theme, frame, area);
+}
+
+/// Lines in a box in the middle.
+pub(super) fn popup(title: String, lines: Vec<Line<'_>>, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let width = lines.iter().map(Line::width).max().unwrap_or(0) as u16 + 4;
     let place = centred(area, width, lines.len() as u16 + 2);
-    let block = super::block(theme, title.to_owned(), true);
+    let block = super::block(theme, title, true);
     frame.render_widget(Clear, place);
     let inner = block.inner(place);
     frame.render_widget(block, place);
@@ -44,17 +49,29 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
 
 /// A prompt: the question, the line with its cursor, and below it what is wrong or what can be typed.
 fn line(prompt: &Prompt, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    let below = prompt.error.as_ref().map_or((&prompt.hint, theme.dim), |error| (error, theme.warn));
+    input(&prompt.label, &prompt.input, (below.0, below.1), theme, frame, area);
+}
+
+/// A line to fill in, in a box with a title, and a sentence below it.
+pub(super) fn input(
+    title: &str,
+    text: &crate::app::prompt::Line,
+    below: (&str, ratatui::style::Style),
+    theme: &Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
     let place = centred(area, 64, 5);
     frame.render_widget(Clear, place);
-    let block = super::block(theme, format!(" {} ", prompt.label), true);
+    let block = super::block(theme, format!(" {title} "), true);
     let inner = block.inner(place);
     frame.render_widget(block, place);
     let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     let room = usize::from(inner.width).saturating_sub(1);
-    let (text, column) = window(prompt.input.text(), prompt.input.cursor(), room);
-    let below = prompt.error.as_ref().map_or((&prompt.hint, theme.dim), |error| (error, theme.warn));
+    let (text, column) = window(text.text(), text.cursor(), room);
     let mut lines = vec![Line::styled(text, theme.text)];
-    lines.extend(fit::wrap(&[(below.0.as_str(), below.1)], usize::from(inner.width)));
+    lines.extend(fit::wrap(&[below], usize::from(inner.width)));
     frame.render_widget(Paragraph::new(lines), inner);
     if inner.height > 0 {
         frame.set_cursor_position((inner.x + column as u16, inner.y));
@@ -83,8 +100,9 @@ pub(super) fn window(text: &str, cursor: usize, room: usize) -> (String, usize) 
     (out, column)
 }
 
-fn help(app: &App, theme: &Theme) -> Vec<Line<'static>> {
-    let sections: Vec<_> = action::sections().filter(|s| s.screen == Screen::Watch).collect();
+/// The key table of a screen; what changes the run is dim where it cannot be changed.
+pub(super) fn help(screen: Screen, can_change: bool, theme: &Theme) -> Vec<Line<'static>> {
+    let sections: Vec<_> = action::sections().filter(|s| s.screen == screen).collect();
     let column = sections.iter().flat_map(|s| action::help(s)).map(|line| line.keys.join(" ").len()).max().unwrap_or(0);
     let mut lines = Vec::new();
     for section in sections {
@@ -93,7 +111,7 @@ fn help(app: &App, theme: &Theme) -> Vec<Line<'static>> {
         }
         lines.push(Line::styled(section.title, theme.title()));
         lines.extend(action::help(section).into_iter().map(|line| {
-            let style = if line.changes && !app.can_change() { theme.dim } else { theme.text };
+            let style = if line.changes && !can_change { theme.dim } else { theme.text };
             let keys = line.keys.join(" ");
             Line::from(vec![Span::styled(format!("{keys:<column$}  "), theme.accent), Span::styled(line.help, style)])
         }));
@@ -102,15 +120,20 @@ fn help(app: &App, theme: &Theme) -> Vec<Line<'static>> {
 }
 
 fn question(theme: &Theme, yes: bool) -> Vec<Line<'static>> {
-    let (on, off) = (theme.selected(), theme.text);
     vec![
         Line::styled("Stop the run with a checkpoint?", theme.text),
         Line::styled("`lopper resume` goes on from there.", theme.dim),
         Line::default(),
-        Line::from(vec![
-            Span::styled(" no ", if yes { off } else { on }),
-            Span::raw("   "),
-            Span::styled(" yes (y) ", if yes { on } else { off }),
-        ]),
+        answers(theme, yes),
     ]
+}
+
+/// The answers to a question, the chosen one marked.
+pub(super) fn answers(theme: &Theme, yes: bool) -> Line<'static> {
+    let (on, off) = (theme.selected(), theme.text);
+    Line::from(vec![
+        Span::styled(" no ", if yes { off } else { on }),
+        Span::raw("   "),
+        Span::styled(" yes (y) ", if yes { on } else { off }),
+    ])
 }

@@ -25,9 +25,7 @@ pub fn of_run(run: &RunDir, theme: &Theme, size: (u16, u16), until: Option<usize
         None => now(run)?,
     };
     for key in keys {
-        if !keymap::is_key(key) {
-            return Err(Error::user(format!("there is no key {key:?}; `lopper keys` lists them")));
-        }
+        check_key(key)?;
         let effects = update(&mut app, Message::Key(key.clone()));
         if effects.iter().any(|effect| matches!(effect, Effect::Send(_))) {
             return Err(Error::user(format!("the key {key:?} would change the run; a picture does not")));
@@ -114,4 +112,15 @@ fn early(run: &RunDir, step: usize) -> Result<App> {
     update(&mut app, Message::Run { events, state: crate::run::RunState::Running, caught_up: true });
     update(&mut app, Message::Tick(now));
     Ok(app)
+}
+
+/// Refuses what is no name of a key.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn check_key(name: &str) -> Result<()> {
+    if keymap::is_key(name) {
+        return Ok(());
+    }
+    Err(Error::user(format!("there is no key {name:?}; `lopper keys` lists them")))
 }

@@ -1,0 +1,295 @@
+//! How messages change the list: no I/O, effects come back.
+
+use super::compare::MOST;
+use super::{Column, Comparison, Edit, Effect, Message, Overlay, Question, Runs, tidy};
+use crate::app::action::runs::List;
+use crate::app::action::{self, Action, Screen};
+use crate::app::prompt::Line;
+use crate::app::{Pane, clean};
+use crate::run::RunState;
+use crate::run::control::Command;
+use crate::run::listing::Summary;
+use crate::run::notes::Notes;
+
+/// Seconds that a toast stays.
+const TOAST: f64 = 5.0;
+/// Rows of a page.
+const PAGE: usize = 10;
+
+/// One message.
+pub fn update(list: &mut Runs, message: Message) -> Vec<Effect> {
+    match message {
+        Message::Key(key) => return press(list, if key == " " { "space" } else { &key }),
+        Message::Paste(text) => paste(list, &text),
+        Message::Rows(rows) => take(list, rows),
+        Message::Unreadable(sentence) => list.error = Some(clean::line(&sentence)),
+        Message::Log(of, new) => {
+            if let Some(Overlay::Log { path, lines, back, .. }) = &mut list.overlay
+                && *path == of
+            {
+                let grown = new.len().saturating_sub(lines.len());
+                // Who reads further up keeps his place.
+                *back = if *back > 0 { *back + grown } else { 0 };
+                *lines = new.iter().map(|line| clean::line(line)).collect();
+            }
+        }
+        Message::Compared(runs) => {
+            list.overlay = Some(Overlay::Compare { comparison: Comparison::new(runs), top: 0 });
+        }
+        Message::Begun(path) => list.selected = Some(path),
+        Message::Toast(text) => toast(list, text),
+        Message::Tick(now) => {
+            list.now = now;
+            if list.toast.as_ref().is_some_and(|(_, until)| *until < now) {
+                list.toast = None;
+            }
+        }
+    }
+    Vec::new()
+}
+
+fn toast(list: &mut Runs, text: impl AsRef<str>) {
+    list.toast = Some((clean::line(text.as_ref()), list.now + TOAST));
+}
+
+/// The cursor stays on its run, wherever that went.
+fn take(list: &mut Runs, rows: Vec<Summary>) {
+    list.rows = rows.into_iter().map(tidy).collect();
+    (list.loaded, list.error) = (true, None);
+    list.marked.retain(|path| list.rows.iter().any(|row| row.path == *path));
+    list.go_to(list.cursor());
+}
+
+fn paste(list: &mut Runs, text: &str) {
+    let text = text.trim_end_matches(['\r', '\n']);
+    match &mut list.overlay {
+        Some(Overlay::Edit { line, .. }) => line.insert(text),
+        None if list.filtering => {
+            list.filter.insert(text);
+            list.go_to(list.cursor());
+        }
+        _ => {
+            let count = text.chars().count();
+            toast(list, format!("ignored a paste of {count} characters: nothing here takes text"));
+        }
+    }
+}
+
+fn press(list: &mut Runs, key: &str) -> Vec<Effect> {
+    if key == "ctrl-c" {
+        return vec![Effect::Quit];
+    }
+    if let Some(overlay) = list.overlay.take() {
+        return over(list, overlay, key);
+    }
+    if list.filtering {
+        filter(list, key);
+        return Vec::new();
+    }
+    if key == "esc" {
+        list.toast = None;
+        list.filter = Line::default();
+        list.go_to(list.cursor());
+        return Vec::new();
+    }
+    match action::of(key, Screen::Runs, Pane::Heatmap).map(|entry| entry.action) {
+        Some(Action::List(action)) => act(list, action),
+        _ => Vec::new(),
+    }
+}
+
+fn filter(list: &mut Runs, key: &str) {
+    match key {
+        "enter" => list.filtering = false,
+        "esc" => {
+            list.filtering = false;
+            list.filter = Line::default();
+        }
+        "up" => list.go_to(list.cursor().saturating_sub(1)),
+        "down" => list.go_to(list.cursor() + 1),
+        "space" => {
+            list.filter.key(" ");
+        }
+        _ => {
+            list.filter.key(key);
+        }
+    }
+    if !matches!(key, "up" | "down") {
+        list.go_to(list.cursor());
+    }
+}
+
+fn act(list: &mut Runs, action: List) -> Vec<Effect> {
+    match action {
+        List::Up => list.go_to(list.cursor().saturating_sub(1)),
+        List::Down => list.go_to(list.cursor() + 1),
+        List::PageUp => list.go_to(list.cursor().saturating_sub(PAGE)),
+        List::PageDown => list.go_to(list.cursor() + PAGE),
+        List::First => list.go_to(0),
+        List::Last => list.go_to(usize::MAX),
+        List::Filter => list.filtering = true,
+        List::Order => {
+            let at = Column::ALL.iter().position(|c| *c == list.order.0).unwrap_or(0);
+            let column = Column::ALL[(at + 1) % Column::ALL.len()];
+            list.order = (column, column.falls());
+            list.go_to(list.cursor());
+        }
+        List::Reverse => {
+            list.order.1 = !list.order.1;
+            list.go_to(list.cursor());
+        }
+        List::Compare => return compare(list),
+        List::Help => list.overlay = Some(Overlay::Help { top: 0 }),
+        List::Demo => {
+            toast(list, "starting the demo");
+            return vec![Effect::Demo];
+        }
+        List::Redraw => return vec![Effect::Redraw],
+        List::Suspend => return vec![Effect::Suspend],
+        List::Quit => return vec![Effect::Quit],
+        _ => {
+            let Some(row) = list.current().cloned() else {
+                toast(list, "there is no run under the cursor");
+                return Vec::new();
+            };
+            return act_on(list, &row, action);
+        }
+    }
+    Vec::new()
+}
+
+/// What concerns the run under the cursor.
+fn act_on(list: &mut Runs, row: &Summary, action: List) -> Vec<Effect> {
+    let (path, name, word) = (row.path.clone(), row.name.clone(), row.state.word());
+    let alive = matches!(row.state, RunState::Running | RunState::Paused);
+    match action {
+        List::Watch if row.state == RunState::Created => toast(list, format!("{name} has had no worker; r starts one")),
+        List::Watch => return vec![Effect::Watch(path)],
+        List::Mark => {
+            if !list.marked.remove(&path) {
+                list.marked.insert(path);
+            }
+            list.go_to(list.cursor() + 1);
+        }
+        List::Pause | List::Stop if !alive => toast(list, format!("{name} is {word}: it has no worker")),
+        List::Pause => {
+            let command = if row.state == RunState::Paused { Command::Resume } else { Command::Pause };
+            return vec![Effect::Send(path, command)];
+        }
+        List::Stop => list.overlay = Some(Overlay::Ask { question: Question::Stop, path, name, yes: false }),
+        List::Resume if alive || row.state == RunState::Finished => {
+            toast(list, format!("{name} is {word}: there is nothing to resume"));
+        }
+        List::Resume => {
+            toast(list, format!("starting a worker on {name}"));
+            return vec![Effect::Resume(path)];
+        }
+        List::Delete if alive => toast(list, format!("{name} is {word}: stop it before you delete it")),
+        List::Delete => list.overlay = Some(Overlay::Ask { question: Question::Delete, path, name, yes: false }),
+        List::Tags | List::Note => {
+            if let Some(error) = &row.notes_error {
+                toast(list, format!("not edited, so that nothing is lost: {error}"));
+                return Vec::new();
+            }
+            let (edit, text) = match action {
+                List::Tags => (Edit::Tags, row.notes.tags.join(" ")),
+                _ => (Edit::Note, row.notes.note.clone()),
+            };
+            let mut line = Line::default();
+            line.insert(&text);
+            list.overlay = Some(Overlay::Edit { edit, path, name, line });
+        }
+        List::Log => {
+            list.overlay = Some(Overlay::Log { path: path.clone(), name, lines: Vec::new(), back: 0 });
+            return vec![Effect::ReadLog(path)];
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn compare(list: &mut Runs) -> Vec<Effect> {
+    let marked = list.marked();
+    match marked.len() {
+        0 | 1 => toast(list, "mark two runs or more with the space bar, then compare them"),
+        n if n > MOST => toast(list, format!("{n} runs are marked; up to {MOST} can be compared")),
+        _ => return vec![Effect::Compare(marked)],
+    }
+    Vec::new()
+}
+
+fn over(list: &mut Runs, overlay: Overlay, key: &str) -> Vec<Effect> {
+    match overlay {
+        Overlay::Help { top } => {
+            let last = action::help_lines(Screen::Runs).saturating_sub(1);
+            list.overlay = scrolled(key, top, last).map(|top| Overlay::Help { top });
+        }
+        Overlay::Compare { comparison, top } => {
+            let last = comparison.differ.len().saturating_sub(1);
+            list.overlay = scrolled(key, top, last).map(|top| Overlay::Compare { comparison, top });
+        }
+        Overlay::Log { path, name, lines, back } => {
+            let most = lines.len().saturating_sub(1);
+            // Up the lines is further back from their end.
+            let key = match key {
+                "down" | "j" => "up",
+                "up" | "k" => "down",
+                "page-down" | "space" => "page-up",
+                "page-up" => "page-down",
+                "home" => "end",
+                "end" => "home",
+                other => other,
+            };
+            list.overlay = scrolled(key, back, most).map(|back| Overlay::Log { path, name, lines, back });
+        }
+        Overlay::Ask { question, path, name, yes } => {
+            let turned = matches!(key, "left" | "right" | "h" | "l" | "tab" | "shift-tab");
+            if turned {
+                list.overlay = Some(Overlay::Ask { question, path, name, yes: !yes });
+            } else if key == "y" || (key == "enter" && yes) {
+                // Everything else is the safe answer.
+                return vec![match question {
+                    Question::Stop => Effect::Send(path, Command::Stop),
+                    Question::Delete => Effect::Delete(path),
+                }];
+            }
+        }
+        Overlay::Edit { edit, path, name, mut line } => match key {
+            "esc" => {}
+            "enter" => return save(list, edit, path, line.text()),
+            _ => {
+                line.key(if key == "space" { " " } else { key });
+                list.overlay = Some(Overlay::Edit { edit, path, name, line });
+            }
+        },
+    }
+    Vec::new()
+}
+
+/// The first line after a key of movement; none after one that closes.
+fn scrolled(key: &str, top: usize, last: usize) -> Option<usize> {
+    let top = match key {
+        "down" | "j" => top + 1,
+        "up" | "k" => top.saturating_sub(1),
+        "page-down" | "space" => top + PAGE,
+        "page-up" => top.saturating_sub(PAGE),
+        "home" => 0,
+        "end" => last,
+        _ => return None,
+    };
+    Some(top.min(last))
+}
+
+fn save(list: &mut Runs, edit: Edit, path: std::path::PathBuf, text: &str) -> Vec<Effect> {
+    let Some(row) = list.rows.iter_mut().find(|row| row.path == path) else {
+        toast(list, "the run is gone");
+        return Vec::new();
+    };
+    match edit {
+        Edit::Tags => row.notes.tags = Notes::tags_of(text),
+        Edit::Note => text.trim().clone_into(&mut row.notes.note),
+    }
+    let notes = row.notes.clone();
+    list.go_to(list.cursor());
+    vec![Effect::Save(path, notes)]
+}

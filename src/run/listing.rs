@@ -1,0 +1,358 @@
+//! The runs of a folder at a glance: of each only what is new since the last look is read.
+
+use super::event::{Event, EventBody, Rouge};
+use super::notes::Notes;
+use super::worker::{self, LastWord};
+use super::{RunDir, RunState, lock};
+use crate::Result;
+use crate::recipe::Recipe;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// What the end of a journal is looked through for at first, bytes; four times as much until it holds a stage.
+const WINDOW: u64 = 256 * 1024;
+/// A journal is looked through that far from its end at most.
+const FURTHEST: u64 = 64 * 1024 * 1024;
+/// The type of an event stands this near to the start of its line.
+const TYPE_WITHIN: usize = 120;
+
+/// A run at a glance.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Summary {
+    /// The run directory.
+    pub path: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// How it stands.
+    pub state: RunState,
+    /// Number of the stage from 1 and of how many; (0, 0) before the first.
+    pub stage: (usize, usize),
+    /// The stage's method.
+    pub method: String,
+    /// Step of the stage and of how many.
+    pub step: (usize, usize),
+    /// Training loss of the stage's last step.
+    pub train_loss: Option<f64>,
+    /// Dev loss of the stage's last evaluation.
+    pub dev_loss: Option<f64>,
+    /// Scores of the run's own method, the last row of its report.
+    pub rouge: Option<Rouge>,
+    /// Share of the adapters' parameters that are zero, 0 to 1.
+    pub sparsity: Option<f64>,
+    /// Unix time of its first event, or of its making.
+    pub started: f64,
+    /// Unix time of its last event.
+    pub last: f64,
+    /// The last sentence: a warning, or the end.
+    pub said: String,
+    /// Tags and note.
+    pub notes: Notes,
+    /// What is wrong with `notes.toml`.
+    pub notes_error: Option<String>,
+    /// What the recipe says.
+    pub about: About,
+}
+
+/// What a run's recipe says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct About {
+    /// The base.
+    pub base: String,
+    /// The adapters: name and role.
+    pub adapters: Vec<(String, String)>,
+    /// Train, dev and test data.
+    pub data: Vec<String>,
+    /// Why it cannot be read.
+    pub error: Option<String>,
+}
+
+/// What a file was when it was read.
+type Stamp = Option<(u64, SystemTime)>;
+
+fn stamp(path: &Path) -> Stamp {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.len(), meta.modified().ok()?))
+}
+
+/// What is known of a run, and how far its files were read.
+#[derive(Debug, Default)]
+struct Known {
+    summary: Summary,
+    recipe: Stamp,
+    notes: Stamp,
+    /// The journal up to here.
+    offset: u64,
+    paused: bool,
+    word: Option<LastWord>,
+    word_stamp: Stamp,
+}
+
+/// The runs of one folder.
+#[derive(Debug)]
+pub struct Listing {
+    folder: PathBuf,
+    known: HashMap<PathBuf, Known>,
+}
+
+impl Listing {
+    /// The runs below `folder`, none read yet.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf(), known: HashMap::new() }
+    }
+
+    /// Looks at all runs, newest folder first.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; what is wrong with a single run is in its summary.
+    pub fn scan(&mut self) -> Result<Vec<Summary>> {
+        let runs = RunDir::list(&self.folder)?;
+        self.known.retain(|path, _| runs.iter().any(|run| run.path() == path));
+        Ok(runs.iter().map(|run| self.known.entry(run.path().to_path_buf()).or_default().look(run)).collect())
+    }
+}
+
+impl Known {
+    fn look(&mut self, run: &RunDir) -> Summary {
+        self.read_recipe(run);
+        self.read_notes(run);
+        // The lock before the last word: a worker lets go of it after it has written that.
+        let held = lock::is_held(run.path());
+        let now = stamp(&run.path().join("exit.json"));
+        if now != self.word_stamp {
+            self.word = worker::read_last_word(run.path());
+            self.word_stamp = now;
+        }
+        self.read_journal(run);
+        let summary = &mut self.summary;
+        summary.state = match (held, &self.word) {
+            (true, _) if self.paused => RunState::Paused,
+            (true, _) => RunState::Running,
+            (false, Some(word)) => word.state().unwrap_or(RunState::Crashed),
+            (false, None) if self.offset > 0 || run.journal_file().is_file() => RunState::Crashed,
+            (false, None) => RunState::Created,
+        };
+        if let Some(word) = self.word.as_ref().filter(|_| !held) {
+            summary.said.clone_from(&word.text);
+            summary.last = summary.last.max(word.t);
+        }
+        summary.clone()
+    }
+
+    fn read_recipe(&mut self, run: &RunDir) {
+        let now = stamp(&run.recipe_file());
+        if now == self.recipe && !self.summary.name.is_empty() {
+            return;
+        }
+        self.recipe = now;
+        self.summary.path = run.path().to_path_buf();
+        self.summary.name = run.name();
+        if self.summary.started == 0.0 {
+            let made = now.and_then(|(_, t)| t.duration_since(SystemTime::UNIX_EPOCH).ok());
+            self.summary.started = made.map_or(0.0, |d| d.as_secs_f64());
+            self.summary.last = self.summary.started;
+        }
+        self.summary.about = match run.recipe() {
+            Ok(recipe) => About::new(&recipe),
+            Err(e) => About { error: Some(e.to_string()), ..About::default() },
+        };
+    }
+
+    fn read_notes(&mut self, run: &RunDir) {
+        let now = stamp(&run.path().join("notes.toml"));
+        if now != self.notes {
+            self.notes = now;
+            (self.summary.notes, self.summary.notes_error) = match Notes::read(run.path()) {
+                Ok(notes) => (notes, None),
+                Err(e) => (Notes::default(), Some(e.to_string())),
+            };
+        }
+    }
+
+    /// What is new in the journal; of a journal that was never read, its first line and its end.
+    fn read_journal(&mut self, run: &RunDir) {
+        let path = run.journal_file();
+        let Ok(length) = std::fs::metadata(&path).map(|m| m.len()) else { return };
+        if length < self.offset {
+            // Another file of that name.
+            self.offset = 0;
+        }
+        if length == self.offset {
+            return;
+        }
+        let Ok(mut file) = File::open(&path) else { return };
+        if self.offset == 0 {
+            if let Some(first) = first_time(&mut file) {
+                self.summary.started = first;
+            }
+            let mut window = WINDOW;
+            while window < length && window < FURTHEST && !holds_a_stage(&mut file, length - window) {
+                window *= 4;
+            }
+            self.take(&mut file, length.saturating_sub(window), window < length);
+        } else {
+            self.take(&mut file, self.offset, false);
+        }
+    }
+
+    /// Takes in the complete lines from `from` on; the first one is left out where it is `torn`.
+    fn take(&mut self, file: &mut File, from: u64, torn: bool) {
+        let mut newest = Newest::default();
+        let mut at = from;
+        each_line(file, from, |line| {
+            at += line.len() as u64;
+            if !(torn && at == from + line.len() as u64) {
+                newest.see(line);
+            }
+        });
+        self.offset = at;
+        newest.into_events().for_each(|event| self.apply(event));
+    }
+
+    fn apply(&mut self, event: Event) {
+        let summary = &mut self.summary;
+        summary.last = summary.last.max(event.t);
+        match event.body {
+            EventBody::Stage(stage) => {
+                summary.stage = (stage.index + 1, stage.of);
+                summary.method = stage.method;
+                summary.step = (0, stage.steps);
+                (summary.train_loss, summary.dev_loss, summary.sparsity) = (None, None, None);
+            }
+            EventBody::Step(step) => {
+                summary.step.0 = step.step;
+                summary.train_loss = Some(step.loss);
+            }
+            EventBody::Dev(dev) => summary.dev_loss = Some(dev.loss),
+            EventBody::Modules(modules) => {
+                let shares: Vec<f64> = modules.sparsity.iter().flatten().map(|s| f64::from(*s)).collect();
+                let mean = shares.iter().sum::<f64>() / shares.len().max(1) as f64;
+                summary.sparsity = (!shares.is_empty()).then_some(mean);
+            }
+            EventBody::Report(report) => {
+                // The row of the run's own method comes last, after those it is compared with.
+                if let Some(row) =
+                    report.rows.last().filter(|_| summary.stage.1 > 0 && summary.stage.0 == summary.stage.1)
+                {
+                    summary.rouge = Some(row.rouge);
+                    summary.sparsity = Some(row.sparsity);
+                }
+            }
+            EventBody::Paused { paused } => self.paused = paused,
+            EventBody::Started(_) => self.paused = false,
+            EventBody::Warning { text }
+            | EventBody::Finished { text }
+            | EventBody::Stopped { text }
+            | EventBody::Failed { text } => summary.said = text,
+            _ => {}
+        }
+    }
+}
+
+impl About {
+    fn new(recipe: &Recipe) -> Self {
+        let shown = |path: &Path| path.display().to_string();
+        let data = [Some(&recipe.data.train), Some(&recipe.data.dev), recipe.data.test.as_ref()];
+        Self {
+            base: shown(&recipe.base),
+            adapters: recipe.adapters.iter().map(|a| (a.name.clone(), a.role.name().to_owned())).collect(),
+            data: data.into_iter().flatten().map(|p| shown(p)).collect(),
+            error: None,
+        }
+    }
+}
+
+/// Calls `see` with each complete line from `from` on.
+pub(super) fn each_line(file: &mut File, from: u64, mut see: impl FnMut(&[u8])) {
+    if file.seek(SeekFrom::Start(from)).is_err() {
+        return;
+    }
+    let mut reader = BufReader::with_capacity(256 * 1024, file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match reader.read_until(b'\n', &mut line) {
+            Ok(1..) if line.last() == Some(&b'\n') => see(&line),
+            // The end, or a line that is still being written.
+            _ => return,
+        }
+    }
+}
+
+/// The type of the event in a line, as the journal's writer puts it there.
+pub(super) fn kind(line: &[u8]) -> Option<&str> {
+    const KEY: &[u8] = b"\"type\":\"";
+    let head = &line[..line.len().min(TYPE_WITHIN)];
+    let at = head.windows(KEY.len()).position(|w| w == KEY)? + KEY.len();
+    let end = head[at..].iter().position(|b| *b == b'"')?;
+    std::str::from_utf8(&head[at..at + end]).ok()
+}
+
+fn holds_a_stage(file: &mut File, from: u64) -> bool {
+    let mut found = false;
+    each_line(file, from, |line| found |= kind(line) == Some("stage"));
+    found
+}
+
+/// The time of the first event.
+fn first_time(file: &mut File) -> Option<f64> {
+    let mut head = [0; TYPE_WITHIN];
+    file.seek(SeekFrom::Start(0)).ok()?;
+    let n = file.read(&mut head).ok()?;
+    let text = String::from_utf8_lossy(&head[..n]).into_owned();
+    let (_, rest) = text.split_once("\"t\":")?;
+    rest.split(',').next()?.trim().parse().ok()
+}
+
+/// The last line of each type that counts: the others are not parsed.
+#[derive(Debug, Default)]
+struct Newest {
+    lines: Vec<(&'static str, usize, Vec<u8>)>,
+    count: usize,
+}
+
+const KINDS: [&str; 12] = [
+    "started",
+    "stage",
+    "step",
+    "dev",
+    "modules",
+    "report",
+    "paused",
+    "warning",
+    "finished",
+    "stopped",
+    "failed",
+    "heartbeat",
+];
+
+impl Newest {
+    fn see(&mut self, line: &[u8]) {
+        self.count += 1;
+        let Some(kind) = kind(line).and_then(|k| KINDS.into_iter().find(|known| *known == k)) else { return };
+        if matches!(kind, "stage" | "started") {
+            // Figures of the stage before say nothing about this one.
+            self.lines.retain(|(k, ..)| !matches!(*k, "step" | "dev" | "modules"));
+        }
+        match self.lines.iter_mut().find(|(k, ..)| *k == kind) {
+            Some((_, at, old)) => {
+                *at = self.count;
+                old.clear();
+                old.extend_from_slice(line);
+            }
+            None => self.lines.push((kind, self.count, line.to_vec())),
+        }
+    }
+
+    /// In the order in which they were written.
+    fn into_events(mut self) -> impl Iterator<Item = Event> {
+        self.lines.sort_by_key(|(_, at, _)| *at);
+        self.lines.into_iter().filter_map(|(_, _, line)| serde_json::from_slice(&line).ok())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Runs side by side: final figures, the settings that differ, dev losses in one chart.
+
+use crate::app::runs::Comparison;
+use crate::run::compare::Compared;
+use crate::theme::Theme;
+use crate::ui::fit;
+use crate::ui::plot::{Raster, round_step};
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+/// Rows of the smallest chart that says something, its heading included.
+const CHART: u16 = 7;
+
+/// Draws the comparison, its settings from line `top` on.
+pub fn draw(comparison: &Comparison, top: usize, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    let width = usize::from(area.width);
+    let table = table(comparison, theme, width);
+    let (fixed, settings) = table;
+    let wanted = (fixed.len() + settings.len()) as u16;
+    let chart = if comparison.has_curves() && area.height >= 2 * CHART {
+        area.height.saturating_sub(wanted).clamp(CHART.max(area.height / 3), area.height / 2)
+    } else {
+        0
+    };
+    let rows = usize::from(area.height - chart);
+    let room = rows.saturating_sub(fixed.len());
+    let first = top.min(settings.len().saturating_sub(room));
+    let more = settings.len() > first + room;
+    let mut lines = fixed;
+    lines.extend(settings.into_iter().skip(first).take(room));
+    frame.render_widget(Paragraph::new(lines), Rect { height: area.height - chart, ..area });
+    if more && area.width > 0 {
+        let place = Rect::new(area.right() - 1, area.bottom() - chart - 1, 1, 1);
+        frame.render_widget(Span::styled(theme.glyphs.more[3], theme.accent), place);
+    }
+    if chart > 0 {
+        curves(comparison, theme, frame, Rect { y: area.bottom() - chart, height: chart, ..area });
+    }
+}
+
+/// The figures, and the settings: one line each.
+fn table(comparison: &Comparison, theme: &Theme, width: usize) -> (Vec<Line<'static>>, Vec<Line<'static>>) {
+    let runs = &comparison.runs;
+    let longest = comparison.differ.iter().map(|(key, _)| fit::width(key)).max().unwrap_or(0);
+    let label = longest.clamp(10, (width / 3).max(10));
+    let column = width.saturating_sub(label) / runs.len().max(1);
+    let column = column.saturating_sub(2).clamp(4, 40);
+    let row = |name: &str, cells: Vec<(String, Style)>, style: Style| {
+        let mut spans = vec![Span::styled(fit::pad(name, label, theme), style)];
+        for (text, style) in cells {
+            spans.extend([Span::raw("  "), Span::styled(fit::pad(&text, column, theme), style)]);
+        }
+        Line::from(spans)
+    };
+    let none = || (theme.glyphs.none.to_owned(), theme.dim);
+    let figures = |name: &str, of: &dyn Fn(&Compared) -> Option<String>| {
+        let cells = runs.iter().map(|run| of(run).map_or_else(none, |text| (text, theme.text))).collect();
+        row(name, cells, theme.dim)
+    };
+    let score = |name: &str, of: fn(&crate::run::event::ReportRow) -> f64, digits: usize| {
+        figures(name, &|run| run.row.as_ref().map(|row| format!("{:.digits$}", of(row))))
+    };
+    let colour =
+        |(i, run): (usize, &Compared)| (format!("{} {}", i + 1, run.name), theme.series[i % theme.series.len()]);
+    let mut fixed = vec![row("run", runs.iter().enumerate().map(colour).collect(), theme.title())];
+    fixed.push(figures("method", &|run| run.row.as_ref().map(|row| row.method.clone())));
+    fixed.push(score("ROUGE-1", |row| row.rouge.rouge1, 2));
+    fixed.push(score("ROUGE-2", |row| row.rouge.rouge2, 2));
+    fixed.push(score("ROUGE-L", |row| row.rouge.rouge_l, 2));
+    fixed.push(score("loss", |row| row.loss, 3));
+    fixed.push(figures("dev loss", &|run| run.dev.last().map(|point| format!("{:.3}", point.1))));
+    fixed.push(figures("sparsity", &|run| run.row.as_ref().map(|row| format!("{:.1} %", 100.0 * row.sparsity))));
+    fixed.push(figures("training", &|run| run.row.as_ref().map(|row| fit::duration(row.seconds))));
+    let (differ, alike) = (comparison.differ.len(), comparison.alike);
+    let heading = match differ {
+        0 => format!("all {alike} settings are the same"),
+        1 => format!("1 setting differs, {alike} are the same"),
+        _ => format!("{differ} settings differ, {alike} are the same"),
+    };
+    fixed.push(Line::styled(fit::cut(&heading, width, theme), theme.title()));
+    let settings = comparison.differ.iter().map(|(key, values)| {
+        let cells =
+            values.iter().map(|value| value.clone().map_or_else(none, |text| (tail(&text, column), theme.text)));
+        row(key, cells.collect(), theme.dim)
+    });
+    (fixed, settings.collect())
+}
+
+/// Of a path that is too long its end: there paths differ.
+fn tail(text: &str, width: usize) -> String {
+    if fit::width(text) <= width || !text.starts_with('/') {
+        return text.to_owned();
+    }
+    let parts: Vec<&str> = text.split('/').collect();
+    let fits = |from: &usize| fit::width(&parts[*from..].join("/")) <= width;
+    let from = (1..parts.len()).find(fits).unwrap_or(parts.len() - 1);
+    parts[from..].join("/")
+}
+
+fn curves(comparison: &Comparison, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    let heading = fit::cut("dev loss by step, nats per summary token", usize::from(area.width), theme);
+    frame.render_widget(Line::styled(heading, theme.title()), Rect { height: 1, ..area });
+    let area = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    if area.width < 24 || area.height < 4 {
+        return;
+    }
+    plot(comparison, theme, frame.buffer_mut(), area);
+}
+
+fn plot(comparison: &Comparison, theme: &Theme, buf: &mut Buffer, area: Rect) {
+    let points = || comparison.runs.iter().flat_map(|run| &run.dev);
+    let (low, high) = points().fold((f64::MAX, f64::MIN), |(l, h), p| (l.min(p.1), h.max(p.1)));
+    let rows = area.height - 2;
+    let step = round_step(low, high.max(low + 1e-3), usize::from(rows / 2).clamp(2, 8));
+    let (low, high) = ((low / step).floor() * step, ((high / step).ceil() * step).max(low + step));
+    let first = points().map(|p| p.0).fold(f64::MAX, f64::min).min(1.0);
+    let last = points().map(|p| p.0).fold(2.0, f64::max);
+    let digits = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
+    let names = format!("{low:.digits$}").len().max(format!("{high:.digits$}").len()) as u16;
+    if area.width < names + 12 {
+        return;
+    }
+    let inner = Rect { x: area.x + names + 2, y: area.y, width: area.width - names - 3, height: rows };
+    let [vertical, corner, horizontal, tick, _] = theme.glyphs.axis;
+    for y in inner.top()..inner.bottom() {
+        buf.set_string(inner.x - 1, y, vertical, theme.dim);
+    }
+    buf.set_string(inner.x - 1, inner.bottom(), corner, theme.dim);
+    buf.set_string(inner.x, inner.bottom(), horizontal.repeat(usize::from(inner.width)), theme.dim);
+    let mut raster = Raster::new(inner.width, rows, (first, last), (low, high));
+    let count = (((high - low) / step).round() as usize).min(100);
+    for i in 0..=count {
+        let value = low + step * i as f64;
+        if let Some((_, row)) = raster.cell((first, value)) {
+            buf.set_string(inner.x - 1, inner.y + row, tick, theme.dim);
+            let text = format!("{value:>width$.digits$}", width = usize::from(names));
+            buf.set_string(area.x, inner.y + row, text, theme.dim);
+        }
+    }
+    let style = |i: usize| theme.series[i % theme.series.len()];
+    for (i, run) in comparison.runs.iter().enumerate() {
+        raster.line(&run.dev, style(i), i % 2 == 1);
+    }
+    raster.draw(buf, inner, theme);
+    // Points by number, so that the curves can be told apart without colours.
+    for (i, run) in comparison.runs.iter().enumerate() {
+        for (x, y) in run.dev.iter().filter_map(|point| raster.cell(*point)) {
+            buf.set_string(inner.x + x, inner.y + y, (i + 1).to_string(), style(i));
+        }
+    }
+    let end = format!("step {last:.0}");
+    buf.set_string(inner.right().saturating_sub(end.len() as u16), inner.bottom() + 1, &end, theme.dim);
+    buf.set_string(inner.x, inner.bottom() + 1, format!("{first:.0}"), theme.dim);
+}

@@ -1,0 +1,195 @@
+//! The loop of the list: keys, news of the folder and the clock in; frames and jobs out.
+
+use super::jobs::Jobs;
+use crate::app::runs::{Effect, Message, Overlay, Runs, update};
+use crate::run::listing::Listing;
+use crate::terminal::Screen;
+use crate::terminal::signals::Signals;
+use crate::theme::Theme;
+use crate::ui::{WatchOptions, screen};
+use crate::ui::{input, picture};
+use crate::{Error, Result};
+use crossterm::event::{self, Event, MouseEventKind};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// At most thirty frames a second.
+const FRAME: Duration = Duration::from_millis(33);
+/// News are looked for so often while no key is pressed.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Shows the runs in `folder` until the user leaves; no run is touched by that.
+///
+/// # Errors
+/// When the terminal cannot be used.
+pub fn list(folder: &Path, options: &WatchOptions) -> Result<()> {
+    let signals = Signals::take()?;
+    let (screen, theme) = options.claim()?;
+    let jobs = Jobs::new(folder)?;
+    let list = Runs::new(&folder.display().to_string());
+    let mut turning = Loop { list, options, theme, signals, screen, jobs, dirty: true };
+    let result = turning.turn();
+    let Loop { screen, jobs, .. } = turning;
+    // The terminal first: what is still being done may take a moment.
+    drop(screen);
+    crate::terminal::record::stop();
+    jobs.finish();
+    result
+}
+
+/// What the loop works on.
+struct Loop<'a> {
+    list: Runs,
+    options: &'a WatchOptions,
+    theme: Theme,
+    signals: Signals,
+    screen: Screen,
+    jobs: Jobs,
+    dirty: bool,
+}
+
+fn failed(e: &std::io::Error) -> Error {
+    Error::fault(format!("the terminal cannot be used: {e}"))
+}
+
+impl Loop<'_> {
+    fn turn(&mut self) -> Result<()> {
+        let mut drawn: Option<Instant> = None;
+        let mut second = 0;
+        loop {
+            if self.signals.quit() {
+                return Ok(());
+            }
+            self.stopped_or_continued()?;
+            self.tick(&mut second);
+            for message in self.jobs.news().collect::<Vec<_>>() {
+                self.dirty = true;
+                update(&mut self.list, message);
+            }
+            if self.dirty && drawn.is_none_or(|at| at.elapsed() >= FRAME) {
+                let (list, theme) = (&self.list, &self.theme);
+                self.screen.draw(|frame| super::draw(list, theme, frame))?;
+                drawn = Some(Instant::now());
+                self.dirty = false;
+            }
+            let wait = match drawn {
+                Some(at) if self.dirty => FRAME.saturating_sub(at.elapsed()),
+                _ => LOOK,
+            };
+            if self.keys(wait)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn stopped_or_continued(&mut self) -> Result<()> {
+        if self.signals.stop() {
+            self.screen.suspend()?;
+            self.signals.go_on();
+            self.dirty = true;
+        }
+        if self.signals.go_on() {
+            self.screen.reclaim()?;
+            self.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// The clock: ages, toasts, and a log that may have grown.
+    fn tick(&mut self, second: &mut u64) {
+        let now = crate::run::now();
+        if now as u64 == *second {
+            return;
+        }
+        *second = now as u64;
+        self.dirty = true;
+        update(&mut self.list, Message::Tick(now));
+        if let Some(Overlay::Log { path, .. }) = &self.list.overlay {
+            self.jobs.begin(Effect::ReadLog(path.clone()));
+        }
+    }
+
+    /// Takes everything that is typed within `wait`; true to leave.
+    fn keys(&mut self, mut wait: Duration) -> Result<bool> {
+        while event::poll(wait).map_err(|e| failed(&e))? {
+            wait = Duration::ZERO;
+            let message = match event::read().map_err(|e| failed(&e))? {
+                Event::Key(key) => input::key_name(key).map(Message::Key),
+                Event::Paste(text) => Some(Message::Paste(text)),
+                Event::Mouse(mouse) if mouse.kind == MouseEventKind::ScrollUp => Some(Message::Key("up".into())),
+                Event::Mouse(mouse) if mouse.kind == MouseEventKind::ScrollDown => Some(Message::Key("down".into())),
+                Event::Resize(..) => {
+                    self.dirty = true;
+                    None
+                }
+                _ => None,
+            };
+            let Some(message) = message else { continue };
+            self.dirty = true;
+            for effect in update(&mut self.list, message) {
+                if effect == Effect::Quit {
+                    return Ok(true);
+                }
+                self.carry_out(effect)?;
+            }
+        }
+        Ok(false)
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Result<()> {
+        match effect {
+            Effect::Watch(path) => self.watch(&path)?,
+            Effect::Suspend => {
+                self.screen.suspend()?;
+                self.signals.go_on();
+            }
+            Effect::Redraw => self.screen.redraw()?,
+            other => self.jobs.begin(other),
+        }
+        Ok(())
+    }
+
+    /// The screen of a run, and back.
+    fn watch(&mut self, path: &Path) -> Result<()> {
+        self.jobs.look(false);
+        let result = screen::show(path, self.options, &self.theme, &mut self.screen, &self.signals, true);
+        self.jobs.look(true);
+        self.dirty = true;
+        match result {
+            Ok(_) => Ok(()),
+            // The run may be gone; the terminal is still there.
+            Err(e @ Error::User(_)) => {
+                update(&mut self.list, Message::Toast(e.to_string()));
+                Ok(())
+            }
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// The list of `folder` at `size` after `keys`, as SVG.
+///
+/// # Errors
+/// When the folder cannot be read, or a key has no meaning or would change something.
+pub fn picture_of_list(folder: &Path, theme: &Theme, (width, height): (u16, u16), keys: &[String]) -> Result<String> {
+    let mut list = Runs::new(&folder.display().to_string());
+    update(&mut list, Message::Tick(crate::run::now()));
+    update(&mut list, Message::Rows(Listing::new(folder).scan()?));
+    for key in keys {
+        picture::check_key(key)?;
+        for effect in update(&mut list, Message::Key(key.clone())) {
+            match effect {
+                Effect::Compare(_) | Effect::ReadLog(_) => {
+                    for message in super::jobs::work(effect, folder)? {
+                        update(&mut list, message);
+                    }
+                }
+                Effect::Redraw | Effect::Suspend | Effect::Quit => {}
+                _ => return Err(Error::user(format!("the key {key:?} leads out of the list; a picture does not"))),
+            }
+        }
+    }
+    list.toast = None;
+    let buffer = picture::drawn((width, height), |frame| super::draw(&list, theme, frame))?;
+    Ok(crate::ui::export::svg(&buffer, theme.picture))
+}
