@@ -10,10 +10,12 @@ pub mod pending;
 pub mod prompt;
 pub mod series;
 pub mod update;
+pub mod watch;
 
 pub use grid::{Grid, Selection};
 pub use measure::Measure;
 pub use prompt::Prompt;
+pub use watch::{Charts, Quantity, Watch};
 
 use crate::module::{Factor, ModuleId, Projection};
 use crate::run::RunState;
@@ -30,7 +32,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub enum Pane {
     /// Layers × projections.
     Heatmap,
-    /// Loss curves.
+    /// Curves over the steps.
     Charts,
     /// Summaries beside their references.
     Samples,
@@ -48,7 +50,7 @@ impl Pane {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Heatmap => "heatmap",
-            Self::Charts => "loss",
+            Self::Charts => "charts",
             Self::Samples => "samples",
             Self::Report => "report",
             Self::Log => "log",
@@ -108,6 +110,8 @@ pub struct Curves {
     pub dev: Series,
     /// The lowest dev loss.
     pub best: Option<f64>,
+    /// Every other quantity by step, those there are.
+    pub more: BTreeMap<watch::Quantity, Series>,
 }
 
 /// The last summary that a stage wrote of a document.
@@ -249,6 +253,8 @@ pub struct App {
     pub overlay: Option<Overlay>,
     /// Ratios that were asked for and do not show yet.
     pub pending: Pending,
+    /// Charts, time and versions.
+    pub watch: Watch,
 }
 
 impl App {
@@ -286,6 +292,7 @@ impl App {
             earlier: true,
             overlay: None,
             pending: Pending::default(),
+            watch: Watch::default(),
         }
     }
 

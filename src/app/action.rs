@@ -1,5 +1,7 @@
 //! The one table of what a user can do: dispatch, help, footer, `lopper keys` and the README come from it.
 
+mod watch;
+
 use super::{App, Pane};
 
 /// What a key does.
@@ -37,6 +39,13 @@ pub enum Action {
     Help,
     Suspend,
     Quit,
+    Quantity,
+    PreviousQuantity,
+    Smoothing,
+    LogScale,
+    ZoomIn,
+    ZoomOut,
+    ZoomReset,
 }
 
 /// One row of the table.
@@ -72,7 +81,6 @@ impl Entry {
     }
 
     /// Keys and footer belong to these panes.
-    #[allow(dead_code, reason = "sections of one pane use it")]
     const fn only(self, panes: &'static [Pane]) -> Self {
         Self { panes, only: panes, ..self }
     }
@@ -112,9 +120,8 @@ pub struct Section {
 const MOVE: &str = "move the cursor, the document, the log";
 const ENDS: &str = "first, last layer";
 const STEP_PANE: &str = "next, previous pane";
-const PANE: &str = "heatmap, loss, samples, report, log";
+const PANE: &str = "heatmap, charts, samples, report, log";
 const STEP_MEASURE: &str = "next, previous measure of the heatmap";
-const DOCUMENT: &str = "next, previous sample document";
 const RATIO: &str = "raise, lower the ratio under the cursor by 0.05";
 const MAP: &[Pane] = &[Pane::Heatmap];
 
@@ -156,17 +163,8 @@ const WATCH: &[Section] = &[
             entry(Action::Lower, &["-"], RATIO).short("lower").on(MAP).changes(),
         ],
     },
-    Section {
-        title: "curves and samples",
-        screen: Screen::Watch,
-        entries: &[
-            entry(Action::NextDocument, &["n"], DOCUMENT).short("next").on(&[Pane::Samples]),
-            entry(Action::PreviousDocument, &["N"], DOCUMENT).short("previous").on(&[Pane::Samples]),
-            entry(Action::Earlier, &["e"], "show or hide the curves of earlier stages")
-                .short("earlier")
-                .on(&[Pane::Charts]),
-        ],
-    },
+    watch::CHARTS,
+    watch::SAMPLES,
     Section {
         title: "the run",
         screen: Screen::Watch,

@@ -3,6 +3,7 @@
 use super::measure::Measure;
 use super::pace::Pace;
 use super::update::toast;
+use super::watch::charts;
 use super::{App, Curves, Note, Tone, Written, clean};
 use crate::run::RunState;
 use crate::run::event::{Event, EventBody, Modules, Sample, Stage};
@@ -67,6 +68,7 @@ fn take_event(app: &mut App, event: Event) {
         EventBody::Step(step) => {
             if let Some(curves) = app.curves.last_mut() {
                 curves.train.push(step.step as f64, step.loss);
+                charts::take_step(curves, &step);
             }
             app.phase = None;
             app.steps.reach(t, step.step as f64);
@@ -76,6 +78,9 @@ fn take_event(app: &mut App, event: Event) {
         EventBody::Dev(dev) => {
             if let Some(curves) = app.curves.last_mut() {
                 curves.dev.push(dev.step as f64, dev.loss);
+                if let Some(rouge) = &dev.rouge {
+                    curves.more.entry(charts::Quantity::RougeL).or_default().push(dev.step as f64, rouge.rouge_l);
+                }
                 curves.best = Some(curves.best.map_or(dev.loss, |best| best.min(dev.loss)));
             }
             let rouge = dev.rouge.map(|r| format!(", ROUGE-L {:.2}", r.rouge_l)).unwrap_or_default();
@@ -136,6 +141,9 @@ fn take_stage(app: &mut App, t: f64, stage: Stage) {
 fn take_modules(app: &mut App, modules: Modules) {
     app.scales.see(&modules);
     app.pending.stepped();
+    if let (Some(curves), Some(started)) = (app.curves.last_mut(), &app.started) {
+        charts::take_modules(curves, &started.matrices, &modules);
+    }
     if !app.measure_chosen {
         // With one ratio for all, sparsity is the same everywhere: importance tells the modules apart.
         let mut asked = modules.ratio.iter().flatten();

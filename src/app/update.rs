@@ -1,7 +1,7 @@
 //! How messages change the app: no I/O, effects come back.
 
 use super::action::{self, Action, Screen};
-use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, news, prompt};
+use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, news, prompt, watch};
 use crate::module::Factor;
 use crate::recipe::ratios::Rule;
 use crate::run::RunState;
@@ -127,6 +127,13 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Help => app.overlay = Some(Overlay::Help { top: 0 }),
         Action::Suspend => return vec![Effect::Suspend],
         Action::Quit => return vec![Effect::Quit],
+        Action::Quantity
+        | Action::PreviousQuantity
+        | Action::Smoothing
+        | Action::LogScale
+        | Action::ZoomIn
+        | Action::ZoomOut
+        | Action::ZoomReset => watch::act(app, action),
     }
     Vec::new()
 }
@@ -164,6 +171,7 @@ fn walk(app: &mut App, action: Action) {
     match app.pane {
         Pane::Samples if vertical => step_document(app, forward),
         Pane::Log if vertical => scroll_log(app, !forward, 1),
+        Pane::Charts if !vertical => watch::charts::walk(app, forward),
         _ if vertical => {
             let rows = app.started.as_ref().map_or_else(|| (0..7).collect(), grid::projections);
             let at = rows.iter().position(|p| *p == app.cursor.1).unwrap_or(0);

@@ -1,0 +1,36 @@
+//! Keys of the charts and of the samples.
+
+use super::{Action, Screen, Section, entry};
+use crate::app::Pane;
+
+const QUANTITY: &str = "next, previous quantity (loss, sparsity, ...)";
+const ZOOM: &str = "fewer, more steps around the chart's cursor";
+const DOCUMENT: &str = "next, previous sample document";
+const CHARTS_PANE: &[Pane] = &[Pane::Charts];
+const SAMPLES_PANE: &[Pane] = &[Pane::Samples];
+
+/// Curves.
+pub const CHARTS: Section = Section {
+    title: "charts",
+    screen: Screen::Watch,
+    entries: &[
+        entry(Action::Quantity, &["x"], QUANTITY).short("quantity").only(CHARTS_PANE),
+        entry(Action::PreviousQuantity, &["X"], QUANTITY).only(CHARTS_PANE),
+        entry(Action::Smoothing, &["o"], "smoothing: moving mean of 0.6, 0.9, none").short("smooth").only(CHARTS_PANE),
+        entry(Action::LogScale, &["L"], "logarithmic or linear y axis").short("log").only(CHARTS_PANE),
+        entry(Action::ZoomIn, &["<"], ZOOM).short("zoom in").only(CHARTS_PANE),
+        entry(Action::ZoomOut, &[">"], ZOOM).short("out").only(CHARTS_PANE),
+        entry(Action::ZoomReset, &["0"], "all steps, no cursor (left, right: a cursor)").only(CHARTS_PANE),
+        entry(Action::Earlier, &["e"], "show or hide the curves of earlier stages").short("earlier").on(CHARTS_PANE),
+    ],
+};
+
+/// Summaries.
+pub const SAMPLES: Section = Section {
+    title: "samples",
+    screen: Screen::Watch,
+    entries: &[
+        entry(Action::NextDocument, &["n"], DOCUMENT).short("next").on(SAMPLES_PANE),
+        entry(Action::PreviousDocument, &["N"], DOCUMENT).short("previous").on(SAMPLES_PANE),
+    ],
+};
