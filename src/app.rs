@@ -13,7 +13,7 @@ pub mod update;
 pub mod watch;
 
 pub use grid::{Grid, Selection};
-pub use measure::Measure;
+pub use measure::{Measure, Scale};
 pub use prompt::Prompt;
 pub use watch::{Charts, Quantity, Watch};
 
@@ -64,6 +64,11 @@ pub enum Overlay {
     /// The key table, from this line on.
     Help {
         /// Lines scrolled.
+        top: usize,
+    },
+    /// Every matrix of the module under the cursor, from this one on.
+    Module {
+        /// Matrices scrolled.
         top: usize,
     },
     /// A line to fill in.
@@ -341,12 +346,24 @@ impl App {
         }
     }
 
-    /// The step that the heatmap shows: `step 8 of 14`, empty before there is one.
+    /// The step that the heatmap shows: `step 8 of 14`, empty before there is one; an earlier one with the live
+    /// one: `step 8 of 14 (live is 12)`.
     pub fn step_label(&self) -> String {
-        match &self.modules {
-            Some(modules) if self.stage.steps > 0 => format!("step {} of {}", modules.step, self.stage.steps),
-            Some(modules) => format!("step {}", modules.step),
-            None => String::new(),
+        let of = |step: usize, stage: Option<&Stage>| match stage {
+            Some(stage) if stage.steps > 0 => format!("step {step} of {}", stage.steps),
+            _ => format!("step {step}"),
+        };
+        match (&self.watch.scrub.shown, &self.modules) {
+            (Some(shown), live) => {
+                let place = shown.place;
+                let label = of(place.step, self.watch.history.stage(place.stage));
+                match live {
+                    Some(live) if place.stage == self.stage.index => format!("{label} (live is {})", live.step),
+                    _ => format!("{label} of stage {}", place.stage + 1),
+                }
+            }
+            (None, Some(modules)) => of(modules.step, Some(&self.stage)),
+            (None, None) => String::new(),
         }
     }
 

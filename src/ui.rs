@@ -6,9 +6,11 @@ pub mod export;
 pub mod fit;
 pub mod heatmap;
 pub mod input;
+pub mod inspect;
 pub mod layout;
 pub mod log;
 pub mod overlay;
+pub mod paint;
 pub mod picture;
 pub mod plot;
 pub mod readout;
@@ -16,6 +18,7 @@ pub mod report;
 pub mod samples;
 pub mod screen;
 pub mod status;
+pub mod timeline;
 
 pub use screen::{Ending, WatchOptions, watch};
 

@@ -46,6 +46,14 @@ pub enum Action {
     ZoomIn,
     ZoomOut,
     ZoomReset,
+    StepBack,
+    StepOn,
+    TenBack,
+    TenOn,
+    Play,
+    Live,
+    Compare,
+    Inspect,
 }
 
 /// One row of the table.
@@ -163,6 +171,7 @@ const WATCH: &[Section] = &[
             entry(Action::Lower, &["-"], RATIO).short("lower").on(MAP).changes(),
         ],
     },
+    watch::TIME,
     watch::CHARTS,
     watch::SAMPLES,
     Section {
@@ -195,6 +204,8 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
 
 /// The action of a key on a screen while `pane` has the keys.
 pub fn of(key: &str, screen: Screen, pane: Pane) -> Option<&'static Entry> {
+    // A table has a word for it; in a line it is a character.
+    let key = if key == " " { "space" } else { key };
     let here = sections().filter(|section| section.screen == screen).flat_map(|section| section.entries);
     let mut all = here.filter(|e| e.keys.contains(&key) && e.is_for(pane));
     all.next()

@@ -3,7 +3,7 @@
 use super::measure::Measure;
 use super::pace::Pace;
 use super::update::toast;
-use super::watch::charts;
+use super::watch::{self, charts};
 use super::{App, Curves, Note, Tone, Written, clean};
 use crate::run::RunState;
 use crate::run::event::{Event, EventBody, Modules, Sample, Stage};
@@ -52,6 +52,7 @@ fn take_event(app: &mut App, event: Event) {
             app.cursor.0 = app.cursor.0.min(started.layers.saturating_sub(1));
             app.selection.adapter = app.selection.adapter.filter(|a| *a < started.adapters.len());
             app.document = app.document.min(started.documents.len().saturating_sub(1));
+            watch::start(app, &started);
             app.started = Some(*started);
             app.notice = None;
             app.phase = None;
@@ -135,15 +136,14 @@ fn take_stage(app: &mut App, t: f64, stage: Stage) {
         app.curves.retain(|c| c.stage.index < stage.index);
         app.curves.push(Curves { stage: stage.clone(), ..Curves::default() });
     }
+    watch::begin(app, &stage);
     app.stage = stage;
 }
 
 fn take_modules(app: &mut App, modules: Modules) {
     app.scales.see(&modules);
     app.pending.stepped();
-    if let (Some(curves), Some(started)) = (app.curves.last_mut(), &app.started) {
-        charts::take_modules(curves, &started.matrices, &modules);
-    }
+    watch::take_modules(app, &modules);
     if !app.measure_chosen {
         // With one ratio for all, sparsity is the same everywhere: importance tells the modules apart.
         let mut asked = modules.ratio.iter().flatten();

@@ -38,6 +38,7 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
         Message::Toast(text) => toast(app, text),
         Message::Tick(now) => {
             app.now = now;
+            watch::scrub::tick(app, now);
             if app.toast.as_ref().is_some_and(|(_, until)| *until < now) {
                 app.toast = None;
             }
@@ -61,6 +62,10 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
             app.overlay = scrolled_help(key, top);
             return Vec::new();
         }
+        Some(Overlay::Module { top }) => {
+            watch::press_module(app, key, top);
+            return Vec::new();
+        }
         Some(Overlay::Prompt(prompt)) => return prompt::press(app, prompt, key),
         Some(Overlay::Stop { yes }) => return answer(app, key, yes),
         None if key == "esc" => {
@@ -77,6 +82,10 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
             format!("the run is {}", app.state.word())
         };
         toast(app, format!("{why}: `{key}` changes nothing"));
+        return Vec::new();
+    }
+    if matches!(entry.action, Action::Raise | Action::Lower) && !app.is_live() {
+        toast(app, "this step is past: backspace goes back to the live one, whose ratios can change");
         return Vec::new();
     }
     act(app, entry.action)
@@ -133,7 +142,15 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::LogScale
         | Action::ZoomIn
         | Action::ZoomOut
-        | Action::ZoomReset => watch::act(app, action),
+        | Action::ZoomReset
+        | Action::StepBack
+        | Action::StepOn
+        | Action::TenBack
+        | Action::TenOn
+        | Action::Play
+        | Action::Live
+        | Action::Compare
+        | Action::Inspect => watch::act(app, action),
     }
     Vec::new()
 }

@@ -1,6 +1,6 @@
 //! What lies over the panes: help and questions.
 
-use super::fit;
+use super::{fit, inspect};
 use crate::app::action::Screen;
 use crate::app::{App, Overlay, Prompt, action};
 use crate::theme::Theme;
@@ -27,6 +27,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             (title, lines.into_iter().skip((*top).min(most)).collect())
         }
         Some(Overlay::Stop { yes }) => (" stop ", question(theme, *yes)),
+        Some(Overlay::Module { top }) => return inspect::draw(app, theme, *top, frame, area),
         Some(Overlay::Prompt(prompt)) => return line(prompt, theme, frame, area),
     };
     let width = lines.iter().map(Line::width).max().unwrap_or(0) as u16 + 4;

@@ -64,7 +64,21 @@ fn early(run: &RunDir, step: usize) -> Result<App> {
 
 /// Whether a name is that of a key: one character, or one with a name.
 fn is_key(name: &str) -> bool {
-    const NAMED: [&str; 12] =
-        ["enter", "esc", "tab", "shift-tab", "up", "down", "left", "right", "home", "end", "page-up", "page-down"];
+    const NAMED: [&str; 14] = [
+        "space",
+        "backspace",
+        "enter",
+        "esc",
+        "tab",
+        "shift-tab",
+        "up",
+        "down",
+        "left",
+        "right",
+        "home",
+        "end",
+        "page-up",
+        "page-down",
+    ];
     name.chars().count() == 1 || NAMED.contains(&name) || name.starts_with("ctrl-")
 }

@@ -155,6 +155,10 @@ impl Loop<'_> {
     /// The clock: it shows in ETA and silence and ends toasts. Once a second is enough.
     fn tick(&mut self, second: &mut u64) {
         let now = crate::run::now();
+        if self.app.watch.scrub.is_due(now) {
+            update(self.app, Message::Tick(now));
+            self.dirty = true;
+        }
         if now as u64 != *second {
             *second = now as u64;
             let app = &mut *self.app;

@@ -9,6 +9,26 @@ const DOCUMENT: &str = "next, previous sample document";
 const CHARTS_PANE: &[Pane] = &[Pane::Charts];
 const SAMPLES_PANE: &[Pane] = &[Pane::Samples];
 
+const ONE: &str = "one step of the heatmap back, forward";
+const TEN: &str = "ten steps back, forward";
+const MAP: &[Pane] = &[Pane::Heatmap];
+
+/// The heatmap's time.
+pub const TIME: Section = Section {
+    title: "time and change",
+    screen: Screen::Watch,
+    entries: &[
+        entry(Action::StepBack, &["["], ONE).short("back").only(MAP),
+        entry(Action::StepOn, &["]"], ONE).only(MAP),
+        entry(Action::TenBack, &["{"], TEN).only(MAP),
+        entry(Action::TenOn, &["}"], TEN).only(MAP),
+        entry(Action::Play, &["space"], "play the steps, or hold").only(MAP),
+        entry(Action::Live, &["backspace"], "back to the live step").only(MAP),
+        entry(Action::Compare, &["D"], "show the change since this step, or leave that").short("change").only(MAP),
+        entry(Action::Inspect, &["i"], "every matrix of the module, over the steps").short("inspect").only(MAP),
+    ],
+};
+
 /// Curves.
 pub const CHARTS: Section = Section {
     title: "charts",
