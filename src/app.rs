@@ -119,7 +119,7 @@ pub struct Curves {
     pub more: BTreeMap<watch::Quantity, Series>,
 }
 
-/// The last summary that a stage wrote of a document.
+/// A summary that a stage wrote of a document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Written {
     /// Number of the stage.
@@ -224,7 +224,7 @@ pub struct App {
     pub modules: Option<Modules>,
     /// What the heatmap's colours stand for.
     pub scales: Scales,
-    /// By document: what each stage wrote last, the newest stage last.
+    /// By document: every version of its summary, the newest last.
     pub samples: BTreeMap<usize, Vec<Written>>,
     /// The scores so far.
     pub report: Option<Report>,

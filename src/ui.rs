@@ -9,6 +9,7 @@ pub mod input;
 pub mod inspect;
 pub mod layout;
 pub mod log;
+pub mod marks;
 pub mod overlay;
 pub mod paint;
 pub mod picture;

@@ -54,6 +54,11 @@ pub enum Action {
     Live,
     Compare,
     Inspect,
+    NextVersion,
+    PreviousVersion,
+    Differences,
+    Search,
+    NextMatch,
 }
 
 /// One row of the table.
@@ -125,7 +130,7 @@ pub struct Section {
     pub entries: &'static [Entry],
 }
 
-const MOVE: &str = "move the cursor, the document, the log";
+const MOVE: &str = "move the cursor; scroll the document, the log";
 const ENDS: &str = "first, last layer";
 const STEP_PANE: &str = "next, previous pane";
 const PANE: &str = "heatmap, charts, samples, report, log";

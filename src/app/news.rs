@@ -165,8 +165,6 @@ fn take_sample(app: &mut App, sample: Sample) {
     // A journal may name any document.
     let known = app.started.as_ref().map_or(0, |s| s.documents.len());
     if sample.document < known {
-        let all = app.samples.entry(sample.document).or_default();
-        all.retain(|old| old.stage != written.stage);
-        all.push(written);
+        watch::reading::take(app.samples.entry(sample.document).or_default(), written);
     }
 }

@@ -150,7 +150,12 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::Play
         | Action::Live
         | Action::Compare
-        | Action::Inspect => watch::act(app, action),
+        | Action::Inspect
+        | Action::NextVersion
+        | Action::PreviousVersion
+        | Action::Differences
+        | Action::Search
+        | Action::NextMatch => watch::act(app, action),
     }
     Vec::new()
 }
@@ -186,7 +191,7 @@ fn walk(app: &mut App, action: Action) {
     let forward = matches!(action, Action::Down | Action::Right);
     let vertical = matches!(action, Action::Up | Action::Down);
     match app.pane {
-        Pane::Samples if vertical => step_document(app, forward),
+        Pane::Samples if vertical => watch::reading::scroll(app, forward, 1),
         Pane::Log if vertical => scroll_log(app, !forward, 1),
         Pane::Charts if !vertical => watch::charts::walk(app, forward),
         _ if vertical => {
@@ -216,7 +221,7 @@ fn point(app: &mut App, hit: Hit) {
             app.cursor = (layer.min(app.layers().saturating_sub(1)), projection.min(6));
         }
         Hit::Wheel(Pane::Log, up) => scroll_log(app, up, 3),
-        Hit::Wheel(Pane::Samples, up) => step_document(app, !up),
+        Hit::Wheel(Pane::Samples, up) => watch::reading::scroll(app, !up, 3),
         Hit::Wheel(Pane::Heatmap, up) => {
             let last = app.layers().saturating_sub(1);
             app.cursor.0 = if up { app.cursor.0.saturating_sub(1) } else { (app.cursor.0 + 1).min(last) };
@@ -233,6 +238,7 @@ fn step<T: Copy + PartialEq>(all: &[T], now: T, forward: bool) -> T {
 fn step_document(app: &mut App, forward: bool) {
     let count = app.started.as_ref().map_or(0, |s| s.documents.len()).max(1);
     app.document = (app.document + if forward { 1 } else { count - 1 }) % count;
+    watch::reading::turn(app);
 }
 
 /// Asks for another ratio of what the heatmap shows under its cursor: that module, the chosen adapter or

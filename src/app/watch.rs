@@ -1,11 +1,15 @@
 //! What is looked at closely: curves, earlier steps, versions of summaries.
 
 pub mod charts;
+pub mod diff;
 pub mod history;
+pub mod reading;
 pub mod scrub;
+pub mod search;
 
 pub use charts::{Charts, Quantity};
 pub use history::History;
+pub use reading::Reading;
 pub use scrub::Scrub;
 
 use super::action::Action;
@@ -24,6 +28,8 @@ pub struct Watch {
     pub ranges: Scales,
     /// The step on show.
     pub scrub: Scrub,
+    /// The samples pane.
+    pub reading: Reading,
 }
 
 /// Carries out an action of this part.
@@ -33,6 +39,7 @@ pub fn act(app: &mut App, action: Action) {
         _ => {
             charts::act(app, action);
             scrub::act(app, action);
+            reading::act(app, action);
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::app::Pane;
 const QUANTITY: &str = "next, previous quantity (loss, sparsity, ...)";
 const ZOOM: &str = "fewer, more steps around the chart's cursor";
 const DOCUMENT: &str = "next, previous sample document";
+const VERSION: &str = "previous, next version of the summary";
 const CHARTS_PANE: &[Pane] = &[Pane::Charts];
 const SAMPLES_PANE: &[Pane] = &[Pane::Samples];
 
@@ -51,6 +52,11 @@ pub const SAMPLES: Section = Section {
     screen: Screen::Watch,
     entries: &[
         entry(Action::NextDocument, &["n"], DOCUMENT).short("next").on(SAMPLES_PANE),
-        entry(Action::PreviousDocument, &["N"], DOCUMENT).short("previous").on(SAMPLES_PANE),
+        entry(Action::PreviousDocument, &["N"], DOCUMENT),
+        entry(Action::PreviousVersion, &["t"], VERSION).short("version").only(SAMPLES_PANE),
+        entry(Action::NextVersion, &["T"], VERSION).only(SAMPLES_PANE),
+        entry(Action::Differences, &["d"], "show or hide what changed").short("changes").only(SAMPLES_PANE),
+        entry(Action::Search, &["/"], "search all samples").short("search").only(SAMPLES_PANE),
+        entry(Action::NextMatch, &["."], "next match of the search").only(SAMPLES_PANE),
     ],
 };
