@@ -105,9 +105,10 @@ fn vertical(app: &App, drawn: &Drawn<'_>, x: (f64, f64), height: u16) -> Vertica
     let inside = inside.filter(|v| v.is_finite() && (!charts.log || *v > 0.0));
     let (low, high) = inside.fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(v), h.max(v)));
     let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
-    // A flat curve lies in the middle of something.
-    let (low, high) =
-        if low == high { (low - low.abs() * 0.1, high + high.abs().max(1e-9) * 0.1) } else { (low, high) };
+    // A flat curve lies in the middle of something, what floating point makes of it included.
+    let flat = high - low <= 1e-4 * high.abs().max(low.abs());
+    let room = if flat { 0.1 * high.abs().max(1e-9) } else { 0.0 };
+    let (low, high) = (low - room, high + room);
     Vertical::new((low, high), charts.log, usize::from(height / 2).clamp(2, 8))
 }
 
@@ -158,7 +159,11 @@ fn draw_plot(app: &App, drawn: &Drawn<'_>, theme: &Theme, buf: &mut Buffer, area
         let y = inner.bottom() + 1;
         let x = (inner.x + column).saturating_sub(text.len() as u16 / 2);
         let x = x.min(inner.right().saturating_sub(text.len() as u16));
-        buf.set_string(x.saturating_sub(1), y, format!(" {text} "), theme.title());
+        // No number of the axis runs into it.
+        let from = x.saturating_sub(3).max(area.x);
+        let to = (x + text.len() as u16 + 3).min(area.right());
+        buf.set_string(from, y, " ".repeat(usize::from(to - from)), theme.dim);
+        buf.set_string(x, y, text, theme.title());
     }
 }
 
