@@ -14,12 +14,14 @@ pub mod runs;
 pub mod series;
 pub mod steady;
 pub mod update;
+pub mod watch;
 
 pub use grid::{Grid, Selection};
 pub use looks::Looks;
-pub use measure::Measure;
+pub use measure::{Measure, Scale};
 pub use palette::Palette;
 pub use prompt::Prompt;
+pub use watch::{Charts, Quantity, Watch};
 
 use crate::module::{Factor, ModuleId, Projection};
 use crate::run::RunState;
@@ -36,7 +38,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub enum Pane {
     /// Layers × projections.
     Heatmap,
-    /// Loss curves.
+    /// Curves over the steps.
     Charts,
     /// Summaries beside their references.
     Samples,
@@ -54,7 +56,7 @@ impl Pane {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Heatmap => "heatmap",
-            Self::Charts => "loss",
+            Self::Charts => "charts",
             Self::Samples => "samples",
             Self::Report => "report",
             Self::Log => "log",
@@ -68,6 +70,11 @@ pub enum Overlay {
     /// The key table, from this line on.
     Help {
         /// Lines scrolled.
+        top: usize,
+    },
+    /// Every matrix of the module under the cursor, from this one on.
+    Module {
+        /// Matrices scrolled.
         top: usize,
     },
     /// A line to fill in.
@@ -118,9 +125,11 @@ pub struct Curves {
     pub dev: Series,
     /// The lowest dev loss.
     pub best: Option<f64>,
+    /// Every other quantity by step, those there are.
+    pub more: BTreeMap<watch::Quantity, Series>,
 }
 
-/// The last summary that a stage wrote of a document.
+/// A summary that a stage wrote of a document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Written {
     /// Number of the stage.
@@ -231,7 +240,7 @@ pub struct App {
     pub modules: Option<Modules>,
     /// What the heatmap's colours stand for.
     pub scales: Scales,
-    /// By document: what each stage wrote last, the newest stage last.
+    /// By document: every version of its summary, the newest last.
     pub samples: BTreeMap<usize, Vec<Written>>,
     /// The scores so far.
     pub report: Option<Report>,
@@ -267,6 +276,8 @@ pub struct App {
     pub pending: Pending,
     /// How it looks, and how it gets to the terminal.
     pub looks: Looks,
+    /// Charts, time and versions.
+    pub watch: Watch,
 }
 
 impl App {
@@ -305,6 +316,7 @@ impl App {
             overlay: None,
             pending: Pending::default(),
             looks: Looks::default(),
+            watch: Watch::default(),
         }
     }
 
@@ -361,12 +373,24 @@ impl App {
         }
     }
 
-    /// The step that the heatmap shows: `step 8 of 14`, empty before there is one.
+    /// The step that the heatmap shows: `step 8 of 14`, empty before there is one; an earlier one with the live
+    /// one: `step 8 of 14 (live is 12)`.
     pub fn step_label(&self) -> String {
-        match &self.modules {
-            Some(modules) if self.stage.steps > 0 => format!("step {} of {}", modules.step, self.stage.steps),
-            Some(modules) => format!("step {}", modules.step),
-            None => String::new(),
+        let of = |step: usize, stage: Option<&Stage>| match stage {
+            Some(stage) if stage.steps > 0 => format!("step {step} of {}", stage.steps),
+            _ => format!("step {step}"),
+        };
+        match (&self.watch.scrub.shown, &self.modules) {
+            (Some(shown), live) => {
+                let place = shown.place;
+                let label = of(place.step, self.watch.history.stage(place.stage));
+                match live {
+                    Some(live) if place.stage == self.stage.index => format!("{label} (live is {})", live.step),
+                    _ => format!("{label} of stage {}", place.stage + 1),
+                }
+            }
+            (None, Some(modules)) => of(modules.step, Some(&self.stage)),
+            (None, None) => String::new(),
         }
     }
 

@@ -1,12 +1,14 @@
 //! Colours by role, the ramp of the heatmap and the glyphs, as far as the terminal can show them.
 
 pub mod depth;
+pub mod diverging;
 pub mod file;
 pub mod glyphs;
 pub mod ramp;
 pub mod shelf;
 
 pub use depth::Depth;
+pub use diverging::Diverging;
 pub use glyphs::Glyphs;
 pub use ramp::Ramp;
 pub use shelf::Shelf;

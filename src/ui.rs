@@ -1,15 +1,19 @@
 //! Data in, cells out.
 
+pub mod axes;
 pub mod chart;
 pub mod export;
 pub mod fit;
 pub mod heatmap;
 pub mod input;
+pub mod inspect;
 pub mod layout;
 pub mod log;
+pub mod marks;
 pub mod options;
 pub mod overlay;
 pub mod page;
+pub mod paint;
 pub mod palette;
 pub mod picture;
 pub mod plot;
@@ -19,6 +23,7 @@ pub mod runs;
 pub mod samples;
 pub mod screen;
 pub mod status;
+pub mod timeline;
 
 pub use options::WatchOptions;
 pub use screen::{Ending, watch};
@@ -74,7 +79,8 @@ fn tabs(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     }
     let line = Line::from(spans);
     let room = usize::from(area.width).saturating_sub(line.width() + 2);
-    let about = about(app, app.pane);
+    // The charts have a line of their own for it.
+    let about = if app.pane == Pane::Charts { String::new() } else { about(app, theme, app.pane) };
     if !about.is_empty() && fit::width(&about) <= room {
         let width = fit::width(&about) as u16;
         let right = Rect { x: area.right() - width - 1, width, ..area };
@@ -84,10 +90,10 @@ fn tabs(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
 }
 
 /// What a pane shows now, beside its name.
-fn about(app: &App, pane: Pane) -> String {
+fn about(app: &App, theme: &Theme, pane: Pane) -> String {
     match pane {
         Pane::Heatmap => app.step_label(),
-        Pane::Charts => "nats per summary token".into(),
+        Pane::Charts => chart::about(app, theme),
         Pane::Samples => String::new(),
         Pane::Report => app.report.as_ref().map_or_else(String::new, |r| format!("{} set", r.split)),
         Pane::Log => String::new(),
@@ -95,7 +101,7 @@ fn about(app: &App, pane: Pane) -> String {
 }
 
 fn title(app: &App, theme: &Theme, pane: Pane, width: u16) -> String {
-    let about = about(app, pane);
+    let about = about(app, theme, pane);
     let separator = if about.is_empty() { String::new() } else { format!(" {} ", theme.glyphs.dot) };
     fit::cut(&format!(" {}{separator}{about} ", layout::tab(pane).trim()), usize::from(width).saturating_sub(4), theme)
 }

@@ -41,7 +41,7 @@ fn the_users_keys_and_themes_hold_on_the_screen() {
     screen.press("\x1b[1;5A");
     screen.shows(&["train ", " dev "]);
     screen.press("\x1bOQ");
-    screen.shows(&["heatmap, loss, samples, report, log", "1 ctrl-up 3 4 5"]);
+    screen.shows(&["heatmap, charts, samples, report, log", "1 ctrl-up 3 4 5"]);
     screen.press("q");
     // The palette finds and does; its keys are the user's.
     screen.press(":");
@@ -49,9 +49,9 @@ fn the_users_keys_and_themes_hold_on_the_screen() {
     screen.press("help");
     screen.shows(&["> help", "f2"]);
     screen.press("\r");
-    screen.shows(&["heatmap, loss, samples, report, log"]);
+    screen.shows(&["heatmap, charts, samples, report, log"]);
     screen.press("q");
-    screen.hides("heatmap, loss, samples, report, log");
+    screen.hides("heatmap, charts, samples, report, log");
     // The theme's colour, and the next one as soon as its file is saved.
     assert!(screen.raw().contains("38;5;201") && !screen.raw().contains("38;5;202"));
     configure(&project, "themes/mine.toml", "inherits = \"dark\"\naccent = 202\n");

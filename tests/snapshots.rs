@@ -220,3 +220,83 @@ fn no_size_panics_and_nothing_is_drawn_outside() {
         screen(&mut app, &theme, (80, 24), overlay);
     }
 }
+
+/// The samples with more versions of a summary.
+fn versions() -> App {
+    let mut app = app();
+    let sample = |seq: u64, step: usize, document: usize, text: &str| {
+        let body = EventBody::Sample(Sample { step, document, text: text.into(), rouge_l: 61.5 });
+        Event { v: 1, seq, t: 2000.0, body }
+    };
+    let events = vec![
+        sample(900, 22, 0, "2D platform game about red balls"),
+        sample(901, 22, 1, "重要度の低いパラメータを零にする"),
+        sample(902, 23, 0, "platform game about the struggle of balls"),
+    ];
+    update(&mut app, Message::Run { events, state: RunState::Running, caught_up: true });
+    app
+}
+
+#[test]
+fn every_quantity_has_a_chart() {
+    let mut app = app();
+    insta::assert_snapshot!(
+        "chart_log",
+        screen(&mut app, &coloured(), (80, 24), &["2", "L", "<", "left", "left", "left"])
+    );
+    insta::assert_snapshot!("chart_rouge", screen(&mut app, &coloured(), (80, 24), &["0", "x"]));
+    let mono = Theme::find("mono", Depth::True, true).unwrap();
+    let text = screen(&mut app, &mono, (80, 24), &["x", "x", "x", "x", "L", "o"]);
+    assert!(text.is_ascii(), "{text}");
+    insta::assert_snapshot!("chart_flips_ascii", text);
+    insta::assert_snapshot!("chart_40x10", screen(&mut app, &coloured(), (40, 10), &["x"]));
+}
+
+#[test]
+fn earlier_steps_and_changes_show_on_the_map() {
+    let mut app = app();
+    insta::assert_snapshot!("past", screen(&mut app, &coloured(), (120, 40), &["m", "[", "[", "["]));
+    insta::assert_snapshot!("past_40x10", screen(&mut app, &coloured(), (40, 10), &[]));
+    let ascii = Theme::find("mono", Depth::True, true).unwrap();
+    let text = screen(&mut app, &ascii, (80, 24), &["D", "{"]);
+    assert!(text.is_ascii(), "{text}");
+    insta::assert_snapshot!("change_ascii", text);
+}
+
+#[test]
+fn a_module_is_inspected() {
+    let mut app = app();
+    insta::assert_snapshot!("module_80x24", screen(&mut app, &coloured(), (80, 24), &["i", "["]));
+    insta::assert_snapshot!("module_200x50", screen(&mut app, &coloured(), (200, 50), &["j"]));
+    insta::assert_snapshot!("module_40x10", screen(&mut app, &coloured(), (40, 10), &[]));
+}
+
+#[test]
+fn summaries_have_versions_changes_and_matches() {
+    let mut app = versions();
+    insta::assert_snapshot!("versions", screen(&mut app, &coloured(), (80, 24), &["3"]));
+    let mono = Theme::find("mono", Depth::True, false).unwrap();
+    insta::assert_snapshot!("versions_mono", screen(&mut app, &mono, (80, 24), &["t", "n"]));
+    let keys = ["n", "/", "b", "a", "l", "l", "s", "enter", "."];
+    insta::assert_snapshot!("search", screen(&mut app, &coloured(), (80, 24), &keys));
+    insta::assert_snapshot!("search_40x10", screen(&mut app, &coloured(), (40, 10), &[".", ".", ".", ".", "."]));
+    // At its end a key more does not scroll on in secret.
+    let end = screen(&mut app, &coloured(), (40, 10), &["j"; 30]);
+    screen(&mut app, &coloured(), (40, 10), &["j"; 30]);
+    assert_eq!(end, screen(&mut app, &coloured(), (40, 10), &[]));
+    assert_ne!(end, screen(&mut app, &coloured(), (40, 10), &["k"]));
+}
+
+#[test]
+fn no_size_panics_on_charts_time_module_or_versions() {
+    let theme = coloured();
+    for keys in [&["2", "<", "left", "L"][..], &["[", "D", "["], &["[", "i"], &["3", "t"], &["3", "/", "x"]] {
+        let mut app = versions();
+        screen(&mut app, &theme, (80, 24), keys);
+        for width in [1, 9, 33, 34, 35, 60, 119, 120, 300] {
+            for height in [1, 7, 8, 9, 14, 23, 36, 100] {
+                screen(&mut app, &theme, (width, height), &[]);
+            }
+        }
+    }
+}

@@ -3,6 +3,7 @@
 pub mod keymap;
 mod looks;
 pub mod runs;
+mod watch;
 
 use super::{App, Pane};
 use std::sync::OnceLock;
@@ -47,6 +48,26 @@ pub enum Action {
     Export,
     CopyRun,
     ToggleDebug,
+    Quantity,
+    PreviousQuantity,
+    Smoothing,
+    LogScale,
+    ZoomIn,
+    ZoomOut,
+    ZoomReset,
+    StepBack,
+    StepOn,
+    TenBack,
+    TenOn,
+    Play,
+    Live,
+    Compare,
+    Inspect,
+    NextVersion,
+    PreviousVersion,
+    Differences,
+    Search,
+    NextMatch,
     /// In the list of runs.
     List(runs::List),
 }
@@ -100,7 +121,6 @@ impl Entry {
     }
 
     /// Keys and footer belong to these panes.
-    #[allow(dead_code, reason = "sections of one pane use it")]
     const fn only(self, panes: &'static [Pane]) -> Self {
         Self { panes, only: panes, ..self }
     }
@@ -137,12 +157,11 @@ pub struct Section {
     pub entries: &'static [Entry],
 }
 
-const MOVE: &str = "move the cursor, the document, the log";
+const MOVE: &str = "move the cursor; scroll the document, the log";
 const ENDS: &str = "first, last layer";
 const STEP_PANE: &str = "next, previous pane";
-const PANE: &str = "heatmap, loss, samples, report, log";
+const PANE: &str = "heatmap, charts, samples, report, log";
 const STEP_MEASURE: &str = "next, previous measure of the heatmap";
-const DOCUMENT: &str = "next, previous sample document";
 const RATIO: &str = "raise, lower the ratio under the cursor by 0.05";
 const MAP: &[Pane] = &[Pane::Heatmap];
 
@@ -184,17 +203,9 @@ const WATCH: &[Section] = &[
             entry(Action::Lower, &["-"], RATIO).short("lower").on(MAP).changes(),
         ],
     },
-    Section {
-        title: "curves and samples",
-        screen: Screen::Watch,
-        entries: &[
-            entry(Action::NextDocument, &["n"], DOCUMENT).short("next").on(&[Pane::Samples]),
-            entry(Action::PreviousDocument, &["N"], DOCUMENT).short("previous").on(&[Pane::Samples]),
-            entry(Action::Earlier, &["e"], "show or hide the curves of earlier stages")
-                .short("earlier")
-                .on(&[Pane::Charts]),
-        ],
-    },
+    watch::TIME,
+    watch::CHARTS,
+    watch::SAMPLES,
     Section {
         title: "the run",
         screen: Screen::Watch,

@@ -54,10 +54,15 @@ pub struct Grid {
 impl Grid {
     /// The means, weighted by size, over the matrices that `selection` takes.
     pub fn new(started: &Started, modules: &Modules, measure: Measure, selection: Selection) -> Self {
+        Self::of(started, measure.column(modules).iter().copied(), selection)
+    }
+
+    /// As [`Self::new`], of a column with a value for each matrix.
+    pub fn of(started: &Started, column: impl Iterator<Item = Option<f32>>, selection: Selection) -> Self {
         let mut cells = vec![[Mean::default(); 7]; started.layers];
         let mut layers = vec![Mean::default(); started.layers];
         let (mut projections, mut all) = ([Mean::default(); 7], Mean::default());
-        for (matrix, value) in started.matrices.iter().zip(measure.column(modules)) {
+        for (matrix, value) in started.matrices.iter().zip(column) {
             let (layer, projection) = (matrix.module.layer, matrix.module.projection as usize);
             let (Some(value), true) = (value.filter(|v| v.is_finite()), layer < started.layers) else { continue };
             if selection.takes(matrix) {

@@ -85,6 +85,45 @@ impl Measure {
         (short.len() <= width).then_some(short)
     }
 
+    /// A difference of two values with its sign, in at most seven characters; shares in percentage points.
+    pub fn show_change(self, change: f32) -> String {
+        let value = if self == Self::Importance { f64::from(change) } else { f64::from(change) * 100.0 };
+        let size = value.abs();
+        let text = match size {
+            0.0 => "0".into(),
+            _ if self == Self::Importance => significant(size),
+            10.0.. => format!("{size:.1}"),
+            0.005.. => format!("{size:.2}"),
+            _ => format!("{size:.0e}"),
+        };
+        let sign = if value > 0.0 { "+" } else { "-" };
+        if size == 0.0 { text } else { format!("{sign}{text}") }
+    }
+
+    /// A difference in at most `width` characters, `None` if it does not fit.
+    pub fn show_change_within(self, change: f32, width: usize) -> Option<String> {
+        let long = self.show_change(change);
+        if long.len() <= width {
+            return Some(long);
+        }
+        let value = if self == Self::Importance { f64::from(change) } else { f64::from(change) * 100.0 };
+        let sign = if value > 0.0 { "+" } else { "-" };
+        // The most decimals that fit, but nothing that reads as zero.
+        let forms = (0..4).rev().map(|d| format!("{:.d$}", value.abs()));
+        let short =
+            forms.map(|text| format!("{sign}{}", text.strip_prefix("0").filter(|t| !t.is_empty()).unwrap_or(&text)));
+        let mut fitting = short.filter(|t| t.len() <= width && t.bytes().any(|b| (b'1'..=b'9').contains(&b)));
+        fitting.next()
+    }
+
+    /// The unit of a difference.
+    pub const fn change_unit(self) -> &'static str {
+        match self {
+            Self::Importance => "mean of an entry",
+            _ => "percentage points",
+        }
+    }
+
     fn index(self) -> usize {
         self as usize
     }
@@ -132,6 +171,12 @@ impl Scale {
             (value - self.low) / (self.high - self.low)
         };
         if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
+    }
+
+    /// The round range around differences of at most `most`.
+    pub fn around_zero(most: f32) -> Self {
+        let high = if most > 0.0 && most.is_finite() { round_up(most) } else { 1.0 };
+        Self { low: -high, high, log: false }
     }
 
     /// The round range around values from `low` to `high`.
@@ -183,6 +228,16 @@ fn round_down(x: f32) -> f32 {
 /// Steps for which a tighter range has to do before it is taken.
 const PATIENCE: u8 = 10;
 
+/// The round range around the values of each measure that has any.
+fn fits(modules: &Modules) -> impl Iterator<Item = (Measure, Scale)> {
+    Measure::ALL.into_iter().filter_map(|measure| {
+        let values = measure.column(modules).iter().flatten().copied().filter(|v| v.is_finite());
+        let positive = values.filter(|v| measure != Measure::Importance || *v > 0.0);
+        let (low, high) = positive.fold((f32::MAX, f32::MIN), |(l, h), v| (l.min(v), h.max(v)));
+        (low <= high).then(|| (measure, Scale::around(measure, low, high)))
+    })
+}
+
 /// The ranges of all measures. They take in every matrix, so that the colours of two adapters compare, and
 /// grow at once but shrink late, so that they do not jump from step to step.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -193,14 +248,7 @@ pub struct Scales {
 impl Scales {
     /// Takes in the state of the matrices after a step.
     pub fn see(&mut self, modules: &Modules) {
-        for measure in Measure::ALL {
-            let values = measure.column(modules).iter().flatten().copied().filter(|v| v.is_finite());
-            let positive = values.filter(|v| measure != Measure::Importance || *v > 0.0);
-            let (low, high) = positive.fold((f32::MAX, f32::MIN), |(l, h), v| (l.min(v), h.max(v)));
-            if low > high {
-                continue;
-            }
-            let fit = Scale::around(measure, low, high);
+        for (measure, fit) in fits(modules) {
             let known = &mut self.known[measure.index()];
             *known = Some(match *known {
                 Some((scale, _)) if scale == fit => (scale, 0),
@@ -208,6 +256,14 @@ impl Scales {
                 Some((scale, _)) if !scale.holds(&fit) => (scale.joined(&fit), 0),
                 _ => (fit, 0),
             });
+        }
+    }
+
+    /// Takes in the state of the matrices after a step, and forgets none.
+    pub fn widen(&mut self, modules: &Modules) {
+        for (measure, fit) in fits(modules) {
+            let known = &mut self.known[measure.index()];
+            *known = Some((known.map_or(fit, |(scale, _)| scale.joined(&fit)), 0));
         }
     }
 
@@ -262,6 +318,19 @@ mod tests {
         let mut scales = Scales::default();
         scales.see(&modules(&[f32::INFINITY], &[0.0, 0.0]));
         assert!(scales.of(Measure::Importance).share(0.5) <= 1.0);
+    }
+
+    #[test]
+    fn changes_have_a_sign_and_fit() {
+        let show = |v| Measure::Sparsity.show_change(v);
+        assert_eq!([0.0, 0.1234, -0.005, -0.000_01, -1.0].map(show), ["0", "+12.3", "-0.50", "-1e-3", "-100.0"]);
+        assert_eq!(Measure::Sparsity.show_change_within(0.1234, 3).as_deref(), Some("+12"));
+        assert_eq!(Measure::Sparsity.show_change_within(-0.005, 3).as_deref(), Some("-.5"));
+        assert_eq!(Measure::Sparsity.show_change_within(-0.000_001, 3), None, "not -.0");
+        assert_eq!(Measure::Importance.show_change_within(0.0312, 5).as_deref(), Some("+.031"));
+        for value in [-1e6, -0.3, 1e-9, 123.0] {
+            assert!(Measure::Importance.show_change(value).len() <= 8, "{value}");
+        }
     }
 
     #[test]

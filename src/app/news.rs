@@ -3,6 +3,7 @@
 use super::measure::Measure;
 use super::pace::Pace;
 use super::update::toast;
+use super::watch::{self, charts};
 use super::{App, Curves, Note, Tone, Written, clean};
 use crate::run::RunState;
 use crate::run::event::{Event, EventBody, Modules, Sample, Stage};
@@ -51,6 +52,7 @@ fn take_event(app: &mut App, event: Event) {
             app.cursor.0 = app.cursor.0.min(started.layers.saturating_sub(1));
             app.selection.adapter = app.selection.adapter.filter(|a| *a < started.adapters.len());
             app.document = app.document.min(started.documents.len().saturating_sub(1));
+            watch::start(app, &started);
             app.started = Some(*started);
             app.notice = None;
             app.phase = None;
@@ -67,6 +69,7 @@ fn take_event(app: &mut App, event: Event) {
         EventBody::Step(step) => {
             if let Some(curves) = app.curves.last_mut() {
                 curves.train.push(step.step as f64, step.loss);
+                charts::take_step(curves, &step);
             }
             app.phase = None;
             app.steps.reach(t, step.step as f64);
@@ -76,6 +79,9 @@ fn take_event(app: &mut App, event: Event) {
         EventBody::Dev(dev) => {
             if let Some(curves) = app.curves.last_mut() {
                 curves.dev.push(dev.step as f64, dev.loss);
+                if let Some(rouge) = &dev.rouge {
+                    curves.more.entry(charts::Quantity::RougeL).or_default().push(dev.step as f64, rouge.rouge_l);
+                }
                 curves.best = Some(curves.best.map_or(dev.loss, |best| best.min(dev.loss)));
             }
             let rouge = dev.rouge.map(|r| format!(", ROUGE-L {:.2}", r.rouge_l)).unwrap_or_default();
@@ -130,12 +136,14 @@ fn take_stage(app: &mut App, t: f64, stage: Stage) {
         app.curves.retain(|c| c.stage.index < stage.index);
         app.curves.push(Curves { stage: stage.clone(), ..Curves::default() });
     }
+    watch::begin(app, &stage);
     app.stage = stage;
 }
 
 fn take_modules(app: &mut App, modules: Modules) {
     app.scales.see(&modules);
     app.pending.stepped();
+    watch::take_modules(app, &modules);
     if !app.measure_chosen {
         // With one ratio for all, sparsity is the same everywhere: importance tells the modules apart.
         let mut asked = modules.ratio.iter().flatten();
@@ -157,8 +165,6 @@ fn take_sample(app: &mut App, sample: Sample) {
     // A journal may name any document.
     let known = app.started.as_ref().map_or(0, |s| s.documents.len());
     if sample.document < known {
-        let all = app.samples.entry(sample.document).or_default();
-        all.retain(|old| old.stage != written.stage);
-        all.push(written);
+        watch::reading::take(app.samples.entry(sample.document).or_default(), written);
     }
 }

@@ -137,7 +137,11 @@ mod tests {
         assert!(search(Screen::Watch, Pane::Heatmap, "xyzzy").is_empty());
         assert_eq!(
             search(Screen::Watch, Pane::Heatmap, " ").len() + 1,
-            action::all().filter(|e| e.is_for(Pane::Heatmap)).count()
+            action::sections()
+                .filter(|s| s.screen == Screen::Watch)
+                .flat_map(|s| s.entries)
+                .filter(|e| e.is_for(Pane::Heatmap))
+                .count()
         );
     }
 

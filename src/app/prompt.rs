@@ -1,5 +1,6 @@
 //! A line that the user fills in: what it is for, the text, and what is wrong with it so far.
 
+use super::watch::reading;
 use super::{App, Effect, Overlay};
 use tui_input::{Input, InputRequest};
 
@@ -8,7 +9,10 @@ const LONGEST: usize = 4096;
 
 /// What the line is for; `submit` and `check` have an arm for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {}
+pub enum Purpose {
+    /// Words to find in the samples.
+    SearchSamples,
+}
 
 /// A line being edited.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,13 +122,18 @@ pub fn paste(app: &mut App, mut prompt: Prompt, text: &str) {
 }
 
 /// What is wrong with the text, as it is typed.
-fn check(_app: &App, prompt: &Prompt) -> Option<String> {
-    match prompt.purpose {}
+fn check(app: &App, prompt: &Prompt) -> Option<String> {
+    match prompt.purpose {
+        Purpose::SearchSamples => reading::check(app, prompt.input.text()),
+    }
 }
 
 /// Does what the line was for.
-fn submit(_app: &mut App, prompt: &Prompt) -> Vec<Effect> {
-    match prompt.purpose {}
+fn submit(app: &mut App, prompt: &Prompt) -> Vec<Effect> {
+    match prompt.purpose {
+        Purpose::SearchSamples => reading::search_for(app, prompt.input.text()),
+    }
+    Vec::new()
 }
 
 #[cfg(test)]

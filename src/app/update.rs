@@ -1,7 +1,7 @@
 //! How messages change the app: no I/O, effects come back.
 
 use super::action::{self, Action, Screen};
-use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, looks, news, prompt};
+use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, looks, news, prompt, watch};
 use crate::module::Factor;
 use crate::recipe::ratios::Rule;
 use crate::run::RunState;
@@ -42,6 +42,7 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
         Message::Toast(text) => toast(app, text),
         Message::Tick(now) => {
             app.now = now;
+            watch::scrub::tick(app, now);
             if app.toast.as_ref().is_some_and(|(_, until)| *until < now) {
                 app.toast = None;
             }
@@ -63,6 +64,10 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
         _ if key == "ctrl-c" => return vec![Effect::Quit],
         Some(Overlay::Help { top }) => {
             app.overlay = scrolled_help(key, top);
+            return Vec::new();
+        }
+        Some(Overlay::Module { top }) => {
+            watch::press_module(app, key, top);
             return Vec::new();
         }
         Some(Overlay::Prompt(prompt)) => return prompt::press(app, prompt, key),
@@ -90,6 +95,10 @@ pub(super) fn carry(app: &mut App, entry: &action::Entry, said: &str) -> Vec<Eff
             format!("the run is {}", app.state.word())
         };
         toast(app, format!("{why}: `{said}` changes nothing"));
+        return Vec::new();
+    }
+    if matches!(entry.action, Action::Raise | Action::Lower) && !app.is_live() {
+        toast(app, "this step is past: backspace goes back to the live one, whose ratios can change");
         return Vec::new();
     }
     act(app, entry.action)
@@ -145,6 +154,26 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         }
         // The list has its own table and its own state.
         Action::List(_) => {}
+        Action::Quantity
+        | Action::PreviousQuantity
+        | Action::Smoothing
+        | Action::LogScale
+        | Action::ZoomIn
+        | Action::ZoomOut
+        | Action::ZoomReset
+        | Action::StepBack
+        | Action::StepOn
+        | Action::TenBack
+        | Action::TenOn
+        | Action::Play
+        | Action::Live
+        | Action::Compare
+        | Action::Inspect
+        | Action::NextVersion
+        | Action::PreviousVersion
+        | Action::Differences
+        | Action::Search
+        | Action::NextMatch => watch::act(app, action),
     }
     Vec::new()
 }
@@ -180,8 +209,9 @@ fn walk(app: &mut App, action: Action) {
     let forward = matches!(action, Action::Down | Action::Right);
     let vertical = matches!(action, Action::Up | Action::Down);
     match app.pane {
-        Pane::Samples if vertical => step_document(app, forward),
+        Pane::Samples if vertical => watch::reading::scroll(app, forward, 1),
         Pane::Log if vertical => scroll_log(app, !forward, 1),
+        Pane::Charts if !vertical => watch::charts::walk(app, forward),
         _ if vertical => {
             let rows = app.started.as_ref().map_or_else(|| (0..7).collect(), grid::projections);
             let at = rows.iter().position(|p| *p == app.cursor.1).unwrap_or(0);
@@ -209,7 +239,7 @@ fn point(app: &mut App, hit: Hit) {
             app.cursor = (layer.min(app.layers().saturating_sub(1)), projection.min(6));
         }
         Hit::Wheel(Pane::Log, up) => scroll_log(app, up, 3),
-        Hit::Wheel(Pane::Samples, up) => step_document(app, !up),
+        Hit::Wheel(Pane::Samples, up) => watch::reading::scroll(app, !up, 3),
         Hit::Wheel(Pane::Heatmap, up) => {
             let last = app.layers().saturating_sub(1);
             app.cursor.0 = if up { app.cursor.0.saturating_sub(1) } else { (app.cursor.0 + 1).min(last) };
@@ -226,6 +256,7 @@ fn step<T: Copy + PartialEq>(all: &[T], now: T, forward: bool) -> T {
 fn step_document(app: &mut App, forward: bool) {
     let count = app.started.as_ref().map_or(0, |s| s.documents.len()).max(1);
     app.document = (app.document + if forward { 1 } else { count - 1 }) % count;
+    watch::reading::turn(app);
 }
 
 /// Asks for another ratio of what the heatmap shows under its cursor: that module, the chosen adapter or

@@ -37,6 +37,8 @@ pub struct Glyphs {
     pub point: &'static str,
     /// Axis: vertical, corner, horizontal, tick on the vertical, tick on the horizontal.
     pub axis: [&'static str; 5],
+    /// Small values to large ones, in one cell each.
+    pub spark: [&'static str; 8],
     /// Whether curves are drawn with braille dots.
     pub braille: bool,
 }
@@ -70,6 +72,7 @@ pub const UNICODE: Glyphs = Glyphs {
     swatches: ["⠂⠄", "──", "─●", "┄┄"],
     point: "●",
     axis: ["│", "└", "─", "┤", "┬"],
+    spark: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     braille: true,
 };
 
@@ -91,6 +94,7 @@ pub const ASCII: Glyphs = Glyphs {
     swatches: ["..", "--", "-o", "- "],
     point: "o",
     axis: ["|", "+", "-", "+", "+"],
+    spark: ["_", ".", ":", "-", "=", "+", "*", "#"],
     braille: false,
 };
 
@@ -105,7 +109,7 @@ mod tests {
             let singles = [glyphs.line, glyphs.full, glyphs.open, glyphs.ellipsis, glyphs.dot, glyphs.none];
             let rest = [glyphs.pending, glyphs.arrow, glyphs.small_cursor, glyphs.point];
             let all = singles.iter().chain(&rest).chain(&glyphs.cursor).chain(&glyphs.more).chain(&glyphs.states);
-            for glyph in all.chain(&glyphs.axis) {
+            for glyph in all.chain(&glyphs.axis).chain(&glyphs.spark) {
                 assert_eq!(glyph.width(), 1, "{glyph}");
                 assert!(glyphs.braille || glyph.is_ascii(), "{glyph}");
             }

@@ -1,7 +1,7 @@
 //! The colours of the heatmap: perceptually ordered, safe for colour-blind eyes, in few levels, so that a
 //! cell whose level stays is not sent again. Where colours are few, shades and digits tell the levels apart.
 
-use super::Depth;
+use super::{Depth, Diverging};
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 
@@ -85,6 +85,11 @@ impl Ramp {
     /// Whether it is that for a slow link.
     pub fn is_coarse(self) -> bool {
         self.coarse
+    }
+
+    /// The ramp of signed values for the same terminal.
+    pub fn diverging(self) -> Diverging {
+        Diverging::new(self.name == Name::ViridisReversed, self.depth, self.ascii)
     }
 
     /// How many levels can be told apart.

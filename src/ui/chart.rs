@@ -1,8 +1,10 @@
-//! Loss curves: the current stage in colour, earlier ones dashed behind it.
+//! Curves over the steps: the current stage in colour, earlier ones dashed behind it.
 
-use super::fit;
-use super::plot::{Raster, round_step};
-use crate::app::{App, Curves};
+use super::axes::{self, Vertical};
+use super::plot::Raster;
+use super::{fit, layout};
+use crate::app::series::Smoothing;
+use crate::app::{App, Charts, Curves, Quantity};
 use crate::theme::Theme;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -11,14 +13,10 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-/// Ranges of the axes and the steps of their ticks.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Axes {
-    x: (f64, f64, f64),
-    y: (f64, f64, f64),
-}
+/// A stage's curves and its age; 0 is the newest.
+type Drawn<'a> = [(usize, &'a Curves)];
 
-/// The colours of a stage's curves; `age` 0 is the newest.
+/// The colours of a stage's curves.
 fn colours(theme: &Theme, age: usize) -> (Style, Style) {
     match age {
         0 => (theme.series[0], theme.series[1]),
@@ -26,126 +24,161 @@ fn colours(theme: &Theme, age: usize) -> (Style, Style) {
     }
 }
 
+/// What the pane shows, for its title: quantity, unit, smoothing, scale, the step under the cursor.
+pub fn about(app: &App, theme: &Theme) -> String {
+    let charts = &app.watch.charts;
+    let mut all = vec![charts.quantity.label().to_owned(), charts.quantity.unit().to_owned()];
+    if charts.smoothing != Smoothing::Off && charts.quantity != Quantity::RougeL {
+        all.push(format!("mean of {}", charts.smoothing.keep()));
+    }
+    if charts.log {
+        all.push("log".into());
+    }
+    all.join(&format!(" {} ", theme.glyphs.dot))
+}
+
 /// Draws the curves and their key.
 pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
-    let drawn: Vec<(usize, &Curves)> = app
-        .curves
-        .iter()
-        .rev()
-        .enumerate()
-        .filter(|(age, c)| (*age == 0 || app.earlier) && !(c.train.is_empty() && c.dev.is_empty()))
-        .collect();
+    // Where a pane has no border, its title takes a row, if that leaves enough for the curves.
+    let area = if layout::is_wide(frame.area()) || area.height < 6 {
+        area
+    } else {
+        let title = fit::cut(&about(app, theme), usize::from(area.width), theme);
+        frame.render_widget(Line::styled(title, theme.title()), area);
+        Rect { y: area.y + 1, height: area.height - 1, ..area }
+    };
+    let drawn: Vec<(usize, &Curves)> = Charts::drawn(app).collect();
     if drawn.is_empty() {
-        let text = if app.curves.is_empty() { "no stage that trains has begun" } else { "no training step yet" };
-        frame.render_widget(Line::styled(text, theme.dim), area);
+        let quantity = app.watch.charts.quantity;
+        let text = if app.curves.is_empty() && quantity == Quantity::Loss {
+            "no stage that trains has begun"
+        } else {
+            quantity.absence()
+        };
+        frame.render_widget(Paragraph::new(fit::wrap(&[(text, theme.dim)], usize::from(area.width))), area);
         return;
     }
-    let key = key(&drawn, theme, usize::from(area.width));
+    let key = key(app, &drawn, theme, usize::from(area.width));
     let key_rows = (key.len() as u16).min(area.height.saturating_sub(7).max(2)).min(area.height);
     let plot = Rect { height: area.height - key_rows, ..area };
     let [axes_low, axes_high] = [8, 4];
     if plot.height >= axes_high && plot.width > 3 * axes_low {
-        draw_plot(&drawn, theme, frame.buffer_mut(), plot);
+        draw_plot(app, &drawn, theme, frame.buffer_mut(), plot);
     }
     frame.render_widget(Paragraph::new(key), Rect { y: plot.bottom(), height: key_rows, ..area });
 }
 
-/// Round ranges around everything that is drawn.
-fn axes(drawn: &[(usize, &Curves)], width: u16, height: u16) -> Axes {
-    let values = drawn.iter().flat_map(|(age, c)| {
-        // Raw values only of the stage whose raw values are drawn.
-        let raw = if *age == 0 { c.train.points() } else { &[] };
-        raw.iter().chain(c.train.smooth()).chain(c.dev.points())
-    });
-    let finite = values.map(|p| p.1).filter(|v| v.is_finite());
-    let (low, high) = finite.fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(v), h.max(v)));
-    let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
-    let step = round_step(low, high.max(low + 1e-3), usize::from(height / 2).clamp(2, 8));
-    let (low, high) = ((low / step).floor() * step, ((high / step).ceil() * step).max(low + step));
-    let last = drawn.iter().map(|(_, c)| (c.stage.steps as f64).max(c.train.points().last().map_or(0.0, |p| p.0)));
-    let last = last.fold(2.0, f64::max);
-    let ticks = round_step(0.0, last, usize::from(width / 10).clamp(1, 12)).max(1.0);
-    Axes { x: (0.0, last, ticks), y: (low, high, step) }
+/// The curve of a stage that is drawn as evaluations: a point each.
+fn evaluations(quantity: Quantity, curves: &Curves) -> &[(f64, f64)] {
+    match quantity {
+        Quantity::Loss => curves.dev.points(),
+        Quantity::RougeL => quantity.of(curves).map_or(&[], |s| s.points()),
+        _ => &[],
+    }
 }
 
-fn draw_plot(drawn: &[(usize, &Curves)], theme: &Theme, buf: &mut Buffer, area: Rect) {
+/// The curve of a stage that has a value at each step: as it is, and its moving mean.
+fn each_step(quantity: Quantity, smoothing: Smoothing, curves: &Curves) -> [&[(f64, f64)]; 2] {
+    match quantity.of(curves).filter(|_| quantity != Quantity::RougeL) {
+        Some(series) => [series.points(), series.smooth(smoothing)],
+        None => [&[], &[]],
+    }
+}
+
+/// The points of the steps on show, and the neighbours that the line comes from and goes to.
+fn shown(points: &[(f64, f64)], (from, to): (f64, f64)) -> &[(f64, f64)] {
+    let first = points.partition_point(|p| p.0 < from).saturating_sub(1);
+    let last = (points.partition_point(|p| p.0 <= to) + 1).min(points.len());
+    &points[first.min(last)..last]
+}
+
+/// The vertical axis, round around everything that is drawn.
+fn vertical(app: &App, drawn: &Drawn<'_>, x: (f64, f64), height: u16) -> Vertical {
+    let charts = &app.watch.charts;
+    let values = drawn.iter().flat_map(|(age, c)| {
+        let [raw, smooth] = each_step(charts.quantity, charts.smoothing, c);
+        // Raw values only of the stage whose raw values are drawn.
+        let raw = if *age == 0 { raw } else { &[] };
+        [raw, smooth, evaluations(charts.quantity, c)].into_iter().flat_map(move |points| shown(points, x))
+    });
+    let inside = values.filter(|p| (x.0..=x.1).contains(&p.0)).map(|p| p.1);
+    let inside = inside.filter(|v| v.is_finite() && (!charts.log || *v > 0.0));
+    let (low, high) = inside.fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(v), h.max(v)));
+    let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
+    // A flat curve lies in the middle of something, what floating point makes of it included.
+    let flat = high - low <= 1e-4 * high.abs().max(low.abs());
+    let room = if flat { 0.1 * high.abs().max(1e-9) } else { 0.0 };
+    let (low, high) = (low - room, high + room);
+    Vertical::new((low, high), charts.log, usize::from(height / 2).clamp(2, 8))
+}
+
+fn draw_plot(app: &App, drawn: &Drawn<'_>, theme: &Theme, buf: &mut Buffer, area: Rect) {
+    let charts = &app.watch.charts;
+    let x = charts.range(Charts::end(app));
     // Below the dots: the axis and its numbers.
     let rows = area.height - 2;
-    let axes = axes(drawn, area.width, rows);
-    let (low, high, step) = axes.y;
-    let digits = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
-    let label = |v: f64| format!("{v:.digits$}");
-    let names = label(low).len().max(label(high).len()) as u16;
+    let vertical = vertical(app, drawn, x, rows);
+    let names = vertical.width().min(area.width / 3);
     let inner = Rect { x: area.x + names + 2, y: area.y, width: area.width - names - 3, height: rows };
-    let mut raster = Raster::new(inner.width, inner.height, (axes.x.0, axes.x.1), (low, high));
-    let [vertical, corner, horizontal, tick_left, tick_below] = theme.glyphs.axis;
-    let left = inner.x - 1;
-    for y in inner.top()..inner.bottom() {
-        buf.set_string(left, y, vertical, theme.dim);
-    }
-    buf.set_string(left, inner.bottom(), corner, theme.dim);
-    buf.set_string(inner.x, inner.bottom(), horizontal.repeat(usize::from(inner.width)), theme.dim);
-    let count = ((high - low) / step).round() as usize;
-    for i in 0..=count {
-        let value = low + step * i as f64;
-        if let Some((_, row)) = raster.cell((axes.x.0, value)) {
-            buf.set_string(left, inner.y + row, tick_left, theme.dim);
-            let text = format!("{:>width$}", label(value), width = usize::from(names));
-            buf.set_string(area.x, inner.y + row, text, theme.dim);
-        }
-    }
-    step_numbers(&raster, axes, theme, buf, inner, tick_below);
+    let mut raster = Raster::new(inner.width, inner.height, x, vertical.range);
+    axes::draw(&raster, &vertical, x, theme, buf, inner);
+    let placed = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
+        shown(points, x).iter().filter_map(|p| Some((p.0, vertical.place(p.1)?))).collect()
+    };
     for (age, curves) in drawn.iter().rev() {
         let (train, dev) = colours(theme, *age);
-        if *age == 0 {
-            raster.points(curves.train.points(), theme.dim);
+        let [raw, smooth] = each_step(charts.quantity, charts.smoothing, curves);
+        let evaluations = placed(evaluations(charts.quantity, curves));
+        if *age == 0 && charts.smoothing != Smoothing::Off {
+            raster.line(&placed(raw), theme.dim, false);
         }
         if *age > 0 {
-            raster.line(curves.dev.points(), dev, true);
+            raster.line(&evaluations, dev, true);
         }
-        raster.line(curves.train.smooth(), train, *age > 0);
+        raster.line(&placed(smooth), train, *age > 0);
         if *age == 0 {
-            raster.line(curves.dev.points(), dev, false);
+            raster.line(&evaluations, dev, false);
+        }
+    }
+    let at = charts.cursor.and_then(|step| raster.cell((step, vertical.range.0)));
+    if let Some((column, _)) = at {
+        for y in inner.top()..inner.bottom() {
+            buf.set_string(inner.x + column, y, theme.glyphs.axis[0], theme.accent);
         }
     }
     raster.draw(buf, inner, theme);
-    if let Some((_, now)) = drawn.first() {
-        for point in now.dev.points() {
-            if let Some((x, y)) = raster.cell(*point) {
+    if let Some((_, now)) = drawn.first().filter(|(age, _)| *age == 0) {
+        for point in placed(evaluations(charts.quantity, now)) {
+            if let Some((x, y)) = raster.cell(point) {
                 buf.set_string(inner.x + x, inner.y + y, theme.glyphs.point, colours(theme, 0).1);
             }
         }
     }
-}
-
-/// Ticks and step numbers below the axis, the last step at its end.
-fn step_numbers(raster: &Raster, axes: Axes, theme: &Theme, buf: &mut Buffer, inner: Rect, tick: &str) {
-    let (_, last, every) = axes.x;
-    let y = inner.bottom();
-    let end = format!("step {last:.0}");
-    let end_at = inner.right().saturating_sub(end.len() as u16);
-    buf.set_string(end_at, y + 1, &end, theme.dim);
-    let mut value = 0.0;
-    while value <= last {
-        if let Some((column, _)) = raster.cell((value, axes.y.0)) {
-            let text = format!("{value:.0}");
-            let half = (text.len() as u16 - 1) / 2;
-            let x = (inner.x + column).saturating_sub(half);
-            buf.set_string(inner.x + column, y, tick, theme.dim);
-            if x + (text.len() as u16) < end_at {
-                buf.set_string(x, y + 1, text, theme.dim);
-            }
-        }
-        value += every;
+    if let (Some((column, _)), Some(step)) = (at, charts.cursor) {
+        let text = format!("{step:.0}");
+        let y = inner.bottom() + 1;
+        let x = (inner.x + column).saturating_sub(text.len() as u16 / 2);
+        let x = x.min(inner.right().saturating_sub(text.len() as u16));
+        // No number of the axis runs into it.
+        let from = x.saturating_sub(3).max(area.x);
+        let to = (x + text.len() as u16 + 3).min(area.right());
+        buf.set_string(from, y, " ".repeat(usize::from(to - from)), theme.dim);
+        buf.set_string(x, y, text, theme.title());
     }
 }
 
-/// One line a stage, the newest first: how its curves look and where they stand.
-fn key(drawn: &[(usize, &Curves)], theme: &Theme, width: usize) -> Vec<Line<'static>> {
-    let [raw, smooth, dev_line, earlier] = theme.glyphs.swatches;
+/// One line a stage, the newest first: how its curves look, and where they stand, at the cursor or now.
+fn key(app: &App, drawn: &Drawn<'_>, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let charts = &app.watch.charts;
+    let [raw_line, smooth_line, dev_line, earlier] = theme.glyphs.swatches;
     let longest = drawn.iter().map(|(_, c)| fit::width(&c.stage.method)).max().unwrap_or(0);
     let name = longest.min(width.saturating_sub(30).max(8));
-    let figure = |v: Option<f64>| v.map_or_else(|| format!("{:>6}", theme.glyphs.none), |v| format!("{v:>6.3}"));
+    let quantity = charts.quantity;
+    let step = charts.cursor.unwrap_or(f64::INFINITY);
+    let figure = |value: Option<f64>| {
+        let text = value.map_or_else(|| theme.glyphs.none.to_owned(), |v| quantity.show(v));
+        format!("{}{text}", " ".repeat(7usize.saturating_sub(fit::width(&text))))
+    };
     drawn
         .iter()
         .map(|(age, curves)| {
@@ -153,23 +186,27 @@ fn key(drawn: &[(usize, &Curves)], theme: &Theme, width: usize) -> Vec<Line<'sta
             let now = *age == 0;
             let text = if now { theme.text } else { theme.dim };
             let mut all = vec![fit::fact(fit::pad(&curves.stage.method, name, theme), text, 8)];
-            let smoothed = figure(curves.train.smooth().last().map(|p| p.1));
-            let swatch = if now { smooth } else { earlier };
-            all.push(fit::Fact {
-                spans: vec![Span::styled(swatch, train), Span::styled(format!(" train {smoothed}"), text)],
-                weight: 9,
-            });
-            let swatch = if now { dev_line } else { earlier };
-            all.push(fit::Fact {
-                spans: vec![
-                    Span::styled(swatch, dev),
-                    Span::styled(format!(" dev {}", figure(curves.dev.last())), text),
-                ],
-                weight: 10,
-            });
-            all.push(fit::fact(format!("best {}", figure(curves.best)), text, 5));
-            if now {
-                all.push(fit::fact(format!("{raw} each step"), theme.dim, 1));
+            let mut curve = |swatch: &'static str, style: Style, label: &str, value: Option<f64>, weight: u8| {
+                let swatch = Span::styled(if now { swatch } else { earlier }, style);
+                let spans = vec![swatch, Span::styled(format!(" {label}{}", figure(value)), text)];
+                all.push(fit::Fact { spans, weight });
+            };
+            let series = quantity.of(curves);
+            let smooth = series.and_then(|s| s.at(charts.smoothing, step));
+            match quantity {
+                Quantity::Loss => {
+                    curve(smooth_line, train, "train", smooth, 9);
+                    curve(dev_line, dev, "dev", curves.dev.at(Smoothing::Off, step), 10);
+                }
+                Quantity::RougeL => curve(dev_line, dev, "dev", series.and_then(|s| s.at(Smoothing::Off, step)), 10),
+                _ => curve(smooth_line, train, "", smooth, 10),
+            }
+            if quantity == Quantity::Loss && charts.cursor.is_none() {
+                all.push(fit::fact(format!("best{}", figure(curves.best)), text, 5));
+            }
+            if now && charts.smoothing != Smoothing::Off && quantity != Quantity::RougeL {
+                let raw = series.and_then(|s| s.at(Smoothing::Off, step));
+                all.push(fit::fact(format!("{raw_line} each step{}", figure(raw)), theme.dim, 1));
             }
             fit::facts(all, "  ", width)
         })

@@ -1,9 +1,9 @@
 //! Layers × projections: layers run to the right, so that a model of 30 layers fits 80 columns. What does not
 //! fit scrolls with the cursor.
 
-use super::{fit, readout};
-use crate::app::measure::Scale;
-use crate::app::{App, Grid, Measure, grid};
+use super::paint::Paint;
+use super::{fit, readout, timeline};
+use crate::app::{App, Grid, grid};
 use crate::module::{ModuleId, Projection};
 use crate::theme::Theme;
 use ratatui::Frame;
@@ -36,6 +36,8 @@ pub struct Map {
     pub legend: u16,
     /// Rows of the read-out.
     pub read_out: Rect,
+    /// The line of the steps; without rows where there is none.
+    pub time: Rect,
 }
 
 /// The first of `shown` things so that `at` is among them: it moves by half of what is shown, so that the
@@ -49,6 +51,8 @@ impl Map {
     /// The map in `area`; `None` before the run has said how many layers there are, or without room.
     pub fn new(app: &App, area: Rect) -> Option<Self> {
         let started = app.started.as_ref().filter(|s| s.layers > 0)?;
+        let time = Rect { height: timeline::rows(app, area), ..area };
+        let area = Rect { y: area.y + time.height, height: area.height - time.height, ..area };
         let rows = grid::projections(started);
         let layers = started.layers.min(usize::from(u16::MAX / 8)) as u16;
         // Long names where they cost no column of the cells.
@@ -93,6 +97,7 @@ impl Map {
             means: (means_right, means_below),
             legend,
             read_out,
+            time,
         })
     }
 
@@ -117,17 +122,20 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         frame.render_widget(Line::styled(text, theme.dim), area);
         return;
     };
-    let scale = app.scales.of(app.measure);
-    let grid = app.grid(app.measure, app.selection);
+    let paint = Paint::new(app, theme);
+    let grid = paint.grid(app);
     let buf = frame.buffer_mut();
+    if map.time.height > 0 {
+        timeline::draw(app, theme, buf, map.time);
+    }
     header(app, theme, buf, &map);
     names(app, theme, buf, &map);
     // Numbers change with every step: over a slow link the colours say it.
-    let number = if theme.ramp.is_coarse() { 0 } else { number_width(app.measure, &map, grid.as_ref()) };
-    cells(app, theme, buf, &map, grid.as_ref(), (scale, number));
+    let number = if theme.ramp.is_coarse() { 0 } else { number_width(&paint, &map, grid.as_ref()) };
+    cells(app, theme, buf, &map, grid.as_ref(), (&paint, number));
     if let Some(grid) = &grid {
-        means(app, theme, buf, &map, grid, (scale, number));
-        legend(app, theme, buf, &map, scale, area);
+        means(app, theme, buf, &map, grid, (&paint, number));
+        legend(app, theme, buf, &map, (grid, &paint), area);
         readout::draw(app, theme, frame, map.read_out);
     } else {
         waiting(app, theme, frame, &map, area);
@@ -136,8 +144,10 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
 
 /// Why the map is empty, and what there is to see meanwhile.
 fn waiting(app: &App, theme: &Theme, frame: &mut Frame<'_>, map: &Map, area: Rect) {
-    let text = if app.state.is_over() {
+    let text = if app.state.is_over() && app.watch.history.is_empty() {
         "this run has not pruned".to_owned()
+    } else if !app.watch.history.is_empty() && !app.stage.prunes {
+        "this stage does not prune: [ goes back to those that did".to_owned()
     } else if app.stage.prunes || app.stage.of == 0 {
         "the map fills with the first pruning step".to_owned()
     } else {
@@ -202,9 +212,9 @@ fn names(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map) {
 
 /// Columns for a value in each cell, within the cursor's brackets; 0 unless all values fit: among shades a few
 /// numbers would look like other values.
-fn number_width(measure: Measure, map: &Map, grid: Option<&Grid>) -> usize {
+fn number_width(paint: &Paint<'_>, map: &Map, grid: Option<&Grid>) -> usize {
     let room = usize::from(map.cell.0.saturating_sub(2));
-    let fits = |value: &f32| measure.show_within(*value, room).is_some();
+    let fits = |value: &f32| paint.show_within(*value, room).is_some();
     let all = grid.is_some_and(|grid| {
         let layers = map.layers.0..(map.layers.0 + map.layers.1).min(grid.cells.len());
         let shown = |layer: usize| map.rows.iter().filter_map(move |p| grid.cells[layer][*p]).chain(grid.layers[layer]);
@@ -213,23 +223,34 @@ fn number_width(measure: Measure, map: &Map, grid: Option<&Grid>) -> usize {
     if all && room >= 3 { room } else { 0 }
 }
 
-fn cells(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: Option<&Grid>, (scale, number): (Scale, usize)) {
+fn cells(
+    app: &App,
+    theme: &Theme,
+    buf: &mut Buffer,
+    map: &Map,
+    grid: Option<&Grid>,
+    (paint, number): (&Paint<'_>, usize),
+) {
     for layer in map.layers.0..map.layers.0 + map.layers.1 {
         for (row, p) in map.rows.iter().enumerate() {
             let value = grid.and_then(|g| g.cells.get(layer)).and_then(|cells| cells[*p]);
             let here = (layer, *p) == app.cursor;
-            let pending = app.pending.touches(ModuleId::new(layer, Projection::ALL[*p]));
-            let held = app.looks.steady.cell(layer, *p);
-            cell(app.measure, (value, held), scale, theme, buf, map.place(layer, row), here, pending, number);
+            let pending = app.is_live() && app.pending.touches(ModuleId::new(layer, Projection::ALL[*p]));
+            let held = held(app, app.looks.steady.cell(layer, *p));
+            cell(paint, (value, held), theme, buf, map.place(layer, row), here, pending, number);
         }
     }
 }
 
+/// The colour that a value on the border of two keeps over a slow link, where the map shows what it follows: the live step.
+fn held(app: &App, level: Option<usize>) -> Option<usize> {
+    level.filter(|_| app.is_live() && app.watch.scrub.reference.is_none())
+}
+
 #[allow(clippy::too_many_arguments)]
 fn cell(
-    measure: Measure,
+    paint: &Paint<'_>,
     (value, held): (Option<f32>, Option<usize>),
-    scale: Scale,
     theme: &Theme,
     buf: &mut Buffer,
     place: Rect,
@@ -246,16 +267,16 @@ fn cell(
             (theme.title(), theme.dim)
         }
         Some(value) => {
-            let level = held.unwrap_or_else(|| theme.ramp.level(scale.share(value)));
-            let (text, style) = theme.ramp.paint(level, width);
+            let level = held.unwrap_or_else(|| paint.level(value));
+            let (text, style) = paint.paint(level, width);
             for y in place.top()..place.bottom() {
                 buf.set_string(place.x, y, &text, style);
             }
-            (theme.ramp.cursor(level), theme.ramp.behind(level))
+            (paint.cursor(level), paint.behind(level))
         }
     };
     // The number itself, where the cell has room for it and the cursor's brackets.
-    let number = value.filter(|_| number > 0).and_then(|v| measure.show_within(v, number));
+    let number = value.filter(|_| number > 0).and_then(|v| paint.show_within(v, number));
     if let Some(number) = &number {
         buf.set_string(place.x, middle, format!("{number:^width$}"), text_style);
     }
@@ -275,12 +296,12 @@ fn cell(
 }
 
 /// The means of the projections at the right, of the layers below.
-fn means(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: &Grid, (scale, number): (Scale, usize)) {
+fn means(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: &Grid, (paint, number): (&Paint<'_>, usize)) {
     let (first, shown) = map.layers;
     let right = map.place(first + shown - 1, 0).right();
     let beside = |buf: &mut Buffer, y: u16, value: Option<f32>, style: Style| {
         if let Some(value) = value {
-            buf.set_string(right, y, format!("{:>7}", app.measure.show(value)), style);
+            buf.set_string(right, y, format!("{:>7}", paint.show(value)), style);
         }
     };
     if map.means.0 {
@@ -296,49 +317,42 @@ fn means(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: &Grid, (sc
         for layer in first..first + shown {
             let place = Rect { y, height: 1, ..map.place(layer, 0) };
             let value = grid.layers.get(layer).copied().flatten();
-            let held = app.looks.steady.layer(layer);
-            cell(app.measure, (value, held), scale, theme, buf, place, false, false, number);
+            let held = held(app, app.looks.steady.layer(layer));
+            cell(paint, (value, held), theme, buf, place, false, false, number);
         }
         beside(buf, y, grid.all, theme.text);
     }
 }
 
 /// What the colours stand for, with the cursor's own colour marked.
-fn legend(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, scale: Scale, area: Rect) {
-    let value = app.grid(app.measure, app.selection).and_then(|g| g.module(app.module()));
-    let held = app.looks.steady.cell(app.cursor.0, app.cursor.1);
-    let here = value.map(|v| held.unwrap_or_else(|| theme.ramp.level(scale.share(v))));
-    let levels = theme.ramp.levels();
+fn legend(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, (grid, paint): (&Grid, &Paint<'_>), area: Rect) {
+    let held = held(app, app.looks.steady.cell(app.cursor.0, app.cursor.1));
+    let here = grid.module(app.module()).map(|v| held.unwrap_or_else(|| paint.level(v)));
+    let levels = paint.levels();
     let each = if levels > 12 { 1 } else { 2 };
     let y = map.legend;
     if y >= area.bottom() {
         return;
     }
-    let name = app.measure.label();
     let mut x = area.x;
     let mut put = |x: u16, text: &str, style: Style| {
         let room = area.right().saturating_sub(x);
         if x < area.right() { buf.set_stringn(x, y, text, usize::from(room), style).0 } else { x }
     };
-    x = put(x, name, theme.title());
-    x = put(x, &format!("  {} ", app.measure.show(scale.low)), theme.dim);
+    let name = if paint.change { "change of " } else { "" };
+    x = put(x, &format!("{name}{}", app.measure.label()), theme.title());
+    x = put(x, &format!("  {} ", paint.show(paint.scale.low)), theme.dim);
     for level in 0..levels {
-        let (text, style) = theme.ramp.paint(level, each);
-        let marked = here == Some(level);
-        x = put(
-            x,
-            if marked && each == 2 {
-                "[]"
-            } else if marked {
-                "|"
-            } else {
-                &text
-            },
-            if marked { theme.ramp.cursor(level) } else { style },
-        );
+        let (text, style) = paint.paint(level, each);
+        let text = match (here == Some(level), each) {
+            (true, 2) => "[]",
+            (true, _) => "|",
+            _ => &text,
+        };
+        x = put(x, text, if here == Some(level) { paint.cursor(level) } else { style });
     }
-    x = put(x, &format!(" {}", app.measure.show(scale.high)), theme.dim);
-    let meaning = app.measure.meaning();
+    x = put(x, &format!(" {}", paint.show(paint.scale.high)), theme.dim);
+    let meaning = if paint.change { app.measure.change_unit() } else { app.measure.meaning() };
     if usize::from(area.right().saturating_sub(x)) >= meaning.len() + 2 {
         put(x + 2, meaning, theme.dim);
     }

@@ -24,6 +24,11 @@ pub const LEAST: (u16, u16) = (34, 8);
 /// Smallest window that shows all panes at once.
 const WIDE: (u16, u16) = (120, 36);
 
+/// Whether all panes show at once, with a border and a title each.
+pub fn is_wide(area: Rect) -> bool {
+    area.width >= WIDE.0 && area.height >= WIDE.1
+}
+
 /// Columns of a tab's text, with its margins.
 pub fn tab(pane: Pane) -> String {
     let number = Pane::ALL.iter().position(|p| *p == pane).unwrap_or(0) + 1;
@@ -35,7 +40,7 @@ pub fn places(app: &App, area: Rect, notice: u16) -> Option<Places> {
     if area.width < LEAST.0 || area.height < LEAST.1 {
         return None;
     }
-    let wide = area.width >= WIDE.0 && area.height >= WIDE.1;
+    let wide = is_wide(area);
     let notice = notice.min(area.height / 4);
     let [head, said, tabs, body, foot] = Layout::vertical([
         Constraint::Length(2),

@@ -24,7 +24,7 @@ const QUANTILE: usize = 9;
 
 /// Draws as much as there is room for: the module, headings, the selection, its matrices.
 pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
-    let (Some(started), Some(modules)) = (&app.started, &app.modules) else { return };
+    let (Some(started), Some(modules)) = (&app.started, app.shown()) else { return };
     if area.height == 0 {
         return;
     }
@@ -77,7 +77,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
 /// The module's full name and what `+` and `-` do here.
 fn title(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     let mut all = vec![fit::fact(app.module().to_string(), theme.title(), 9)];
-    if app.can_change() && app.stage.prunes {
+    if app.can_change() && app.stage.prunes && app.is_live() {
         let what = format!("+/- changes the ratio of {}, {}", app.adapter_label(), app.factor_label());
         all.push(fit::fact(what, theme.dim, 1));
     }
@@ -89,9 +89,9 @@ fn selection(app: &App, theme: &Theme, columns: &[(Measure, &str, usize)], label
     let mut spans = vec![Span::styled(fit::pad(&name, label, theme), theme.text)];
     let module = app.module();
     for (measure, _, width) in columns {
-        let value = app.grid(*measure, app.selection).and_then(|g| g.module(module));
+        let value = app.shown_grid(*measure, app.selection).and_then(|g| g.module(module));
         let text = value.map_or_else(|| theme.glyphs.none.to_owned(), |v| measure.show(v));
-        let asked = app.pending.get(&app.target()).filter(|_| *measure == Measure::Ratio);
+        let asked = app.pending.get(&app.target()).filter(|_| *measure == Measure::Ratio && app.is_live());
         if let Some(asked) = asked {
             let wish = format!("{}{}", theme.glyphs.arrow, Measure::Ratio.show(asked as f32));
             spans.push(Span::styled(fit_right(&wish, *width), theme.warn));

@@ -199,6 +199,10 @@ impl Loop<'_> {
     /// The clock: it shows in ETA and silence and ends toasts. Once a second is enough.
     fn tick(&mut self, second: &mut u64) {
         let now = self.clock.as_ref().map_or_else(crate::run::now, |clock| clock.now());
+        if self.app.watch.scrub.is_due(now) {
+            update(self.app, Message::Tick(now));
+            self.dirty = true;
+        }
         if now as u64 != *second {
             *second = now as u64;
             self.refresh();

@@ -230,7 +230,7 @@ mod tests {
         let table = patched(&defaults(), "keys.toml", text).unwrap();
         assert_eq!(keys(&table, Action::Raise), ["ctrl-up", "f2"]);
         assert_eq!(keys(&table, Action::Lower), ["-"]);
-        assert_eq!(keys(&table, Action::Quit), ["x", "ctrl-c"]);
+        assert_eq!(keys(&table, Action::Quit), ["Z", "ctrl-c"]);
         assert!(keys(&table, Action::Generate).is_empty());
         assert_eq!(keys(&table, Action::Pause), keys(&defaults(), Action::Pause));
     }
