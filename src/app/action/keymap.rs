@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_file_changes_what_it_names_and_nothing_else() {
-        let text = "[watch]\nraise = [\"ctrl-up\", \"f2\"]\nlower = \"-\"\nquit = [\"x\"]\ngenerate = []\n";
+        let text = "[watch]\nraise = [\"ctrl-up\", \"f2\"]\nlower = \"-\"\nquit = [\"Z\"]\ngenerate = []\n";
         let table = patched(&defaults(), "keys.toml", text).unwrap();
         assert_eq!(keys(&table, Action::Raise), ["ctrl-up", "f2"]);
         assert_eq!(keys(&table, Action::Lower), ["-"]);
