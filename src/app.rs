@@ -10,6 +10,7 @@ pub mod pace;
 pub mod palette;
 pub mod pending;
 pub mod prompt;
+pub mod ratios;
 pub mod runs;
 pub mod series;
 pub mod steady;
@@ -29,7 +30,8 @@ use crate::run::control::Command;
 use crate::run::event::{Event, Modules, Phase, Report, Stage, Started, Step};
 use measure::Scales;
 use pace::Pace;
-use pending::{Pending, Target};
+use pending::Pending;
+use ratios::{Menu, Ratios};
 use series::Series;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -83,6 +85,8 @@ pub enum Overlay {
     Palette(Palette),
     /// Themes to choose from.
     Themes(looks::Choice),
+    /// A list of sets of ratios to choose from.
+    Ratios(Menu),
     /// "Stop the run?", and whether "yes" is under the cursor.
     Stop {
         /// The answer that Enter gives.
@@ -149,6 +153,8 @@ pub struct Written {
 pub enum Effect {
     /// Append a command to the run's control file.
     Send(Command),
+    /// Keep or look for named sets of ratios.
+    Ratios(ratios::Order),
     /// Write the screen as a picture.
     SavePicture,
     /// Leave the screen.
@@ -203,6 +209,8 @@ pub enum Message {
     },
     /// The last command could not be sent.
     NotSent(String),
+    /// The named sets of ratios that there are.
+    RatioSets(Vec<ratios::Set>),
     /// Something to tell the user for a while.
     Toast(String),
     /// The clock, Unix seconds.
@@ -278,6 +286,8 @@ pub struct App {
     pub looks: Looks,
     /// Charts, time and versions.
     pub watch: Watch,
+    /// Ratios that are being edited.
+    pub ratios: Ratios,
 }
 
 impl App {
@@ -317,6 +327,7 @@ impl App {
             pending: Pending::default(),
             looks: Looks::default(),
             watch: Watch::default(),
+            ratios: Ratios::default(),
         }
     }
 
@@ -330,14 +341,21 @@ impl App {
         ModuleId::new(self.cursor.0, Projection::ALL[self.cursor.1.min(Projection::ALL.len() - 1)])
     }
 
-    /// What `+` and `-` apply to.
-    pub fn target(&self) -> Target {
-        (self.module(), self.selection.adapter, self.selection.factor)
+    /// The ratio that a matrix of the run has, or was asked to have; `None` where it takes no part in pruning.
+    pub fn present_ratio(&self, matrix: usize) -> Option<f64> {
+        let info = self.started.as_ref()?.matrices.get(matrix)?;
+        let ratio = self.modules.as_ref()?.ratio.get(matrix).copied().flatten()?;
+        let takes_part = self.stage.prunes && info.module.layer < self.layers() && ratio.is_finite();
+        takes_part.then(|| self.pending.get(matrix).unwrap_or_else(|| ratios::tidy(f64::from(ratio))))
     }
 
     /// A measure of all modules over the chosen matrices, once there is one.
     pub fn grid(&self, measure: Measure, selection: Selection) -> Option<Grid> {
-        Some(Grid::new(self.started.as_ref()?, self.modules.as_ref()?, measure, selection))
+        let (started, modules) = (self.started.as_ref()?, self.modules.as_ref()?);
+        match (measure == Measure::Ratio).then(|| self.ratios.shown(self)).flatten() {
+            Some(edited) => Some(Grid::of(started, edited.into_iter(), selection)),
+            None => Some(Grid::new(started, modules, measure, selection)),
+        }
     }
 
     /// Before a frame over a slow link: settles the heatmap's values in so many levels.

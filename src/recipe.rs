@@ -6,6 +6,7 @@ mod eval;
 mod prune;
 mod range;
 pub mod ratios;
+pub mod sets;
 mod syntax;
 mod train;
 

@@ -17,11 +17,13 @@ pub mod paint;
 pub mod palette;
 pub mod picture;
 pub mod plot;
+pub mod ratios;
 pub mod readout;
 pub mod report;
 pub mod runs;
 pub mod samples;
 pub mod screen;
+pub mod sets;
 pub mod status;
 pub mod timeline;
 

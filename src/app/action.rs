@@ -2,8 +2,11 @@
 
 pub mod keymap;
 mod looks;
+mod ratios;
 pub mod runs;
 mod watch;
+
+pub use ratios::RatioAction;
 
 use super::{App, Pane};
 use std::sync::OnceLock;
@@ -32,8 +35,7 @@ pub enum Action {
     NextDocument,
     PreviousDocument,
     Earlier,
-    Raise,
-    Lower,
+    Ratio(RatioAction),
     Pause,
     Checkpoint,
     Generate,
@@ -105,10 +107,12 @@ pub struct Entry {
     pub only: &'static [Pane],
     /// Whether it changes the run: not with `--read-only`.
     pub changes: bool,
+    /// Whether it works on a run that is over too.
+    pub after: bool,
 }
 
 const fn entry(action: Action, keys: &'static [&'static str], help: &'static str) -> Entry {
-    Entry { action, keys, help, short: "", panes: &[], only: &[], changes: false }
+    Entry { action, keys, help, short: "", panes: &[], only: &[], changes: false, after: false }
 }
 
 impl Entry {
@@ -127,6 +131,16 @@ impl Entry {
 
     const fn changes(self) -> Self {
         Self { changes: true, ..self }
+    }
+
+    /// It changes nothing of the run itself, yet belongs to those who may.
+    const fn drafts(self) -> Self {
+        Self { changes: true, after: true, ..self }
+    }
+
+    /// Whether it has an effect now.
+    pub fn works(&self, app: &App) -> bool {
+        !self.changes || app.can_change() || (self.after && !app.read_only)
     }
 
     /// Whether its keys mean it while `pane` has the keys.
@@ -162,7 +176,6 @@ const ENDS: &str = "first, last layer";
 const STEP_PANE: &str = "next, previous pane";
 const PANE: &str = "heatmap, charts, samples, report, log";
 const STEP_MEASURE: &str = "next, previous measure of the heatmap";
-const RATIO: &str = "raise, lower the ratio under the cursor by 0.05";
 const MAP: &[Pane] = &[Pane::Heatmap];
 
 /// The table of the screen that shows a run.
@@ -199,10 +212,9 @@ const WATCH: &[Section] = &[
             entry(Action::PreviousMeasure, &["M"], STEP_MEASURE),
             entry(Action::Adapter, &["a"], "next adapter, then all together").short("adapter").on(MAP),
             entry(Action::Factor, &["f"], "factor A, factor B, then both together").short("A/B").on(MAP),
-            entry(Action::Raise, &["+", "="], RATIO).short("raise").on(MAP).changes(),
-            entry(Action::Lower, &["-"], RATIO).short("lower").on(MAP).changes(),
         ],
     },
+    ratios::SECTION,
     watch::TIME,
     watch::CHARTS,
     watch::SAMPLES,
@@ -264,14 +276,24 @@ pub fn of(key: &str, screen: Screen, pane: Pane) -> Option<&'static Entry> {
 
 /// What the footer offers now.
 pub fn offered(app: &App) -> impl Iterator<Item = &'static Entry> {
-    let (pane, can_change) = (app.pane, app.can_change());
+    let pane = app.pane;
     let entries = sections().filter(|s| s.screen == Screen::Watch).flat_map(|s| s.entries);
     entries.filter(move |e| {
         !e.short.is_empty()
             && !e.keys.is_empty()
             && (e.panes.is_empty() || e.panes.contains(&pane))
-            && (can_change || !e.changes)
+            && e.works(app)
+            && fits(app, e.action)
     })
+}
+
+/// Whether there is something for an action to do that is offered only then.
+fn fits(app: &App, action: Action) -> bool {
+    match action {
+        Action::Ratio(RatioAction::ApplyDraft) => !app.ratios.draft.is_empty(),
+        Action::Ratio(RatioAction::DropDraft) => !app.ratios.draft.is_empty() || app.ratios.area.is_some(),
+        _ => true,
+    }
 }
 
 /// One line of the help: keys, sentence, whether it changes the run.
@@ -374,7 +396,7 @@ mod tests {
     #[test]
     fn the_footer_offers_what_works_now() {
         let mut app = App::new("x", false);
-        assert!(offered(&app).any(|e| e.action == Action::Raise));
+        assert!(offered(&app).any(|e| e.action == Action::Ratio(RatioAction::Raise)));
         app.read_only = true;
         assert!(!offered(&app).any(|e| e.changes));
         app.pane = Pane::Samples;

@@ -52,6 +52,10 @@ fn take_event(app: &mut App, event: Event) {
             app.cursor.0 = app.cursor.0.min(started.layers.saturating_sub(1));
             app.selection.adapter = app.selection.adapter.filter(|a| *a < started.adapters.len());
             app.document = app.document.min(started.documents.len().saturating_sub(1));
+            if app.started.as_ref().is_some_and(|old| old.matrices != started.matrices) {
+                // Edits of other matrices.
+                app.ratios = super::ratios::Ratios::default();
+            }
             watch::start(app, &started);
             app.started = Some(*started);
             app.notice = None;
@@ -91,7 +95,13 @@ fn take_event(app: &mut App, event: Event) {
         EventBody::Sample(sample) => take_sample(app, sample),
         EventBody::Report(report) => app.report = Some(report),
         EventBody::Control(outcome) => {
+            let own = app.pending.waits_for(&outcome.id);
             app.pending.answered(&outcome.id, outcome.ok);
+            match outcome.ok {
+                _ if !own => {}
+                true => super::ratios::taken(app),
+                false => super::ratios::not_taken(app),
+            }
             let refused = if outcome.ok { "" } else { "refused, " };
             let text = format!("{}: {refused}{}", outcome.command.replace('_', " "), outcome.text);
             if is_news {
@@ -152,6 +162,7 @@ fn take_modules(app: &mut App, modules: Modules) {
         app.measure = if same { Measure::Importance } else { Measure::Sparsity };
     }
     app.modules = Some(modules);
+    super::ratios::settle(app);
 }
 
 fn take_sample(app: &mut App, sample: Sample) {

@@ -1,10 +1,6 @@
 //! Prune ratios that were asked for and do not show in the run yet.
 
-use crate::module::{Factor, ModuleId};
 use std::collections::BTreeMap;
-
-/// What `+` and `-` apply to: a module, one adapter or all, one factor or both.
-pub type Target = (ModuleId, Option<usize>, Option<Factor>);
 
 /// Where a request stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,26 +13,31 @@ enum Stand {
     Taken,
 }
 
-/// What was asked for, by target.
+/// What was asked for, by matrix (its place in the run's list).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pending {
-    asked: BTreeMap<Target, (f64, Stand)>,
+    asked: BTreeMap<usize, (f64, Stand)>,
 }
 
 impl Pending {
     /// The ratio that was asked for.
-    pub fn get(&self, target: &Target) -> Option<f64> {
-        self.asked.get(target).map(|(ratio, _)| *ratio)
+    pub fn get(&self, matrix: usize) -> Option<f64> {
+        self.asked.get(&matrix).map(|(ratio, _)| *ratio)
     }
 
-    /// Whether anything is pending for a module.
-    pub fn touches(&self, module: ModuleId) -> bool {
-        self.asked.keys().any(|(m, ..)| *m == module)
+    /// Whether nothing is pending.
+    pub fn is_empty(&self) -> bool {
+        self.asked.is_empty()
+    }
+
+    /// Whether something waits for the answer to `id`.
+    pub fn waits_for(&self, id: &str) -> bool {
+        self.asked.values().any(|(_, stand)| matches!(stand, Stand::Sent(sent) if sent == id))
     }
 
     /// A ratio is being asked for; a newer wish replaces an older one.
-    pub fn ask(&mut self, target: Target, ratio: f64) {
-        self.asked.insert(target, (ratio, Stand::New));
+    pub fn ask(&mut self, matrix: usize, ratio: f64) {
+        self.asked.insert(matrix, (ratio, Stand::New));
     }
 
     /// What was new is in the control file under `id`.
@@ -75,42 +76,40 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::module::Projection;
 
     #[test]
     fn a_wish_shows_until_the_run_shows_it() {
-        let module = ModuleId::new(3, Projection::QProj);
-        let (all, one) = ((module, None, None), (module, Some(1), Some(Factor::A)));
+        let (all, one) = (3, 4);
         let mut pending = Pending::default();
         pending.ask(all, 0.5);
         pending.sent("a");
         pending.ask(one, 0.7);
         pending.sent("b");
-        assert_eq!((pending.get(&all), pending.get(&one)), (Some(0.5), Some(0.7)));
+        assert_eq!((pending.get(all), pending.get(one)), (Some(0.5), Some(0.7)));
         // A step that the worker made before it read the wish.
         pending.stepped();
-        assert_eq!(pending.get(&one), Some(0.7));
+        assert_eq!(pending.get(one), Some(0.7));
         pending.answered("b", true);
-        assert_eq!(pending.get(&one), Some(0.7));
+        assert_eq!(pending.get(one), Some(0.7));
         pending.stepped();
-        assert_eq!(pending.get(&one), None);
-        assert!(pending.touches(module));
+        assert_eq!(pending.get(one), None);
+        assert_eq!(pending.get(all), Some(0.5));
         pending.answered("a", false);
-        assert!(!pending.touches(module));
+        assert_eq!(pending.get(all), None);
     }
 
     #[test]
     fn an_old_answer_does_not_end_a_newer_wish() {
-        let target = (ModuleId::new(0, Projection::UpProj), None, None);
+        let target = 7;
         let mut pending = Pending::default();
         pending.ask(target, 0.5);
         pending.sent("a");
         pending.ask(target, 0.55);
         pending.sent("b");
         pending.answered("a", false);
-        assert_eq!(pending.get(&target), Some(0.55));
+        assert_eq!(pending.get(target), Some(0.55));
         pending.ask(target, 0.6);
         pending.not_sent();
-        assert_eq!(pending.get(&target), None);
+        assert_eq!(pending.get(target), None);
     }
 }

@@ -1,5 +1,6 @@
 //! A line that the user fills in: what it is for, the text, and what is wrong with it so far.
 
+use super::ratios::ask as ratio;
 use super::watch::reading;
 use super::{App, Effect, Overlay};
 use tui_input::{Input, InputRequest};
@@ -12,6 +13,12 @@ const LONGEST: usize = 4096;
 pub enum Purpose {
     /// Words to find in the samples.
     SearchSamples,
+    /// A ratio, or a change of ratios.
+    Ratio,
+    /// A rule for ratios.
+    RatioRule,
+    /// A name for the present ratios.
+    RatioSet,
 }
 
 /// A line being edited.
@@ -91,7 +98,7 @@ impl Line {
 /// Asks for a line.
 pub fn ask(app: &mut App, purpose: Purpose, label: &str, hint: &str, text: &str) {
     let mut prompt = Prompt { purpose, label: label.into(), hint: hint.into(), input: Line::new(text), error: None };
-    prompt.error = check(app, &prompt);
+    examine(app, &mut prompt);
     app.overlay = Some(Overlay::Prompt(prompt));
 }
 
@@ -100,14 +107,14 @@ pub fn press(app: &mut App, mut prompt: Prompt, key: &str) -> Vec<Effect> {
     match key {
         "esc" => return Vec::new(),
         "enter" => {
-            prompt.error = check(app, &prompt);
+            examine(app, &mut prompt);
             if prompt.error.is_none() {
                 return submit(app, &prompt);
             }
         }
         _ => {
             prompt.input.key(key);
-            prompt.error = check(app, &prompt);
+            examine(app, &mut prompt);
         }
     }
     app.overlay = Some(Overlay::Prompt(prompt));
@@ -117,21 +124,40 @@ pub fn press(app: &mut App, mut prompt: Prompt, key: &str) -> Vec<Effect> {
 /// A paste into the prompt.
 pub fn paste(app: &mut App, mut prompt: Prompt, text: &str) {
     prompt.input.insert(text.trim_end_matches(['\r', '\n']));
-    prompt.error = check(app, &prompt);
+    examine(app, &mut prompt);
     app.overlay = Some(Overlay::Prompt(prompt));
 }
 
-/// What is wrong with the text, as it is typed.
-fn check(app: &App, prompt: &Prompt) -> Option<String> {
+/// Looks at the text as it stands: what is wrong with it, or what it would do.
+fn examine(app: &App, prompt: &mut Prompt) {
+    match check(app, prompt) {
+        Ok(hint) => {
+            prompt.error = None;
+            prompt.hint = hint.unwrap_or_else(|| std::mem::take(&mut prompt.hint));
+        }
+        Err(sentence) => prompt.error = Some(sentence),
+    }
+}
+
+/// What is wrong with the text; or what there is to say of it, if anything.
+fn check(app: &App, prompt: &Prompt) -> Result<Option<String>, String> {
+    let text = prompt.input.text();
     match prompt.purpose {
-        Purpose::SearchSamples => reading::check(app, prompt.input.text()),
+        Purpose::SearchSamples => reading::check(app, text).map_or(Ok(None), Err),
+        Purpose::Ratio => ratio::check_change(app, text).map(Some),
+        Purpose::RatioRule => ratio::check_rule(app, text).map(Some),
+        Purpose::RatioSet => ratio::check_name(app, text).map(Some),
     }
 }
 
 /// Does what the line was for.
 fn submit(app: &mut App, prompt: &Prompt) -> Vec<Effect> {
+    let text = prompt.input.text();
     match prompt.purpose {
-        Purpose::SearchSamples => reading::search_for(app, prompt.input.text()),
+        Purpose::SearchSamples => reading::search_for(app, text),
+        Purpose::Ratio => ratio::change(app, text),
+        Purpose::RatioRule => ratio::rule(app, text),
+        Purpose::RatioSet => return ratio::save(app, text),
     }
     Vec::new()
 }

@@ -1,16 +1,13 @@
 //! How messages change the app: no I/O, effects come back.
 
 use super::action::{self, Action, Screen};
-use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, looks, news, prompt, watch};
+use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, looks, news, prompt, ratios, watch};
 use crate::module::Factor;
-use crate::recipe::ratios::Rule;
 use crate::run::RunState;
 use crate::run::control::Command;
 
 /// Seconds that a toast stays.
 const TOAST: f64 = 5.0;
-/// What `+` and `-` change a ratio by.
-const RATIO_STEP: f64 = 0.05;
 
 /// One message.
 pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
@@ -37,8 +34,10 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
         }
         Message::NotSent(sentence) => {
             app.pending.not_sent();
+            ratios::not_taken(app);
             toast(app, sentence);
         }
+        Message::RatioSets(sets) => ratios::take_sets(app, sets),
         Message::Toast(text) => toast(app, text),
         Message::Tick(now) => {
             app.now = now;
@@ -73,11 +72,9 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
         Some(Overlay::Prompt(prompt)) => return prompt::press(app, prompt, key),
         Some(Overlay::Palette(palette)) => return looks::find(app, palette, key),
         Some(Overlay::Themes(choice)) => return looks::choose(app, choice, key),
+        Some(Overlay::Ratios(menu)) => return ratios::menu::press(app, menu, key),
         Some(Overlay::Stop { yes }) => return answer(app, key, yes),
-        None if key == "esc" => {
-            app.toast = None;
-            return Vec::new();
-        }
+        None if key == "esc" => app.toast = None,
         None => {}
     }
     entry.map_or_else(Vec::new, |entry| carry(app, entry, key))
@@ -88,7 +85,7 @@ pub(super) fn carry(app: &mut App, entry: &action::Entry, said: &str) -> Vec<Eff
     if entry.changes && app.looks.replay.is_some() {
         return looks::in_replay(app, entry.action, said);
     }
-    if entry.changes && !app.can_change() {
+    if entry.changes && !entry.works(app) {
         let why = if app.read_only {
             "this screen is read-only".to_owned()
         } else {
@@ -97,7 +94,7 @@ pub(super) fn carry(app: &mut App, entry: &action::Entry, said: &str) -> Vec<Eff
         toast(app, format!("{why}: `{said}` changes nothing"));
         return Vec::new();
     }
-    if matches!(entry.action, Action::Raise | Action::Lower) && !app.is_live() {
+    if matches!(entry.action, Action::Ratio(_)) && entry.changes && !app.is_live() {
         toast(app, "this step is past: backspace goes back to the live one, whose ratios can change");
         return Vec::new();
     }
@@ -135,8 +132,7 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::NextDocument => step_document(app, true),
         Action::PreviousDocument => step_document(app, false),
         Action::Earlier => app.earlier = !app.earlier,
-        Action::Raise => return change_ratio(app, RATIO_STEP),
-        Action::Lower => return change_ratio(app, -RATIO_STEP),
+        Action::Ratio(edit) => return ratios::act(app, edit),
         Action::Pause => {
             let command = if app.state == RunState::Paused { Command::Resume } else { Command::Pause };
             return vec![Effect::Send(command)];
@@ -257,28 +253,4 @@ fn step_document(app: &mut App, forward: bool) {
     let count = app.started.as_ref().map_or(0, |s| s.documents.len()).max(1);
     app.document = (app.document + if forward { 1 } else { count - 1 }) % count;
     watch::reading::turn(app);
-}
-
-/// Asks for another ratio of what the heatmap shows under its cursor: that module, the chosen adapter or
-/// all, the chosen factor or both.
-fn change_ratio(app: &mut App, by: f64) -> Vec<Effect> {
-    let target = app.target();
-    let (module, adapter, factor) = target;
-    let shown = app.grid(Measure::Ratio, app.selection).and_then(|grid| grid.module(module)).map(f64::from);
-    let Some(now) = app.pending.get(&target).or(shown) else {
-        let prunes = app.stage.prunes && app.modules.is_some();
-        let why = if prunes { "there is no such matrix here" } else { "this stage is not pruning yet" };
-        toast(app, format!("{why}: no ratio to change"));
-        return Vec::new();
-    };
-    // On the grid of the steps, so that 0.1 + 0.05 - 0.05 is 0.1 again.
-    let ratio = ((now + by) / RATIO_STEP).round() * RATIO_STEP;
-    let ratio = ((ratio * 100.0).round() / 100.0).clamp(0.0, 1.0);
-    if app.pending.get(&target) == Some(ratio) || (now - ratio).abs() < 1e-6 {
-        return Vec::new();
-    }
-    app.pending.ask(target, ratio);
-    let adapter = adapter.map_or_else(|| "*".into(), |a| app.adapter_name(a));
-    let rule = Rule { modules: module.to_string(), adapter, factor, ratio };
-    vec![Effect::Send(Command::SetRatios { rules: vec![rule] })]
 }

@@ -77,11 +77,12 @@ impl Matcher {
         })
     }
 
-    fn matches(&self, module: ModuleId, adapter: &str, factor: Factor) -> bool {
+    /// `module` is the name.
+    fn matches(&self, module: &str, layer: usize, adapter: &str, factor: Factor) -> bool {
         self.factor.is_none_or(|f| f == factor)
-            && self.layers.as_ref().is_none_or(|range| range.contains(&module.layer))
+            && self.layers.as_ref().is_none_or(|range| range.contains(&layer))
             && self.adapter.is_match(adapter)
-            && self.modules.is_match(module.to_string())
+            && self.modules.is_match(module)
     }
 }
 
@@ -115,14 +116,24 @@ impl Ratios {
 
     /// The first rule, counted from 1, that matches none of `matrices` (module, adapter name, factor).
     pub fn idle<'a>(&self, matrices: &(impl Iterator<Item = (ModuleId, &'a str, Factor)> + Clone)) -> Option<usize> {
-        let idle =
-            |rule: &Matcher| !matrices.clone().any(|(module, adapter, factor)| rule.matches(module, adapter, factor));
+        let idle = |rule: &Matcher| {
+            let takes = |(module, adapter, factor): (ModuleId, &str, Factor)| {
+                rule.matches(&module.to_string(), module.layer, adapter, factor)
+            };
+            !matrices.clone().any(takes)
+        };
         self.rules.iter().position(idle).map(|index| index + 1)
     }
 
     /// The ratio of one matrix: the last rule that matches, or the default.
     pub fn of(&self, module: ModuleId, adapter: &str, factor: Factor) -> f64 {
-        self.rules.iter().rev().find(|r| r.matches(module, adapter, factor)).map_or(self.default, |r| r.ratio)
+        self.ruled(module, adapter, factor).unwrap_or(self.default)
+    }
+
+    /// The ratio of the last rule that matches a matrix.
+    pub fn ruled(&self, module: ModuleId, adapter: &str, factor: Factor) -> Option<f64> {
+        let name = module.to_string();
+        self.rules.iter().rev().find(|r| r.matches(&name, module.layer, adapter, factor)).map(|r| r.ratio)
     }
 }
 

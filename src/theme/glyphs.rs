@@ -25,6 +25,12 @@ pub struct Glyphs {
     pub none: &'static str,
     /// Something is pending here.
     pub pending: &'static str,
+    /// Something is a draft here.
+    pub draft: &'static str,
+    /// Around a selected cell, left and right.
+    pub chosen: [&'static str; 2],
+    /// A selected cell of one column.
+    pub small_chosen: &'static str,
     /// From one value to another.
     pub arrow: &'static str,
     /// More to the left, right, above and below.
@@ -66,6 +72,9 @@ pub const UNICODE: Glyphs = Glyphs {
     small_cursor: "+",
     none: "·",
     pending: "*",
+    draft: "!",
+    chosen: ["(", ")"],
+    small_chosen: "=",
     arrow: "→",
     more: ["‹", "›", "↑", "↓"],
     states: ["▶", "‖", "✓", "■", "✗", "○"],
@@ -88,6 +97,9 @@ pub const ASCII: Glyphs = Glyphs {
     small_cursor: "+",
     none: ".",
     pending: "*",
+    draft: "!",
+    chosen: ["(", ")"],
+    small_chosen: "=",
     arrow: ">",
     more: ["<", ">", "^", "v"],
     states: [">", "=", "*", "-", "!", "."],
@@ -107,8 +119,15 @@ mod tests {
     fn every_glyph_is_one_cell_and_the_ascii_set_is_ascii() {
         for glyphs in [UNICODE, ASCII] {
             let singles = [glyphs.line, glyphs.full, glyphs.open, glyphs.ellipsis, glyphs.dot, glyphs.none];
-            let rest = [glyphs.pending, glyphs.arrow, glyphs.small_cursor, glyphs.point];
-            let all = singles.iter().chain(&rest).chain(&glyphs.cursor).chain(&glyphs.more).chain(&glyphs.states);
+            let rest =
+                [glyphs.pending, glyphs.draft, glyphs.small_chosen, glyphs.arrow, glyphs.small_cursor, glyphs.point];
+            let all = singles
+                .iter()
+                .chain(&rest)
+                .chain(&glyphs.cursor)
+                .chain(&glyphs.chosen)
+                .chain(&glyphs.more)
+                .chain(&glyphs.states);
             for glyph in all.chain(&glyphs.axis).chain(&glyphs.spark) {
                 assert_eq!(glyph.width(), 1, "{glyph}");
                 assert!(glyphs.braille || glyph.is_ascii(), "{glyph}");

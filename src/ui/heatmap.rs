@@ -3,8 +3,9 @@
 
 use super::paint::Paint;
 use super::{fit, readout, timeline};
+use crate::app::ratios::{Marks, marks};
 use crate::app::{App, Grid, grid};
-use crate::module::{ModuleId, Projection};
+use crate::module::Projection;
 use crate::theme::Theme;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -135,7 +136,14 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     cells(app, theme, buf, &map, grid.as_ref(), (&paint, number));
     if let Some(grid) = &grid {
         means(app, theme, buf, &map, grid, (&paint, number));
-        legend(app, theme, buf, &map, (grid, &paint), area);
+        // Without a read-out its place is the only one for what a draft would bring.
+        let draft = super::ratios::draft(app, theme, usize::from(area.width)).filter(|_| map.read_out.height == 0);
+        match draft {
+            Some(line) if map.legend < area.bottom() => {
+                buf.set_line(area.x, map.legend, &line, area.width);
+            }
+            _ => legend(app, theme, buf, &map, (grid, &paint), area),
+        }
         readout::draw(app, theme, frame, map.read_out);
     } else {
         waiting(app, theme, frame, &map, area);
@@ -231,13 +239,17 @@ fn cells(
     grid: Option<&Grid>,
     (paint, number): (&Paint<'_>, usize),
 ) {
+    let marks = if app.is_live() { marks(app) } else { Vec::new() };
     for layer in map.layers.0..map.layers.0 + map.layers.1 {
         for (row, p) in map.rows.iter().enumerate() {
             let value = grid.and_then(|g| g.cells.get(layer)).and_then(|cells| cells[*p]);
-            let here = (layer, *p) == app.cursor;
-            let pending = app.is_live() && app.pending.touches(ModuleId::new(layer, Projection::ALL[*p]));
             let held = held(app, app.looks.steady.cell(layer, *p));
-            cell(paint, (value, held), theme, buf, map.place(layer, row), here, pending, number);
+            let look = Look {
+                here: (layer, *p) == app.cursor,
+                selected: app.ratios.selects(app.cursor, layer, *p),
+                marks: marks.get(layer).map(|row| row[*p]).unwrap_or_default(),
+            };
+            cell(paint, (value, held), theme, buf, map.place(layer, row), look, number);
         }
     }
 }
@@ -247,6 +259,14 @@ fn held(app: &App, level: Option<usize>) -> Option<usize> {
     level.filter(|_| app.is_live() && app.watch.scrub.reference.is_none())
 }
 
+/// What a cell shows beside its value.
+#[derive(Debug, Clone, Copy, Default)]
+struct Look {
+    here: bool,
+    selected: bool,
+    marks: Marks,
+}
+
 #[allow(clippy::too_many_arguments)]
 fn cell(
     paint: &Paint<'_>,
@@ -254,8 +274,7 @@ fn cell(
     theme: &Theme,
     buf: &mut Buffer,
     place: Rect,
-    here: bool,
-    pending: bool,
+    Look { here, selected, marks: Marks { draft, pending } }: Look,
     number: usize,
 ) {
     let width = usize::from(place.width);
@@ -280,8 +299,16 @@ fn cell(
     if let Some(number) = &number {
         buf.set_string(place.x, middle, format!("{number:^width$}"), text_style);
     }
-    if pending {
-        buf.set_string(place.right() - 1, place.bottom() - 1, theme.glyphs.pending, marks);
+    let glyphs = &theme.glyphs;
+    if selected && width >= 2 {
+        buf.set_string(place.x, middle, glyphs.chosen[0], marks);
+        buf.set_string(place.right() - 1, middle, glyphs.chosen[1], marks);
+    } else if selected {
+        buf.set_string(place.x, middle, glyphs.small_chosen, marks);
+    }
+    if draft || pending {
+        let mark = if draft { glyphs.draft } else { glyphs.pending };
+        buf.set_string(place.right() - 1, place.bottom() - 1, mark, marks);
     }
     if here {
         if width >= 2 {
@@ -318,7 +345,7 @@ fn means(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: &Grid, (pa
             let place = Rect { y, height: 1, ..map.place(layer, 0) };
             let value = grid.layers.get(layer).copied().flatten();
             let held = held(app, app.looks.steady.layer(layer));
-            cell(paint, (value, held), theme, buf, place, false, false, number);
+            cell(paint, (value, held), theme, buf, place, Look::default(), number);
         }
         beside(buf, y, grid.all, theme.text);
     }

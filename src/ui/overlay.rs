@@ -28,6 +28,11 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             (title, lines.into_iter().skip((*top).min(most)).collect())
         }
         Some(Overlay::Stop { yes }) => (" stop ", question(theme, *yes)),
+        Some(Overlay::Ratios(menu)) => {
+            let room = (usize::from(area.width).saturating_sub(4).min(62), usize::from(area.height).saturating_sub(2));
+            let lines = super::ratios::menu(menu, theme, room);
+            return popup(format!(" {} ", menu.title), lines, theme, frame, area);
+        }
         Some(Overlay::Palette(found)) => return palette::draw(found, app.can_change(), theme, frame, area),
         Some(Overlay::Themes(choice)) => return palette::themes(app, choice, theme, frame, area),
         Some(Overlay::Module { top }) => return inspect::draw(app, theme, *top, frame, area),

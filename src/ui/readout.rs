@@ -2,6 +2,7 @@
 
 use super::fit;
 use crate::app::measure::significant;
+use crate::app::ratios::marks;
 use crate::app::{App, Measure};
 use crate::run::event::{MatrixInfo, Modules};
 use crate::theme::Theme;
@@ -48,11 +49,18 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let mut heading = fit::pad(&module.to_string(), label, theme);
     let long = fit::width(&module.to_string()) > label;
     let mut lines = Vec::new();
-    if long && area.height >= 3 {
+    // What a draft would bring comes first, whatever else there is room for.
+    lines.extend(super::ratios::draft(app, theme, room));
+    let left = usize::from(area.height).saturating_sub(lines.len());
+    if left == 0 {
+        frame.render_widget(Paragraph::new(lines), area);
+        return;
+    }
+    if long && left >= 3 {
         lines.push(title(app, theme, room));
         heading = " ".repeat(label);
     }
-    if area.height >= 2 {
+    if left >= 2 {
         for (_, name, width) in &columns {
             heading.push_str(&format!("{name:>width$}"));
         }
@@ -74,12 +82,11 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(lines), area);
 }
 
-/// The module's full name and what `+` and `-` do here.
+/// The module's full name and what edits apply to here.
 fn title(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     let mut all = vec![fit::fact(app.module().to_string(), theme.title(), 9)];
-    if app.can_change() && app.stage.prunes && app.is_live() {
-        let what = format!("+/- changes the ratio of {}, {}", app.adapter_label(), app.factor_label());
-        all.push(fit::fact(what, theme.dim, 1));
+    if !app.read_only && app.stage.prunes && app.is_live() {
+        all.push(super::ratios::reach(app, theme));
     }
     fit::facts(all, "  ", room)
 }
@@ -88,12 +95,12 @@ fn selection(app: &App, theme: &Theme, columns: &[(Measure, &str, usize)], label
     let name = format!("{} {}", app.adapter_label(), app.factor_label());
     let mut spans = vec![Span::styled(fit::pad(&name, label, theme), theme.text)];
     let module = app.module();
+    let marks = marks(app).get(module.layer).map(|row| row[module.projection as usize]).unwrap_or_default();
     for (measure, _, width) in columns {
         let value = app.shown_grid(*measure, app.selection).and_then(|g| g.module(module));
         let text = value.map_or_else(|| theme.glyphs.none.to_owned(), |v| measure.show(v));
-        let asked = app.pending.get(&app.target()).filter(|_| *measure == Measure::Ratio && app.is_live());
-        if let Some(asked) = asked {
-            let wish = format!("{}{}", theme.glyphs.arrow, Measure::Ratio.show(asked as f32));
+        if *measure == Measure::Ratio && app.is_live() && (marks.draft || marks.pending) {
+            let wish = format!("{}{text}", theme.glyphs.arrow);
             spans.push(Span::styled(fit_right(&wish, *width), theme.warn));
         } else {
             let style = if *measure == app.measure { theme.title() } else { theme.text };
@@ -123,6 +130,13 @@ fn row(
     let name = fit::pad(&app.adapter_name(matrix.adapter), label.saturating_sub(2), theme);
     let mut spans = vec![Span::styled(format!("{name} {}", matrix.factor), style)];
     for (measure, _, width) in columns {
+        let wish = app.ratios.draft.get(at).or_else(|| app.pending.get(at));
+        let wish = wish.filter(|_| *measure == Measure::Ratio && app.is_live());
+        if let Some(wish) = wish {
+            let text = format!("{}{}", theme.glyphs.arrow, measure.show(wish as f32));
+            spans.push(Span::styled(fit_right(&text, *width), theme.warn));
+            continue;
+        }
         let value = measure.column(modules).get(at).copied().flatten().filter(|v| v.is_finite());
         let text = value.map_or_else(|| none.to_owned(), |v| measure.show(v));
         spans.push(Span::styled(fit_right(&text, *width), style));

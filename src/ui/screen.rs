@@ -2,7 +2,7 @@
 
 use super::options::{self, WatchOptions};
 use super::picture::{self, render};
-use super::{draw, export, input, status};
+use super::{draw, export, input, sets, status};
 use crate::app::looks::Frames;
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
@@ -274,6 +274,10 @@ impl Loop<'_> {
                 update(self.app, Message::Toast(said));
             }
             Effect::PauseReplay => self.clock.iter().for_each(|clock| clock.toggle()),
+            Effect::Ratios(order) => {
+                let message = sets::carry_out(order);
+                update(self.app, message);
+            }
             Effect::Send(_) if self.clock.is_some() => {
                 update(self.app, Message::NotSent("a replay changes nothing".into()));
             }

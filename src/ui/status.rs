@@ -200,7 +200,12 @@ pub fn foot(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             action::Action::Quit if app.from_list => "back",
             _ => entry.short,
         };
-        let weight = if last(&entry) { 9 } else { 5 };
+        let weight = match entry.action {
+            _ if last(&entry) => 9,
+            // A draft that nobody knows how to send is none.
+            action::Action::Ratio(action::RatioAction::ApplyDraft | action::RatioAction::DropDraft) => 8,
+            _ => 5,
+        };
         all.push(Fact {
             spans: vec![Span::styled(format!("{} ", entry.keys[0]), theme.accent), Span::styled(word, theme.dim)],
             weight,

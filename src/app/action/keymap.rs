@@ -31,6 +31,8 @@ const NAMED: [&str; 16] = [
     "space",
     "esc",
 ];
+/// Keys that stay what they are: they leave.
+const FIXED: [&str; 2] = ["ctrl-c", "esc"];
 /// Function keys that terminals tell.
 const FUNCTION: std::ops::RangeInclusive<u8> = 1..=12;
 /// What the screens are called in the file.
@@ -132,7 +134,7 @@ fn names_of(value: &toml::Value) -> Result<Vec<String>, String> {
     let mut names: Vec<String> = Vec::new();
     for key in list {
         let key = key.as_str().ok_or(needed)?.to_owned();
-        if matches!(key.as_str(), "ctrl-c" | "esc") {
+        if FIXED.contains(&key.as_str()) {
             return Err(format!("{key} leaves everywhere and cannot be given away"));
         }
         if !is_key(&key) {
@@ -156,7 +158,7 @@ fn with(section: &Section, patches: &[Patch]) -> Section {
         if let Some(patch) = patches.iter().rfind(|p| p.screen == section.screen && p.action == name) {
             let mut keys: Vec<&'static str> = patch.keys.iter().map(|key| &*key.clone().leak()).collect();
             // The key that leaves stays where it was.
-            keys.extend(entry.keys.iter().filter(|key| **key == "ctrl-c"));
+            keys.extend(entry.keys.iter().filter(|key| FIXED.contains(key)));
             entry.keys = keys.leak();
         }
     }
@@ -198,9 +200,13 @@ pub fn toml(table: &[Section]) -> String {
         for section in sections {
             out.push_str(&format!("# {}\n", section.title));
             for entry in section.entries {
-                // ctrl-c stays whatever the file says.
-                let keys: Vec<String> =
-                    entry.keys.iter().filter(|k| **k != "ctrl-c").map(|k| toml::Value::from(*k).to_string()).collect();
+                // These stay whatever the file says.
+                let keys: Vec<String> = entry
+                    .keys
+                    .iter()
+                    .filter(|k| !FIXED.contains(k))
+                    .map(|k| toml::Value::from(*k).to_string())
+                    .collect();
                 let line = format!("{} = [{}]", entry.action.name(), keys.join(", "));
                 out.push_str(&format!("{line:<36} # {}\n", entry.help));
             }
@@ -212,6 +218,7 @@ pub fn toml(table: &[Section]) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::RatioAction;
     use super::super::{Action, default_sections};
     use super::*;
 
@@ -228,8 +235,8 @@ mod tests {
     fn a_file_changes_what_it_names_and_nothing_else() {
         let text = "[watch]\nraise = [\"ctrl-up\", \"f2\"]\nlower = \"-\"\nquit = [\"Z\"]\ngenerate = []\n";
         let table = patched(&defaults(), "keys.toml", text).unwrap();
-        assert_eq!(keys(&table, Action::Raise), ["ctrl-up", "f2"]);
-        assert_eq!(keys(&table, Action::Lower), ["-"]);
+        assert_eq!(keys(&table, Action::Ratio(RatioAction::Raise)), ["ctrl-up", "f2"]);
+        assert_eq!(keys(&table, Action::Ratio(RatioAction::Lower)), ["-"]);
         assert_eq!(keys(&table, Action::Quit), ["Z", "ctrl-c"]);
         assert!(keys(&table, Action::Generate).is_empty());
         assert_eq!(keys(&table, Action::Pause), keys(&defaults(), Action::Pause));

@@ -158,6 +158,9 @@ impl App {
 
     /// A measure of the step on show.
     pub fn shown_grid(&self, measure: Measure, selection: Selection) -> Option<grid::Grid> {
+        if self.is_live() {
+            return self.grid(measure, selection);
+        }
         Some(grid::Grid::new(self.started.as_ref()?, self.shown()?, measure, selection))
     }
 

@@ -1,0 +1,66 @@
+//! The keys that edit prune ratios on the heatmap.
+
+use super::{Action, Entry, MAP, Screen, Section, entry};
+
+/// What a key does to the ratios.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum RatioAction {
+    Raise,
+    Lower,
+    ApplyDraft,
+    DropDraft,
+    SelectCells,
+    SelectLines,
+    SelectAll,
+    ChangeRatio,
+    RatioRule,
+    Presets,
+    Undo,
+    Redo,
+    CopyRatios,
+    PasteRatios,
+    SaveRatios,
+    LoadRatios,
+}
+
+const STEP: &str = "raise, lower the ratio by 0.05";
+const SELECT: &str = "select cells; layers, then projections; all";
+const ASK: &str = "edit by 0.5, +0.1, *0.9; by rule";
+const UNDO: &str = "undo, redo an edit";
+const COPY: &str = "copy the adapter's ratios, paste to another";
+const SETS: &str = "save the ratios by name, load saved ones";
+
+const fn draft(action: RatioAction, keys: &'static [&'static str], help: &'static str) -> Entry {
+    entry(Action::Ratio(action), keys, help).only(MAP).drafts()
+}
+
+/// The section of the table.
+pub const SECTION: Section = Section {
+    title: "prune ratios, as a draft (on the heatmap)",
+    screen: Screen::Watch,
+    entries: &[
+        draft(RatioAction::Raise, &["+", "="], STEP).short("raise"),
+        draft(RatioAction::Lower, &["-"], STEP).short("lower"),
+        entry(Action::Ratio(RatioAction::ApplyDraft), &["enter"], "send the draft to the run")
+            .only(MAP)
+            .short("apply")
+            .changes(),
+        // Harmless where nothing can be edited.
+        entry(Action::Ratio(RatioAction::DropDraft), &["esc"], "end the selection, then drop the draft")
+            .only(MAP)
+            .short("drop"),
+        draft(RatioAction::SelectCells, &["v"], SELECT).short("select"),
+        draft(RatioAction::SelectLines, &["V"], SELECT),
+        draft(RatioAction::SelectAll, &["ctrl-a"], SELECT),
+        draft(RatioAction::ChangeRatio, &["r"], ASK).short("ratio"),
+        draft(RatioAction::RatioRule, &["R"], ASK),
+        draft(RatioAction::Presets, &["P"], "presets: uniform, by depth, equal importance").short("presets"),
+        draft(RatioAction::Undo, &["u"], UNDO),
+        draft(RatioAction::Redo, &["ctrl-r"], UNDO),
+        draft(RatioAction::CopyRatios, &["y"], COPY),
+        draft(RatioAction::PasteRatios, &["Y"], COPY),
+        draft(RatioAction::SaveRatios, &["w"], SETS),
+        draft(RatioAction::LoadRatios, &["W"], SETS),
+    ],
+};

@@ -1,0 +1,394 @@
+//! Keys on a run of four layers, two adapters and three projections: the draft, and what is sent.
+
+use super::*;
+use crate::app::update::update;
+use crate::app::{Measure, Message, Overlay, Pane};
+use crate::module::Projection;
+use crate::recipe::ratios::Ratios as Compiled;
+use crate::run::RunState;
+use crate::run::event::{AdapterInfo, ControlOutcome, Event, EventBody, MatrixInfo, Modules, Stage, Started};
+
+const LAYERS: usize = 4;
+
+fn started(layers: usize, adapters: &[&str]) -> Started {
+    let mut matrices = Vec::new();
+    for layer in 0..layers {
+        for projection in [Projection::QProj, Projection::VProj, Projection::UpProj] {
+            for adapter in 0..adapters.len() {
+                for factor in [Factor::A, Factor::B] {
+                    let module = ModuleId::new(layer, projection);
+                    matrices.push(MatrixInfo { module, adapter, factor, rows: 8, cols: 125 });
+                }
+            }
+        }
+    }
+    let adapters = adapters.iter().map(|name| AdapterInfo { name: (*name).into(), ..AdapterInfo::default() });
+    Started { layers, adapters: adapters.collect(), matrices, ..Started::default() }
+}
+
+fn modules(ratios: &[f64]) -> Modules {
+    let n = ratios.len();
+    // Later matrices are more concentrated: they lose less.
+    let quantiles = |at: usize| {
+        let flat = 1.0 - at as f32 / n as f32;
+        Some([0.1 * flat, 0.3 + 0.5 * flat, 2.0])
+    };
+    Modules {
+        step: 1,
+        ratio: ratios.iter().map(|r| Some(*r as f32)).collect(),
+        sparsity: ratios.iter().map(|r| Some(*r as f32)).collect(),
+        importance: vec![Some(1.0); n],
+        quantiles: (0..n).map(quantiles).collect(),
+        retained: vec![None; n],
+        flips: vec![None; n],
+    }
+}
+
+fn tell(app: &mut App, bodies: Vec<EventBody>, state: RunState) {
+    let event = |body| Event { v: 1, seq: 0, t: 0.0, body };
+    update(app, Message::Run { events: bodies.into_iter().map(event).collect(), state, caught_up: true });
+}
+
+fn app() -> App {
+    let mut app = App::new("x", false);
+    let started = started(LAYERS, &["games", "net"]);
+    let n = started.matrices.len();
+    let stage = Stage { of: 1, prunes: true, steps: 9, adapters: vec![0, 1], ..Stage::default() };
+    let bodies = vec![
+        EventBody::Started(Box::new(started)),
+        EventBody::Stage(stage),
+        EventBody::Modules(modules(&vec![0.5; n])),
+    ];
+    tell(&mut app, bodies, RunState::Running);
+    app
+}
+
+/// Presses keys, named or single letters; the effects of the last.
+fn press(app: &mut App, keys: &str) -> Vec<Effect> {
+    let mut last = Vec::new();
+    for key in keys.split(' ') {
+        last = update(app, Message::Key(key.into()));
+    }
+    last
+}
+
+fn type_in(app: &mut App, text: &str) {
+    for c in text.chars() {
+        update(app, Message::Key(c.to_string()));
+    }
+}
+
+fn draft(app: &App) -> Vec<(usize, f64)> {
+    app.ratios.draft.changes().collect()
+}
+
+fn sent(effects: &[Effect]) -> Vec<Rule> {
+    match effects {
+        [Effect::Send(Command::SetRatios { rules })] => rules.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the run has after the rules.
+fn after(app: &App, before: &[f64], rules: &[Rule]) -> Vec<f64> {
+    let compiled = Compiled::new(0.0, rules).unwrap();
+    let started = app.started.as_ref().unwrap();
+    let all = started.matrices.iter().zip(before);
+    all.map(|(m, r)| compiled.ruled(m.module, &started.adapters[m.adapter].name, m.factor).unwrap_or(*r)).collect()
+}
+
+#[test]
+fn keys_edit_a_draft_and_enter_sends_it_as_one_rule() {
+    let mut app = app();
+    press(&mut app, "l a f +");
+    assert_eq!(draft(&app), [(12, 0.55)]);
+    press(&mut app, "+ -");
+    assert_eq!(draft(&app), [(12, 0.55)]);
+    assert_eq!(app.grid(Measure::Ratio, app.selection).unwrap().cells[1][0], Some(0.55));
+    let rules = sent(&press(&mut app, "enter"));
+    assert_eq!(rules.len(), 1);
+    assert_eq!((rules[0].modules.as_str(), rules[0].adapter.as_str()), ("layers.1.self_attn.q_proj", "games"));
+    assert_eq!((rules[0].factor, rules[0].ratio), (Some(Factor::A), 0.55));
+    assert!(app.ratios.draft.is_empty() && app.pending.get(12) == Some(0.55));
+    // Back to where the run's are: no draft.
+    press(&mut app, "+ -");
+    assert!(app.ratios.draft.is_empty());
+    assert!(press(&mut app, "enter").is_empty());
+    assert!(app.toast.as_ref().unwrap().0.contains("no draft"), "{:?}", app.toast);
+}
+
+#[test]
+fn what_the_run_refuses_or_never_gets_is_a_draft_again() {
+    let mut app = app();
+    press(&mut app, "+ enter");
+    update(&mut app, Message::NotSent("disk full".into()));
+    assert_eq!(draft(&app).len(), 4);
+    press(&mut app, "enter");
+    update(&mut app, Message::Sent { command: "set_ratios".into(), id: "1".into() });
+    let answer = |ok| EventBody::Control(ControlOutcome { id: "1".into(), ok, ..ControlOutcome::default() });
+    tell(&mut app, vec![answer(false)], RunState::Running);
+    assert!(draft(&app).len() == 4 && app.pending.is_empty());
+    press(&mut app, "enter");
+    update(&mut app, Message::Sent { command: "set_ratios".into(), id: "1".into() });
+    let mut ratios = vec![0.5; app.started.as_ref().unwrap().matrices.len()];
+    ratios[..4].fill(0.55);
+    tell(&mut app, vec![answer(true), EventBody::Modules(modules(&ratios))], RunState::Running);
+    assert!(draft(&app).is_empty() && app.pending.is_empty());
+    // Undo goes back behind what was sent.
+    press(&mut app, "u");
+    assert_eq!(draft(&app), [(0, 0.5), (1, 0.5), (2, 0.5), (3, 0.5)]);
+}
+
+#[test]
+fn selections_are_rectangles_layers_projections_and_all() {
+    let mut app = app();
+    let count = |app: &App| targets(app).len();
+    assert_eq!(count(&app), 4);
+    press(&mut app, "v l j");
+    assert_eq!(count(&app), 16);
+    press(&mut app, "h k");
+    assert_eq!(count(&app), 4);
+    press(&mut app, "esc V");
+    assert_eq!(count(&app), 12);
+    press(&mut app, "l");
+    assert_eq!(count(&app), 24);
+    press(&mut app, "V");
+    assert_eq!(count(&app), 16);
+    press(&mut app, "j");
+    assert_eq!(count(&app), 32);
+    press(&mut app, "V ctrl-a f");
+    assert_eq!(count(&app), 24);
+    press(&mut app, "a +");
+    assert_eq!(draft(&app).len(), 12);
+    // Esc ends the selection first, then the draft, which undo brings back.
+    press(&mut app, "esc");
+    assert!(app.ratios.area.is_none() && draft(&app).len() == 12);
+    press(&mut app, "esc");
+    assert!(draft(&app).is_empty());
+    press(&mut app, "u");
+    assert_eq!(draft(&app).len(), 12);
+    // Off the heatmap the keys mean nothing.
+    press(&mut app, "2 +");
+    assert_eq!((app.pane, draft(&app)[0].1), (Pane::Charts, 0.55));
+}
+
+#[test]
+fn a_prompt_sets_adds_scales_and_says_what_it_would_bring() {
+    let mut app = app();
+    press(&mut app, "ctrl-a r");
+    type_in(&mut app, "*0.9");
+    let Some(Overlay::Prompt(prompt)) = &app.overlay else { panic!() };
+    assert!(prompt.hint.starts_with("48 matrices: sparsity 45.0 %, retained "), "{}", prompt.hint);
+    press(&mut app, "enter");
+    assert!(draft(&app).len() == 48 && draft(&app).iter().all(|d| d.1 == 0.45));
+    for (text, ratio) in [("+0.1", 0.55), ("-0.30", 0.25), ("0.5", 0.5), ("70%", 0.7), ("+9", 1.0)] {
+        press(&mut app, "r");
+        type_in(&mut app, text);
+        press(&mut app, "enter");
+        assert_eq!(super::ratio(&app, 0), Some(ratio), "{text}");
+    }
+    for bad in ["1.5", "x", "+", "0.5.5", "nan", "*-1", "1e-1"] {
+        assert!(ask::Change::parse(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_rule_says_what_it_matches_and_refuses_to_match_nothing() {
+    let mut app = app();
+    press(&mut app, "R");
+    type_in(&mut app, "layers.0-1.*.q_proj=0.8");
+    let Some(Overlay::Prompt(prompt)) = &app.overlay else { panic!() };
+    assert!(prompt.error.is_none() && prompt.hint.starts_with("8 matrices: "), "{prompt:?}");
+    press(&mut app, "enter R");
+    assert_eq!(draft(&app).len(), 8);
+    type_in(&mut app, "layers.9.*=0.8");
+    press(&mut app, "enter");
+    let Some(Overlay::Prompt(prompt)) = &app.overlay else { panic!() };
+    assert!(prompt.error.as_ref().unwrap().contains("matches no matrix"), "{prompt:?}");
+    press(&mut app, "esc R");
+    type_in(&mut app, "*.up_proj net B = 1");
+    press(&mut app, "enter");
+    assert_eq!(draft(&app).iter().filter(|d| d.1 == 1.0).count(), LAYERS);
+    for bad in ["x", "layers.3-1.*=0.5", "layers.[=0.5", "a b c d=0.5", "*=2"] {
+        assert!(ask::parse_rule(&app, bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn undo_and_redo_have_no_end() {
+    let mut app = app();
+    for _ in 0..300 {
+        press(&mut app, "+ - l");
+    }
+    for _ in 0..600 {
+        press(&mut app, "u");
+    }
+    assert!(app.ratios.draft.is_empty() && app.toast.is_none());
+    press(&mut app, "u");
+    assert!(app.toast.as_ref().unwrap().0.contains("no edit"));
+    press(&mut app, "ctrl-r");
+    assert_eq!(draft(&app).len(), 4);
+    press(&mut app, "ctrl-r");
+    assert_eq!(draft(&app).len(), 0);
+}
+
+#[test]
+fn the_ratios_of_an_adapter_are_copied_to_another() {
+    let mut app = app();
+    press(&mut app, "y");
+    assert!(app.toast.as_ref().unwrap().0.contains("chooses the adapter"));
+    press(&mut app, "a V + esc y a Y");
+    let all = draft(&app);
+    assert_eq!((all.len(), app.adapter_label().as_str()), (12, "net"));
+    assert!(all.iter().all(|d| d.1 == 0.55));
+    let rules = sent(&press(&mut app, "enter"));
+    assert_eq!(rules.len(), 1, "{rules:?}");
+    assert_eq!((rules[0].modules.as_str(), rules[0].adapter.as_str()), ("layers.0.*", "*"));
+}
+
+#[test]
+fn presets_keep_the_mean() {
+    let mut app = app();
+    for (down, mean) in [(1, 0.5), (2, 0.5), (3, 0.5), (4, 0.5)] {
+        press(&mut app, "P");
+        for _ in 0..down {
+            press(&mut app, "j");
+        }
+        press(&mut app, "enter");
+        assert!(!draft(&app).is_empty(), "{down}");
+        let (_, then) = forecast::of_draft(&app).unwrap();
+        assert!((then.sparsity - mean).abs() < 0.005, "{down}: {then:?}");
+        if down == 4 {
+            // The estimate is near the same everywhere.
+            let modules = app.modules.as_ref().unwrap();
+            let kept: Vec<f64> = (0..modules.ratio.len())
+                .map(|at| {
+                    let sketch = sketch::Sketch::new(&forecast::figures(modules, at).unwrap()).unwrap();
+                    1.0 - sketch.lost(super::ratio(&app, at).unwrap())
+                })
+                .collect();
+            let (low, high) = kept.iter().fold((1.0f64, 0.0f64), |(l, h), k| (l.min(*k), h.max(*k)));
+            assert!(high - low < 0.02, "{low} {high}");
+        }
+        press(&mut app, "esc");
+    }
+    press(&mut app, "P j enter");
+    assert_eq!((super::ratio(&app, 0), super::ratio(&app, 47)), (Some(0.3), Some(0.7)));
+    assert_eq!(sent(&press(&mut app, "enter")).len(), LAYERS);
+}
+
+#[test]
+fn rules_are_few_and_give_every_matrix_its_ratio() {
+    let mut app = app();
+    let n = app.started.as_ref().unwrap().matrices.len();
+    let check = |app: &App, wanted: &[f64], before: Option<f64>, most: usize| {
+        let started = app.started.as_ref().unwrap();
+        let rules = rules::fewest(started, |_| before, |at| Some(wanted[at]));
+        assert!(rules.len() <= most, "{rules:#?}");
+        assert!(rules.iter().all(|r| r.validate().is_ok()));
+        assert_eq!(after(app, &vec![before.unwrap_or(f64::NAN); n], &rules), wanted, "{rules:#?}");
+    };
+    check(&app, &vec![0.5; n], None, 1);
+    check(&app, &vec![0.5; n], Some(0.5), 0);
+    let mut hole = vec![0.7; n];
+    hole[17] = 0.1;
+    check(&app, &hole, Some(0.5), 2);
+    let by_adapter: Vec<f64> = (0..n).map(|at| if at / 2 % 2 == 0 { 0.2 } else { 0.9 }).collect();
+    check(&app, &by_adapter, None, 2);
+    let scattered: Vec<f64> = (0..n).map(|at| f64::from((at * 7919 % 13) as u32) / 20.0).collect();
+    check(&app, &scattered, None, n);
+    check(&app, &scattered, Some(0.25), n);
+    let singles: Vec<f64> = (0..n).map(|at| at as f64 / 100.0).collect();
+    check(&app, &singles, None, n);
+    // A name with characters of a glob stands for itself.
+    if let Some(started) = &mut app.started {
+        started.adapters[0].name = "a[1]*".into();
+    }
+    check(&app, &by_adapter, None, 2);
+}
+
+#[test]
+fn sets_are_saved_whole_and_loaded_as_a_draft() {
+    let mut app = app();
+    press(&mut app, "V +");
+    assert_eq!(press(&mut app, "w"), [Effect::Ratios(Order::List)]);
+    type_in(&mut app, "night/1");
+    press(&mut app, "enter");
+    assert!(matches!(&app.overlay, Some(Overlay::Prompt(p)) if p.error.is_some()));
+    press(&mut app, "backspace backspace 2");
+    let saved = press(&mut app, "enter");
+    let [Effect::Ratios(Order::Save { name, rules })] = &saved[..] else { panic!("{saved:?}") };
+    assert_eq!((name.as_str(), rules.len()), ("night2", 2));
+    assert_eq!(press(&mut app, "W"), [Effect::Ratios(Order::List)]);
+    update(&mut app, Message::RatioSets(Vec::new()));
+    assert!(app.overlay.is_none() && app.toast.as_ref().unwrap().0.contains("no saved sets"));
+    press(&mut app, "esc esc W");
+    assert!(app.ratios.draft.is_empty());
+    let bad = Set { name: "bad".into(), rules: Err("a\u{1b}b".into()) };
+    update(&mut app, Message::RatioSets(vec![bad, Set { name: name.clone(), rules: Ok(rules.clone()) }]));
+    press(&mut app, "j enter");
+    assert_eq!(draft(&app).len(), 12);
+    press(&mut app, "w");
+    update(&mut app, Message::RatioSets(vec![Set { name: name.clone(), rules: Ok(rules.clone()) }]));
+    type_in(&mut app, "night2");
+    assert!(matches!(&app.overlay, Some(Overlay::Prompt(p)) if p.hint.contains("replaces")));
+}
+
+#[test]
+fn nothing_is_edited_read_only_or_before_pruning() {
+    let mut app = app();
+    app.read_only = true;
+    let before = app.ratios.clone();
+    press(&mut app, "+ - v V ctrl-a r R P u ctrl-r y Y w W enter");
+    assert!(app.ratios == before && app.overlay.is_none());
+    press(&mut app, "esc");
+    assert!(app.toast.is_none());
+    app.read_only = false;
+    tell(&mut app, vec![EventBody::Stage(Stage { prunes: false, ..Stage::default() })], RunState::Running);
+    press(&mut app, "ctrl-a + R P w");
+    assert!(app.ratios.draft.is_empty() && app.overlay.is_none());
+    assert!(app.toast.as_ref().unwrap().0.contains("not pruning yet"), "{:?}", app.toast);
+}
+
+#[test]
+fn a_run_that_is_over_can_still_be_drafted_on_and_saved_from() {
+    let mut app = app();
+    tell(&mut app, vec![], RunState::Finished);
+    press(&mut app, "ctrl-a +");
+    assert_eq!(draft(&app).len(), 48);
+    assert!(press(&mut app, "enter").is_empty());
+    assert!(app.toast.as_ref().unwrap().0.contains("finished"), "{:?}", app.toast);
+    press(&mut app, "w");
+    assert!(matches!(app.overlay, Some(Overlay::Prompt(_))));
+}
+
+/// `cargo test --lib -- --ignored --nocapture edit_of_a_large_model`: seconds of an edit with its forecast.
+#[test]
+#[ignore = "a measurement"]
+fn an_edit_of_a_large_model_is_fast() {
+    let mut app = app();
+    let mut large = started(0, &["a", "b", "c", "d"]);
+    large.layers = 32;
+    for layer in 0..32 {
+        for projection in Projection::ALL {
+            for adapter in 0..4 {
+                for factor in [Factor::A, Factor::B] {
+                    let module = ModuleId::new(layer, projection);
+                    large.matrices.push(MatrixInfo { module, adapter, factor, rows: 16, cols: 4096 });
+                }
+            }
+        }
+    }
+    let n = large.matrices.len();
+    let stage = app.stage.clone();
+    let bodies =
+        vec![EventBody::Started(Box::new(large)), EventBody::Stage(stage), EventBody::Modules(modules(&vec![0.5; n]))];
+    tell(&mut app, bodies, RunState::Running);
+    for keys in ["ctrl-a", "+", "u", "P", "j j j j enter", "enter"] {
+        let at = std::time::Instant::now();
+        press(&mut app, keys);
+        let keyed = at.elapsed();
+        std::hint::black_box(forecast::of_draft(&app));
+        eprintln!("{n} matrices, {keys}: {keyed:?}, with the forecast {:?}", at.elapsed());
+    }
+}

@@ -1,0 +1,103 @@
+//! The draft of prune ratios on the heatmap, at the sizes that people have.
+#![allow(clippy::unwrap_used)]
+
+use lopper::app::ratios::Set;
+use lopper::app::update::update;
+use lopper::app::{App, Message};
+use lopper::module::{Factor, ModuleId, Projection};
+use lopper::recipe::ratios::Rule;
+use lopper::run::RunState;
+use lopper::run::event::{AdapterInfo, Event, EventBody, MatrixInfo, Modules, Stage, Started};
+use lopper::theme::{Depth, Theme};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+fn app() -> App {
+    let (mut matrices, mut modules) = (Vec::new(), Modules { step: 23, ..Modules::default() });
+    for layer in 0..12 {
+        for projection in Projection::ALL {
+            for adapter in 0..2 {
+                for factor in [Factor::A, Factor::B] {
+                    let module = ModuleId::new(layer, projection);
+                    matrices.push(MatrixInfo { module, adapter, factor, rows: 16, cols: 576 });
+                    let mean = 0.002 * (1.0 + layer as f32 + projection as usize as f32);
+                    modules.ratio.push(Some(0.5));
+                    modules.sparsity.push(Some(0.5));
+                    modules.importance.push(Some(mean));
+                    modules.quantiles.push(Some([mean * 0.02, mean * (0.3 + 0.04 * layer as f32), mean * 2.2]));
+                    modules.retained.push(Some(0.95 - 0.01 * layer as f32));
+                    modules.flips.push(Some(0.01));
+                }
+            }
+        }
+    }
+    let adapter = |name: &str| AdapterInfo { name: name.into(), ..AdapterInfo::default() };
+    let started =
+        Started { layers: 12, adapters: vec![adapter("games"), adapter("記事")], matrices, ..Started::default() };
+    let stage =
+        Stage { of: 1, method: "merge + fine-tune + prune".into(), steps: 40, prunes: true, ..Stage::default() };
+    let bodies = [EventBody::Started(Box::new(started)), EventBody::Stage(stage), EventBody::Modules(modules)];
+    let events = bodies.into_iter().map(|body| Event { v: 1, seq: 0, t: 1000.0, body }).collect();
+    let mut app = App::new("demo", false);
+    update(&mut app, Message::Run { events, state: RunState::Running, caught_up: true });
+    update(&mut app, Message::Tick(1001.0));
+    app
+}
+
+fn screen(app: &mut App, theme: &Theme, (width, height): (u16, u16), keys: &str) -> String {
+    for key in keys.split(' ').filter(|k| !k.is_empty()) {
+        update(app, Message::Key(key.into()));
+    }
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| lopper::ui::draw(app, theme, frame)).unwrap();
+    let text = terminal.backend().to_string();
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+    text
+}
+
+/// On the measure of ratios, a rectangle raised and a selection over the cursor.
+const EDIT: &str = "m m m l v l l j + + v j V";
+
+#[test]
+fn a_draft_at_every_size() {
+    let theme = Theme::find("default", Depth::True, false).unwrap();
+    let mut app = app();
+    insta::assert_snapshot!("80x24_draft", screen(&mut app, &theme, (80, 24), EDIT));
+    for size in [(40, 10), (120, 40), (200, 50)] {
+        insta::assert_snapshot!(format!("{}x{}_draft", size.0, size.1), screen(&mut app, &theme, size, ""));
+    }
+    insta::assert_snapshot!("80x24_sent", screen(&mut app, &theme, (80, 24), "enter"));
+}
+
+#[test]
+fn lists_and_lines() {
+    let theme = Theme::find("default", Depth::True, false).unwrap();
+    let mut app = app();
+    insta::assert_snapshot!("80x24_presets", screen(&mut app, &theme, (80, 24), "P j"));
+    insta::assert_snapshot!("40x10_presets", screen(&mut app, &theme, (40, 10), "j j j"));
+    insta::assert_snapshot!("80x24_rule", screen(&mut app, &theme, (80, 24), "esc R l a y e r s . 0 - 3 . * = 0 . 8"));
+    screen(&mut app, &theme, (80, 24), "esc W");
+    let rule = Rule { modules: "*.q_proj".into(), adapter: "*".into(), factor: None, ratio: 0.7 };
+    let sets = vec![
+        Set { name: "夜間-1".into(), rules: Ok(vec![rule]) },
+        Set { name: "broken".into(), rules: Err("expected an array".into()) },
+    ];
+    update(&mut app, Message::RatioSets(sets));
+    insta::assert_snapshot!("80x24_sets", screen(&mut app, &theme, (80, 24), ""));
+    for width in [1, 34, 35, 79, 300] {
+        for height in [1, 8, 9, 36, 100] {
+            screen(&mut app, &theme, (width, height), "");
+        }
+    }
+}
+
+#[test]
+fn without_colours_and_in_ascii() {
+    let ascii = Theme::find("mono", Depth::True, true).unwrap();
+    let mut app = app();
+    app.selection.adapter = Some(0);
+    let text = screen(&mut app, &ascii, (80, 24), EDIT);
+    let own: Vec<&str> = text.lines().filter(|l| !l.contains("記事")).collect();
+    assert!(own.iter().all(|l| l.is_ascii()), "{text}");
+    insta::assert_snapshot!("ascii_draft", text);
+}
