@@ -204,6 +204,9 @@ pub fn foot(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             _ if last(&entry) => 9,
             // A draft that nobody knows how to send is none.
             action::Action::Ratio(action::RatioAction::ApplyDraft | action::RatioAction::DropDraft) => 8,
+            action::Action::Ratio(
+                action::RatioAction::SelectCells | action::RatioAction::ChangeRatio | action::RatioAction::Presets,
+            ) => 4,
             _ => 5,
         };
         all.push(Fact {
