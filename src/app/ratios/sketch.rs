@@ -159,6 +159,9 @@ mod tests {
         entries[..k].iter().sum::<f64>() / entries.iter().sum::<f64>()
     }
 
+    /// Importance of an entry by its rank.
+    type Shape<'a> = &'a dyn Fn(usize) -> f64;
+
     #[test]
     fn it_is_near_the_truth_where_that_is_known() {
         let uniform = |i: usize| (i as f64 + 0.5) / 10_000.0;
@@ -166,7 +169,7 @@ mod tests {
         let slim = |i: usize| exponential(i).powf(0.7);
         let heavy = |i: usize| exponential(i).powf(1.5);
         // How far it is off at most: with a measured point, without one.
-        let shapes: [(&dyn Fn(usize) -> f64, [f64; 2]); 4] =
+        let shapes: [(Shape<'_>, [f64; 2]); 4] =
             [(&uniform, [0.05, 0.06]), (&slim, [0.02, 0.035]), (&exponential, [0.01, 0.03]), (&heavy, [0.03, 0.04])];
         for (shape, within) in shapes {
             let entries: Vec<f64> = (0..10_000).map(shape).collect();

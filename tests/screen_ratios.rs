@@ -1,0 +1,62 @@
+//! Prune ratios edited in a real terminal: a draft, sent to a worker that obeys; a set on disk and back.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
+
+#[path = "pty/terminal.rs"]
+mod pty;
+#[path = "tiny/project.rs"]
+mod tiny;
+
+use lopper::run::event::{EventBody, Modules};
+use pty::Terminal;
+use tiny::{Project, until_event, utf8};
+
+/// A training that ends only when it is told to.
+const ENDLESS: &str = "steps = 1000000\neval_every = 1000000\ncheckpoint_every = 1000000";
+
+#[test]
+fn a_draft_is_sent_and_obeyed_and_a_set_outlives_the_screen() {
+    let project = Project::new();
+    project.recipe("", ENDLESS);
+    let run = project.detached();
+    until_event(&run, "the second stage", |e| matches!(e, EventBody::Modules(_)));
+    let home = project.path("config");
+    let environment = [("XDG_CONFIG_HOME", utf8(&home))];
+    let mut screen = Terminal::start(&project, (80, 24), &["attach", utf8(run.path())], &environment);
+    screen.shows(&["mean importance"]);
+    screen.press("R");
+    screen.shows(&["prune rule"]);
+    screen.press("layers.0.*.q_proj=0.9");
+    screen.shows(&["matrices: sparsity"]);
+    screen.press("\r");
+    screen.shows(&["draft: sparsity 50.0 → ", "enter apply"]);
+    screen.press("w");
+    screen.shows(&["save the ratios as"]);
+    screen.press("night\r");
+    screen.shows(&["saved "]);
+    screen.press("\r");
+    let obeyed = |m: &Modules| m.ratio.contains(&Some(0.9));
+    until_event(&run, "the new ratio", |e| matches!(e, EventBody::Modules(m) if obeyed(m)));
+    screen.hides("draft: ");
+    let set = std::fs::read_to_string(home.join("lopper/ratios/night.toml")).unwrap();
+    assert!(set.contains("q_proj") && set.contains("ratio = 0.9"), "{set}");
+    // The run's own again, then the saved ones.
+    screen.press("u");
+    screen.shows(&["draft: sparsity"]);
+    screen.press("\r");
+    screen.hides("draft: ");
+    screen.press("W");
+    screen.shows(&["saved ratios", "night", "2 rules"]);
+    screen.press("\x1b");
+    screen.hides("saved ratios");
+    screen.press("q");
+    assert_eq!(screen.ends_tidily().0, 0);
+    assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
+    tiny::until_over(&run);
+    // Read-only, nothing of it is there.
+    let mut screen = Terminal::start(&project, (80, 24), &["attach", utf8(run.path()), "--read-only"], &environment);
+    screen.shows(&["mean importance"]);
+    screen.press("+");
+    screen.shows(&["read-only: `+` changes nothing"]);
+    screen.press("q");
+    screen.ends_tidily();
+}
