@@ -15,6 +15,11 @@ fn percent(share: f64) -> String {
     format!("{:.1}", 100.0 * share)
 }
 
+/// As [`percent`], but 99.96 % is not all of it.
+fn kept(share: f64) -> String {
+    if share < 1.0 { format!("{:.1}", (1000.0 * share + 1e-3).floor() / 10.0) } else { percent(share) }
+}
+
 /// `draft: sparsity 50.0 → 54.2 %, retained 97.1 → 95.8 %`, as much of it as `width` columns hold; `None`
 /// without a draft.
 pub fn draft(app: &App, theme: &Theme, width: usize) -> Option<Line<'static>> {
@@ -23,10 +28,11 @@ pub fn draft(app: &App, theme: &Theme, width: usize) -> Option<Line<'static>> {
     }
     let (now, then) = of_draft(app)?;
     let arrow = theme.glyphs.arrow;
-    let change = |from: f64, to: f64| format!("{} {arrow} {} %", percent(from), percent(to));
-    let mut all = vec![fit::fact(format!("draft: sparsity {}", change(now.sparsity, then.sparsity)), theme.warn, 9)];
+    let change = |show: fn(f64) -> String, from: f64, to: f64| format!("{} {arrow} {} %", show(from), show(to));
+    let mut all =
+        vec![fit::fact(format!("draft: sparsity {}", change(percent, now.sparsity, then.sparsity)), theme.warn, 9)];
     if let (Some(from), Some(to)) = (now.retained, then.retained) {
-        all.push(fit::fact(format!("retained {} (estimate)", change(from, to)), theme.warn, 8));
+        all.push(fit::fact(format!("retained {} (estimate)", change(kept, from, to)), theme.warn, 8));
     }
     let count = app.ratios.draft.changes().count();
     all.push(fit::fact(format!("{count} matrices"), theme.dim, 3));
@@ -74,11 +80,13 @@ pub fn menu(menu: &Menu, theme: &Theme, (width, rows): (usize, usize)) -> Vec<Li
 
 fn figures_of(item: &Item, theme: &Theme) -> String {
     let none = theme.glyphs.none;
-    let figure = |share: Option<f64>| share.map_or_else(|| none.to_owned(), |s| format!("{} %", percent(s)));
+    let figure = |show: fn(f64) -> String, share: Option<f64>| {
+        share.map_or_else(|| none.to_owned(), |s| format!("{} %", show(s)))
+    };
     let Forecast { sparsity, retained } = item.forecast.unwrap_or_default();
-    let sparsity = figure(item.forecast.map(|_| sparsity));
+    let sparsity = figure(percent, item.forecast.map(|_| sparsity));
     let right = |text: &str, width: usize| format!("{}{text}", " ".repeat(width.saturating_sub(fit::width(text))));
-    format!("{} {}", right(&sparsity, 9), right(&figure(retained), 10))
+    format!("{} {}", right(&sparsity, 9), right(&figure(kept, retained), 10))
 }
 
 fn below(menu: &Menu, theme: &Theme, width: usize) -> Line<'static> {
