@@ -270,7 +270,7 @@ fn apply(app: &mut App) -> Vec<Effect> {
     vec![Effect::Send(Command::SetRatios { rules })]
 }
 
-/// The rules of the last [`apply`] came to nothing: what they held is a draft again.
+/// The rules of the last `apply` came to nothing: what they held is a draft again.
 pub fn not_taken(app: &mut App) {
     let mut ratios = std::mem::take(&mut app.ratios);
     let sent = std::mem::take(&mut ratios.sent);
