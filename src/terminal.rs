@@ -12,6 +12,7 @@ use crossterm::cursor;
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use ratatui::{Frame, Terminal};
+use signals::Signals;
 use std::io::{self, IsTerminal, Write, stdin, stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +55,8 @@ pub struct Screen {
     mouse: bool,
 }
 
-fn failed(e: &std::io::Error) -> Error {
+/// The sentence for a terminal that fails.
+pub(crate) fn failed(e: &std::io::Error) -> Error {
     Error::fault(format!("the terminal cannot be used: {e}"))
 }
 
@@ -166,17 +168,36 @@ impl Screen {
     ///
     /// # Errors
     /// When the terminal refuses afterwards.
-    pub fn suspend(&mut self) -> Result<()> {
+    pub fn suspend(&mut self, signals: &Signals) -> Result<()> {
         restore();
         signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP).map_err(|e| failed(&e))?;
-        self.reclaim()
+        self.reclaim()?;
+        // What continued us needs no second answer.
+        signals.go_on();
+        Ok(())
+    }
+
+    /// Suspends or reclaims, as `signals` say; true if the screen has to be drawn anew.
+    ///
+    /// # Errors
+    /// When the terminal refuses.
+    pub fn heed(&mut self, signals: &Signals) -> Result<bool> {
+        let stopped = signals.stop();
+        if stopped {
+            self.suspend(signals)?;
+        }
+        let continued = signals.go_on();
+        if continued {
+            self.reclaim()?;
+        }
+        Ok(stopped || continued)
     }
 
     /// Sets our modes again: a shell that continues a stopped process has set its own.
     ///
     /// # Errors
     /// When the terminal refuses.
-    pub fn reclaim(&mut self) -> Result<()> {
+    fn reclaim(&mut self) -> Result<()> {
         restore();
         claim(self.mouse)?;
         self.redraw()

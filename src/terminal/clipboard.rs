@@ -1,6 +1,6 @@
 //! The clipboard of the terminal that the user sits at: over SSH there is no other.
 
-use crate::{Error, Result};
+use crate::Result;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -14,7 +14,7 @@ pub fn send(text: &str) -> Result<()> {
         return Ok(());
     }
     crossterm::execute!(std::io::stdout(), crossterm::clipboard::CopyToClipboard::to_clipboard_from(text))
-        .map_err(|e| Error::fault(format!("the terminal cannot be used: {e}")))
+        .map_err(|e| super::failed(&e))
 }
 
 /// `-w` sends the buffer on to the outer terminal's clipboard.

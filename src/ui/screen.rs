@@ -3,6 +3,7 @@
 use super::options::{self, WatchOptions};
 use super::picture::{self, render};
 use super::{draw, export, input, sets, status};
+use crate::Result;
 use crate::app::looks::Frames;
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
@@ -11,9 +12,8 @@ use crate::run::tail::{self, TailUpdate};
 use crate::run::{RunState, control, replay, write_aside};
 use crate::terminal::signals::Signals;
 use crate::terminal::wire::Written;
-use crate::terminal::{Screen, clipboard, record};
+use crate::terminal::{Screen, clipboard, failed, record};
 use crate::theme::Theme;
-use crate::{Error, Result};
 use crossterm::event;
 use ratatui::layout::Rect;
 use std::path::Path;
@@ -104,10 +104,6 @@ struct Loop<'a> {
     answer: bool,
 }
 
-fn failed(e: &std::io::Error) -> Error {
-    Error::fault(format!("the terminal cannot be used: {e}"))
-}
-
 impl Loop<'_> {
     fn turn(&mut self, news: &Receiver<TailUpdate>) -> Result<()> {
         let mut drawn: Option<Instant> = None;
@@ -117,7 +113,7 @@ impl Loop<'_> {
             if self.signals.quit() {
                 return Ok(());
             }
-            self.stopped_or_continued()?;
+            self.dirty |= self.screen.heed(self.signals)?;
             self.tick(&mut second);
             let more = self.take(news);
             if self.dirty && (self.answer || drawn.is_none_or(|at| at.elapsed() >= pace)) {
@@ -183,19 +179,6 @@ impl Loop<'_> {
         }
     }
 
-    fn stopped_or_continued(&mut self) -> Result<()> {
-        if self.signals.stop() {
-            self.screen.suspend()?;
-            self.signals.go_on();
-            self.dirty = true;
-        }
-        if self.signals.go_on() {
-            self.screen.reclaim()?;
-            self.dirty = true;
-        }
-        Ok(())
-    }
-
     /// The clock: it shows in ETA and silence and ends toasts. Once a second is enough.
     fn tick(&mut self, second: &mut u64) {
         let now = self.clock.as_ref().map_or_else(crate::run::now, |clock| clock.now());
@@ -254,10 +237,7 @@ impl Loop<'_> {
     fn carry_out(&mut self, effect: Effect) -> Result<()> {
         match effect {
             Effect::Quit => {}
-            Effect::Suspend => {
-                self.screen.suspend()?;
-                self.signals.go_on();
-            }
+            Effect::Suspend => self.screen.suspend(self.signals)?,
             Effect::Redraw => self.screen.redraw()?,
             Effect::SavePicture => {
                 let said = self.picture().unwrap_or_else(|e| e.to_string());

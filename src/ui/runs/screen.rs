@@ -3,8 +3,8 @@
 use super::jobs::Jobs;
 use crate::app::runs::{Effect, Message, Overlay, Runs, update};
 use crate::run::listing::Listing;
-use crate::terminal::Screen;
 use crate::terminal::signals::Signals;
+use crate::terminal::{Screen, failed};
 use crate::theme::Theme;
 use crate::ui::{WatchOptions, screen};
 use crate::ui::{input, picture};
@@ -48,10 +48,6 @@ struct Loop<'a> {
     dirty: bool,
 }
 
-fn failed(e: &std::io::Error) -> Error {
-    Error::fault(format!("the terminal cannot be used: {e}"))
-}
-
 impl Loop<'_> {
     fn turn(&mut self) -> Result<()> {
         let mut drawn: Option<Instant> = None;
@@ -60,7 +56,7 @@ impl Loop<'_> {
             if self.signals.quit() {
                 return Ok(());
             }
-            self.stopped_or_continued()?;
+            self.dirty |= self.screen.heed(&self.signals)?;
             self.tick(&mut second);
             for message in self.jobs.news().collect::<Vec<_>>() {
                 self.dirty = true;
@@ -80,19 +76,6 @@ impl Loop<'_> {
                 return Ok(());
             }
         }
-    }
-
-    fn stopped_or_continued(&mut self) -> Result<()> {
-        if self.signals.stop() {
-            self.screen.suspend()?;
-            self.signals.go_on();
-            self.dirty = true;
-        }
-        if self.signals.go_on() {
-            self.screen.reclaim()?;
-            self.dirty = true;
-        }
-        Ok(())
     }
 
     /// The clock: ages, toasts, and a log that may have grown.
@@ -139,10 +122,7 @@ impl Loop<'_> {
     fn carry_out(&mut self, effect: Effect) -> Result<()> {
         match effect {
             Effect::Watch(path) => self.watch(&path)?,
-            Effect::Suspend => {
-                self.screen.suspend()?;
-                self.signals.go_on();
-            }
+            Effect::Suspend => self.screen.suspend(&self.signals)?,
             Effect::Redraw => self.screen.redraw()?,
             other => self.jobs.begin(other),
         }
