@@ -151,11 +151,16 @@ pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     candle_nn::ops::silu(gate)?.mul(up)
 }
 
-struct SwiGluBackward;
+/// A pass over the numbers of three contiguous f32 tensors: it gets them and the first one's dimensions, and
+/// gives the result's numbers and dimensions.
+struct OnSlices<F> {
+    name: &'static str,
+    pass: F,
+}
 
-impl CustomOp3 for SwiGluBackward {
+impl<F: Fn([&[f32]; 3], &[usize]) -> (Vec<f32>, Vec<usize>)> CustomOp3 for OnSlices<F> {
     fn name(&self) -> &'static str {
-        "swiglu-backward"
+        self.name
     }
 
     fn cpu_fwd(
@@ -167,23 +172,8 @@ impl CustomOp3 for SwiGluBackward {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (gate, up, dy) = (slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
-        let mut both = vec![0f32; 2 * gate.len()];
-        let (d_gate, d_up) = both.split_at_mut(gate.len());
-        d_gate
-            .par_chunks_mut(PIECE)
-            .zip(d_up.par_chunks_mut(PIECE))
-            .zip(gate.par_chunks(PIECE).zip(up.par_chunks(PIECE)).zip(dy.par_chunks(PIECE)))
-            .for_each(|((d_gate, d_up), ((gate, up), dy))| {
-                for ((d_gate, d_up), ((&g, &u), &dy)) in d_gate.iter_mut().zip(d_up).zip(gate.iter().zip(up).zip(dy)) {
-                    let s = sigmoid(g);
-                    *d_gate = dy * u * s * (1.0 + g * (1.0 - s));
-                    *d_up = dy * g * s;
-                }
-            });
-        let mut dims = vec![2];
-        dims.extend_from_slice(l1.dims());
-        Ok((CpuStorage::F32(both), dims.into()))
+        let (numbers, dims) = (self.pass)([slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?], l1.dims());
+        Ok((CpuStorage::F32(numbers), dims.into()))
     }
 }
 
@@ -193,7 +183,25 @@ impl CustomOp3 for SwiGluBackward {
 /// When shapes or types don't fit.
 pub fn swiglu_backward(gate: &Tensor, up: &Tensor, dy: &Tensor) -> Result<(Tensor, Tensor)> {
     if on_cpu(gate) {
-        let both = gate.apply_op3_no_bwd(up, &dy.contiguous()?, &SwiGluBackward)?;
+        let pass = |[gate, up, dy]: [&[f32]; 3], dims: &[usize]| {
+            let mut both = vec![0f32; 2 * gate.len()];
+            let (d_gate, d_up) = both.split_at_mut(gate.len());
+            d_gate
+                .par_chunks_mut(PIECE)
+                .zip(d_up.par_chunks_mut(PIECE))
+                .zip(gate.par_chunks(PIECE).zip(up.par_chunks(PIECE)).zip(dy.par_chunks(PIECE)))
+                .for_each(|((d_gate, d_up), ((gate, up), dy))| {
+                    for ((d_gate, d_up), ((&g, &u), &dy)) in
+                        d_gate.iter_mut().zip(d_up).zip(gate.iter().zip(up).zip(dy))
+                    {
+                        let s = sigmoid(g);
+                        *d_gate = dy * u * s * (1.0 + g * (1.0 - s));
+                        *d_up = dy * g * s;
+                    }
+                });
+            (both, [&[2], dims].concat())
+        };
+        let both = gate.apply_op3_no_bwd(up, &dy.contiguous()?, &OnSlices { name: "swiglu-backward", pass })?;
         return Ok((both.get(0)?, both.get(1)?));
     }
     let s = candle_nn::ops::sigmoid(gate)?;

@@ -1,7 +1,7 @@
 //! Root-mean-square norm, forward and backward.
 
-use super::{PIECE, dot, on_cpu, slice};
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
+use super::{OnSlices, PIECE, dot, on_cpu, slice};
+use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 struct RmsNorm {
@@ -38,46 +38,27 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     candle_nn::ops::rms_norm(x, weight, eps as f32)
 }
 
-struct RmsNormBackward {
-    eps: f32,
-}
-
-impl CustomOp3 for RmsNormBackward {
-    fn name(&self) -> &'static str {
-        "rms-norm-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, w, dy) = (slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
-        let d = w.len();
-        let mut dx = vec![0f32; x.len()];
-        dx.par_chunks_mut(d).with_min_len(PIECE.div_ceil(d)).zip(x.par_chunks(d)).zip(dy.par_chunks(d)).for_each(
-            |((dx, x), dy)| {
-                let r = 1.0 / (dot(x, x) / d as f32 + self.eps).sqrt();
-                dx.iter_mut().zip(w.iter().zip(dy)).for_each(|(dx, (w, dy))| *dx = w * dy);
-                let c = dot(x, dx) * r * r * r / d as f32;
-                dx.iter_mut().zip(x).for_each(|(dx, x)| *dx = *dx * r - x * c);
-            },
-        );
-        Ok((CpuStorage::F32(dx), l1.shape().clone()))
-    }
-}
-
 /// Gradient of [`rms_norm`] with respect to `x`; the weight is frozen.
 ///
 /// # Errors
 /// When shapes or types don't fit.
 pub fn rms_norm_backward(x: &Tensor, weight: &Tensor, eps: f64, dy: &Tensor) -> Result<Tensor> {
     if on_cpu(x) {
-        return x.contiguous()?.apply_op3_no_bwd(weight, &dy.contiguous()?, &RmsNormBackward { eps: eps as f32 });
+        let pass = |[x, w, dy]: [&[f32]; 3], dims: &[usize]| {
+            let d = w.len();
+            let mut dx = vec![0f32; x.len()];
+            dx.par_chunks_mut(d).with_min_len(PIECE.div_ceil(d)).zip(x.par_chunks(d)).zip(dy.par_chunks(d)).for_each(
+                |((dx, x), dy)| {
+                    let r = 1.0 / (dot(x, x) / d as f32 + eps as f32).sqrt();
+                    dx.iter_mut().zip(w.iter().zip(dy)).for_each(|(dx, (w, dy))| *dx = w * dy);
+                    let c = dot(x, dx) * r * r * r / d as f32;
+                    dx.iter_mut().zip(x).for_each(|(dx, x)| *dx = *dx * r - x * c);
+                },
+            );
+            (dx, dims.to_vec())
+        };
+        let op = OnSlices { name: "rms-norm-backward", pass };
+        return x.contiguous()?.apply_op3_no_bwd(weight, &dy.contiguous()?, &op);
     }
     let (x32, dy32) = (x.to_dtype(DType::F32)?, dy.to_dtype(DType::F32)?);
     let wdy = dy32.broadcast_mul(&weight.to_dtype(DType::F32)?)?;
