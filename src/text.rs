@@ -26,6 +26,11 @@ pub fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
+/// The line, from 1, of the byte at `at`.
+pub fn line_at(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|b| *b == b'\n').count() + 1
+}
+
 fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(

@@ -50,7 +50,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn error(&self, at: usize, sentence: &str) -> Error {
-        let line = self.text.bytes().take(at).filter(|b| *b == b'\n').count() + 1;
+        let line = crate::text::line_at(self.text, at);
         Error::user(format!("theme {}, line {line}: {sentence}", self.name))
     }
 }

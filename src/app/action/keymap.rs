@@ -7,7 +7,7 @@
 
 use super::{Entry, Screen, Section};
 use crate::app::Pane;
-use crate::text::printable;
+use crate::text::{line_at, printable};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -107,7 +107,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn error(&self, at: usize, sentence: &str) -> Error {
-        let line = self.text.bytes().take(at).filter(|b| *b == b'\n').count() + 1;
+        let line = line_at(self.text, at);
         Error::user(format!("{}, line {line}: {}", printable(self.file), printable(sentence)))
     }
 }
