@@ -7,12 +7,9 @@ mod pty;
 mod tiny;
 
 use lopper::run::RunDir;
-use pty::Terminal;
+use pty::{LARGE, SMALL, Terminal};
 use std::time::{Duration, Instant, SystemTime};
 use tiny::{Project, until, utf8};
-
-const SMALL: (u16, u16) = (80, 24);
-const LARGE: (u16, u16) = (200, 50);
 
 /// A run of the tiny project that is over.
 fn finished() -> (Project, RunDir) {
@@ -35,7 +32,7 @@ fn the_users_keys_and_themes_hold_on_the_screen() {
     let (project, run) = finished();
     configure(&project, "keys.toml", "[watch]\nhelp = [\"f2\"]\ncharts = [\"ctrl-up\"]\n");
     configure(&project, "themes/mine.toml", "inherits = \"dark\"\naccent = 201\n");
-    let mut screen = Terminal::start(&project, SMALL, &["attach", utf8(run.path()), "--theme", "mine"], &[]);
+    let mut screen = Terminal::attach(&project, &run, SMALL, &["--theme", "mine"]);
     screen.shows(&["✓ finished", "f2 help"]);
     screen.press("?");
     screen.press("\x1b[1;5A");
@@ -65,15 +62,14 @@ fn the_users_keys_and_themes_hold_on_the_screen() {
     screen.press("\x14");
     screen.shows(&["╭ theme", "high-contrast", "mine"]);
     screen.press("\r");
-    screen.press("q");
-    assert_eq!(screen.ends_tidily().0, 0);
+    assert_eq!(screen.leave().0, 0);
 }
 
 #[test]
 fn what_leaves_the_screen() {
     let (project, run) = finished();
     let path = utf8(run.path());
-    let mut screen = Terminal::start(&project, SMALL, &["attach", path, "--record", "x.cast"], &[]);
+    let mut screen = Terminal::attach(&project, &run, SMALL, &["--record", "x.cast"]);
     screen.shows(&["✓ finished"]);
     screen.press("4E");
     screen.shows(&["saved report-"]);
@@ -91,8 +87,7 @@ fn what_leaves_the_screen() {
     screen.resize((100, 30));
     screen.press("\x1b[24~");
     screen.shows(&["frames", "B/frame", "draw "]);
-    screen.press("q");
-    assert_eq!(screen.ends_tidily().0, 0);
+    assert_eq!(screen.leave().0, 0);
     // What was recorded is what the terminal was sent, the clipboard left out.
     let cast = std::fs::read_to_string(project.path("x.cast")).unwrap();
     let lines: Vec<serde_json::Value> = cast.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -104,7 +99,7 @@ fn what_leaves_the_screen() {
     player.process(output.split("\x1b[?1049l").next().unwrap().as_bytes());
     assert!(player.screen().contents().contains("finished"));
     // No recording replaces a file.
-    let mut again = Terminal::start(&project, SMALL, &["attach", path, "--record", "x.cast"], &[]);
+    let mut again = Terminal::attach(&project, &run, SMALL, &["--record", "x.cast"]);
     let (code, text) = again.ends_tidily();
     assert!(code == 2 && text.contains("there is a file of that name"), "{text}");
     // And none is made without a screen.
@@ -117,7 +112,7 @@ fn a_run_that_is_over_is_told_once_more() {
     let (project, run) = finished();
     let path = utf8(run.path());
     let before = std::fs::read(run.control_file()).unwrap_or_default();
-    let mut screen = Terminal::start(&project, SMALL, &["attach", path, "--replay", "0.5x"], &[]);
+    let mut screen = Terminal::attach(&project, &run, SMALL, &["--replay", "0.5x"]);
     screen.shows(&["replay 0.5x", "▶ running"]);
     screen.press("p");
     screen.shows(&["‖ paused"]);
@@ -125,12 +120,10 @@ fn a_run_that_is_over_is_told_once_more() {
     screen.shows(&["this is a replay: `s` changes nothing"]);
     screen.press("p");
     screen.shows(&["▶ running"]);
-    screen.press("q");
-    assert_eq!(screen.ends_tidily().0, 0);
-    let mut screen = Terminal::start(&project, SMALL, &["attach", path, "--replay", "1000x"], &[]);
+    assert_eq!(screen.leave().0, 0);
+    let mut screen = Terminal::attach(&project, &run, SMALL, &["--replay", "1000x"]);
     screen.shows(&["✓ finished", "the adapter and the report are in"]);
-    screen.press("q");
-    assert_eq!(screen.ends_tidily().0, 0);
+    assert_eq!(screen.leave().0, 0);
     assert_eq!(std::fs::read(run.control_file()).unwrap_or_default(), before);
     let said = project.lopper(&["attach", path, "--replay", "fast"]);
     assert!(said.code == Some(2) && said.err.contains("such as 8x"), "{said:?}");
@@ -153,8 +146,7 @@ fn frames_are_synchronised_where_the_terminal_says_so() {
         screen.press("?");
         screen.shows(&["this table"]);
         screen.press("q");
-        screen.press("q");
-        assert_eq!(screen.ends_tidily().0, 0);
+        assert_eq!(screen.leave().0, 0);
         let raw = screen.raw();
         let [begun, ended] = ["h", "l"].map(|end| raw.matches(&format!("\x1b[?2026{end}")).count());
         assert!(begun <= ended, "{begun} {ended}");
@@ -162,13 +154,12 @@ fn frames_are_synchronised_where_the_terminal_says_so() {
     });
     assert!(synchronised);
     // Asked only if wanted, and an answer that nobody waits for is no key.
-    let mut screen = Terminal::start(&project, SMALL, &["attach", utf8(run.path()), "--no-probe"], &[]);
+    let mut screen = Terminal::attach(&project, &run, SMALL, &["--no-probe"]);
     screen.shows(&["✓ finished", "mean importance"]);
     screen.press(answer);
     screen.press("2");
     screen.shows(&["train ", " dev "]);
-    screen.press("q");
-    assert_eq!(screen.ends_tidily().0, 0);
+    assert_eq!(screen.leave().0, 0);
     assert!(!screen.raw().contains("?2026") && !screen.raw().contains("\x1b]11;?"));
 }
 
@@ -176,7 +167,7 @@ fn frames_are_synchronised_where_the_terminal_says_so() {
 fn a_dark_terminal_gets_the_dark_theme() {
     let (project, run) = finished();
     let dressed = (0..5).any(|_| {
-        let mut screen = Terminal::start(&project, SMALL, &["attach", utf8(run.path())], &[]);
+        let mut screen = Terminal::attach(&project, &run, SMALL, &[]);
         let start = Instant::now();
         while !screen.raw().contains("\x1b[?2026$p") && start.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_micros(100));
@@ -189,8 +180,7 @@ fn a_dark_terminal_gets_the_dark_theme() {
             screen.press("\x1b]11;rgb:1414/1616/1b1b\x1b\\\x1b[?62c");
         }
         screen.shows(&["✓ finished"]);
-        screen.press("q");
-        assert_eq!(screen.ends_tidily().0, 0);
+        assert_eq!(screen.leave().0, 0);
         // The accent of `dark` among xterm's 256.
         asked && screen.raw().contains("38;5;116")
     });

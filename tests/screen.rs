@@ -8,27 +8,17 @@ mod tiny;
 
 use lopper::run::event::EventBody;
 use lopper::run::{RunDir, RunState};
-use pty::Terminal;
+use pty::{LARGE, SMALL, Terminal};
 use rustix::process::Signal;
 use std::time::Duration;
 use tiny::{Project, until, until_event, until_over, utf8};
 
-/// A training that ends only when it is told to.
-const ENDLESS: &str = "steps = 1000000\neval_every = 1000000\ncheckpoint_every = 1000000";
-const SMALL: (u16, u16) = (80, 24);
-const LARGE: (u16, u16) = (200, 50);
 /// Long for leaving, even on a machine that has other work; short for somebody who waits.
 const SECONDS: Duration = Duration::from_secs(20);
 
-fn endless() -> Project {
-    let project = Project::new();
-    project.recipe("", ENDLESS);
-    project
-}
-
 /// A run in the stage that prunes, paused, so that its worker leaves the processor to the test.
 fn paused() -> (Project, RunDir) {
-    let project = endless();
+    let project = Project::endless();
     let run = project.detached();
     until_event(&run, "the second stage", |e| matches!(e, EventBody::Modules(m) if m.prunes()));
     lopper::run::control::send(run.path(), lopper::run::control::Command::Pause).unwrap();
@@ -42,7 +32,7 @@ fn orders(run: &RunDir) -> String {
 
 #[test]
 fn a_run_is_started_watched_steered_left_and_attached_to() {
-    let project = endless();
+    let project = Project::endless();
     let mut screen = Terminal::start(&project, SMALL, &["run", "recipe.toml"], &[]);
     // The heatmap with its legend and figures; the head with its loss.
     screen.shows(&["▶ running", "stage 2/2 merge + fine-tune + prune", "mean importance", "layer", "down_proj"]);
@@ -85,8 +75,7 @@ fn a_run_is_started_watched_steered_left_and_attached_to() {
     screen.shows(&["Stop the run with a checkpoint?"]);
     screen.press("\r");
     screen.hides("Stop the run with a checkpoint?");
-    screen.press("q");
-    let (code, normal) = screen.ends_tidily();
+    let (code, normal) = screen.leave();
     assert_eq!(code, 0, "{normal}");
     let unwrapped = normal.replace('\n', "");
     assert!(
@@ -97,7 +86,7 @@ fn a_run_is_started_watched_steered_left_and_attached_to() {
     assert_eq!(run.state(), RunState::Running);
     drop(screen);
 
-    let mut screen = Terminal::start(&project, LARGE, &["attach", utf8(run.path())], &[]);
+    let mut screen = Terminal::attach(&project, &run, LARGE, &[]);
     screen.shows(&["▶ running", "1 heatmap", "2 charts", "3 samples", "4 report", "5 log"]);
     screen.shows(&["mean importance", "game engine 100", "forward ", "each step", "science", "net"]);
     screen.press("s");
@@ -105,8 +94,7 @@ fn a_run_is_started_watched_steered_left_and_attached_to() {
     screen.press("y");
     screen.shows(&["■ stopped", "lopper resume"]);
     until_over(&run);
-    screen.press("q");
-    let (code, normal) = screen.ends_tidily();
+    let (code, normal) = screen.leave();
     assert!(code == 0 && normal.contains("the run is stopped: "), "{code} {normal}");
     assert_eq!(run.state(), RunState::Stopped);
     // The same screen without a terminal.
@@ -125,7 +113,7 @@ fn a_run_is_started_watched_steered_left_and_attached_to() {
 #[test]
 fn no_size_is_too_small_and_the_mouse_works() {
     let (project, run) = paused();
-    let mut screen = Terminal::start(&project, SMALL, &["attach", utf8(run.path()), "--mouse", "--read-only"], &[]);
+    let mut screen = Terminal::attach(&project, &run, SMALL, &["--mouse", "--read-only"]);
     screen.shows(&["mean importance", "read-only"]);
     assert_eq!(screen.modes(), [true, true, true, true]);
     screen.resize((10, 3));
@@ -143,8 +131,7 @@ fn no_size_is_too_small_and_the_mouse_works() {
     screen.shows(&["game engine 100"]);
     screen.press("p");
     screen.shows(&["read-only: `p` changes nothing"]);
-    screen.press("q");
-    assert_eq!(screen.ends_tidily().0, 0);
+    assert_eq!(screen.leave().0, 0);
     assert_eq!(orders(&run).lines().count(), 1, "only the test's own pause");
     assert_eq!(run.state(), RunState::Running);
 }
@@ -188,31 +175,28 @@ fn it_works_without_colours_and_without_unicode() {
     let text = coloured.text();
     assert!(text.is_ascii(), "{text}");
     assert!(!colours(&coloured.raw()).is_empty());
-    coloured.press("q");
-    coloured.ends_tidily();
+    coloured.leave();
     let mut plain = Terminal::start(&project, SMALL, &attach[..2], &[("NO_COLOR", "1")]);
     plain.shows(&["‖ paused", "mean importance"]);
     // Shades instead of colours.
     plain.until("shades", |text| text.lines().any(|l| l.contains("q_proj") && l.contains(['░', '▒', '▓', '█', '.'])));
-    plain.press("q");
-    plain.ends_tidily();
+    plain.leave();
     assert_eq!(colours(&plain.raw()), Vec::<String>::new());
     let mut dumb = Terminal::start(&project, SMALL, &attach, &[("TERM", "dumb")]);
     dumb.shows(&["= paused", "mean importance"]);
-    dumb.press("q");
-    dumb.ends_tidily();
+    dumb.leave();
     assert_eq!(colours(&dumb.raw()), Vec::<String>::new());
 }
 
 #[test]
 fn japanese_stands_at_its_columns() {
-    let project = endless();
+    let project = Project::endless();
     let example = serde_json::json!({"id": "記事", "document": "重要度の低いパラメータを零にする。", "summary": "日本語の要約です"});
     project.write("data/dev.jsonl", &(example.to_string() + "\n"));
     let run = project.detached();
     until_event(&run, "the second stage", |e| matches!(e, EventBody::Modules(m) if m.prunes()));
     lopper::run::control::send(run.path(), lopper::run::control::Command::Pause).unwrap();
-    let mut screen = Terminal::start(&project, SMALL, &["attach", utf8(run.path())], &[]);
+    let mut screen = Terminal::attach(&project, &run, SMALL, &[]);
     screen.shows(&["‖ paused"]);
     screen.press("3");
     screen.shows(&["日本語の要約です", "重要度の低いパラメータを零にする。", "記事  1 of 1"]);
@@ -230,14 +214,13 @@ fn japanese_stands_at_its_columns() {
     for row in row - 1..row + 3 {
         assert_eq!(screen.cell(199, row).0, "│", "{}", screen.text());
     }
-    screen.press("q");
-    screen.ends_tidily();
+    screen.leave();
 }
 
 #[test]
 fn a_paste_is_never_a_key() {
     let (project, run) = paused();
-    let mut screen = Terminal::start(&project, SMALL, &["attach", utf8(run.path())], &[]);
+    let mut screen = Terminal::attach(&project, &run, SMALL, &[]);
     screen.shows(&["mean importance"]);
     screen.press("\x1b[200~sy\x1b[201~");
     screen.shows(&["ignored a paste of 2 characters"]);
@@ -250,8 +233,7 @@ fn a_paste_is_never_a_key() {
     screen.shows(&["ignored a paste of 3 characters"]);
     screen.press("\x1b");
     screen.hides("Stop the run with a checkpoint?");
-    screen.press("q");
-    assert_eq!(screen.ends_tidily().0, 0);
+    assert_eq!(screen.leave().0, 0);
     assert_eq!(orders(&run).lines().count(), 1, "only the test's own pause: {}", orders(&run));
     assert_eq!(run.state(), RunState::Running);
     until("the worker", || lopper::run::lock::is_held(run.path()).then_some(()));
@@ -310,7 +292,7 @@ fn the_list_leads_to_a_run_and_back_and_is_filtered() {
 
 #[test]
 fn a_run_is_deleted_and_another_one_resumed_from_the_list() {
-    let project = endless();
+    let project = Project::endless();
     let gone = over(&project, "gone", "finished");
     let run = project.detached();
     until_event(&run, "a step", |e| matches!(e, EventBody::Step(_)));
@@ -333,8 +315,7 @@ fn a_run_is_deleted_and_another_one_resumed_from_the_list() {
     screen.shows(&["▶ running"]);
     screen.press("sy");
     screen.shows(&["■ stopped"]);
-    screen.press("q");
-    screen.ends_tidily();
+    screen.leave();
     assert_eq!(run.state(), RunState::Stopped);
 }
 
@@ -347,6 +328,5 @@ fn an_empty_folder_says_how_to_begin() {
     screen.shows(&["watch the run; q comes back to the list"]);
     screen.press("\x1b");
     screen.hides("watch the run; q comes back to the list");
-    screen.press("q");
-    assert_eq!(screen.ends_tidily().0, 0);
+    assert_eq!(screen.leave().0, 0);
 }

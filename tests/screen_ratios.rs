@@ -7,21 +7,16 @@ mod pty;
 mod tiny;
 
 use lopper::run::event::{EventBody, Modules};
-use pty::Terminal;
+use pty::{SMALL, Terminal};
 use tiny::{Project, until_event, utf8};
-
-/// A training that ends only when it is told to.
-const ENDLESS: &str = "steps = 1000000\neval_every = 1000000\ncheckpoint_every = 1000000";
 
 #[test]
 fn a_draft_is_sent_and_obeyed_and_a_set_outlives_the_screen() {
-    let project = Project::new();
-    project.recipe("", ENDLESS);
+    let project = Project::endless();
     let run = project.detached();
     until_event(&run, "the second stage", |e| matches!(e, EventBody::Modules(_)));
     let home = project.path("config");
-    let environment = [("XDG_CONFIG_HOME", utf8(&home))];
-    let mut screen = Terminal::start(&project, (80, 24), &["attach", utf8(run.path())], &environment);
+    let mut screen = Terminal::attach(&project, &run, SMALL, &[]);
     screen.shows(&["mean importance"]);
     screen.press("R");
     screen.shows(&["prune rule"]);
@@ -48,15 +43,13 @@ fn a_draft_is_sent_and_obeyed_and_a_set_outlives_the_screen() {
     screen.shows(&["saved ratios", "night", "2 rules"]);
     screen.press("\x1b");
     screen.hides("saved ratios");
-    screen.press("q");
-    assert_eq!(screen.ends_tidily().0, 0);
+    assert_eq!(screen.leave().0, 0);
     assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
     tiny::until_over(&run);
     // Read-only, nothing of it is there.
-    let mut screen = Terminal::start(&project, (80, 24), &["attach", utf8(run.path()), "--read-only"], &environment);
+    let mut screen = Terminal::attach(&project, &run, SMALL, &["--read-only"]);
     screen.shows(&["mean importance"]);
     screen.press("+");
     screen.shows(&["read-only: `+` changes nothing"]);
-    screen.press("q");
-    screen.ends_tidily();
+    screen.leave();
 }

@@ -1,7 +1,8 @@
 //! A terminal for tests: a PTY with the real binary in it and an emulator that reads what it writes.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use crate::tiny::Project;
+use crate::tiny::{Project, utf8};
+use lopper::run::RunDir;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
@@ -10,6 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// Columns and rows of a small and of a large terminal.
+pub const SMALL: (u16, u16) = (80, 24);
+pub const LARGE: (u16, u16) = (200, 50);
 /// How long a test waits for something that has to happen.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -76,6 +80,17 @@ impl Terminal {
         });
         let (master, writer, reader) = (Some(pair.master), Some(writer), Some(thread));
         Self { master, writer, emulator, reader, let_go, child, modes }
+    }
+
+    /// `lopper attach RUN` with more arguments.
+    pub fn attach(project: &Project, run: &RunDir, size: (u16, u16), more: &[&str]) -> Self {
+        Self::start(project, size, &[&["attach", utf8(run.path())], more].concat(), &[])
+    }
+
+    /// Leaves with `q`; as [`Self::ends_tidily`].
+    pub fn leave(&mut self) -> (u32, String) {
+        self.press("q");
+        self.ends_tidily()
     }
 
     /// Types.

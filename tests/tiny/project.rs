@@ -95,6 +95,13 @@ impl Project {
         this
     }
 
+    /// A project whose training ends only when it is told to.
+    pub fn endless() -> Self {
+        let this = Self::new();
+        this.recipe("", "steps = 1000000\neval_every = 1000000\ncheckpoint_every = 1000000");
+        this
+    }
+
     /// Writes recipe.toml: `top` goes to the top and `train` into `[train]` (by default two epochs of three
     /// steps), beside one new and two related adapters.
     pub fn recipe(&self, top: &str, train: &str) {
