@@ -95,13 +95,8 @@ fn take_event(app: &mut App, event: Event) {
         EventBody::Sample(sample) => take_sample(app, sample),
         EventBody::Report(report) => app.report = Some(report),
         EventBody::Control(outcome) => {
-            let own = app.pending.waits_for(&outcome.id);
-            app.pending.answered(&outcome.id, outcome.ok);
-            match outcome.ok {
-                _ if !own => {}
-                true => super::ratios::taken(app),
-                false => super::ratios::not_taken(app),
-            }
+            let refused = app.pending.answered(&outcome.id, outcome.ok);
+            super::ratios::not_taken(app, &refused);
             let refused = if outcome.ok { "" } else { "refused, " };
             let text = format!("{}: {refused}{}", outcome.command.replace('_', " "), outcome.text);
             if is_news {

@@ -30,11 +30,6 @@ impl Pending {
         self.asked.is_empty()
     }
 
-    /// Whether something waits for the answer to `id`.
-    pub fn waits_for(&self, id: &str) -> bool {
-        self.asked.values().any(|(_, stand)| matches!(stand, Stand::Sent(sent) if sent == id))
-    }
-
     /// A ratio is being asked for; a newer wish replaces an older one.
     pub fn ask(&mut self, matrix: usize, ratio: f64) {
         self.asked.insert(matrix, (ratio, Stand::New));
@@ -47,19 +42,26 @@ impl Pending {
         }
     }
 
-    /// What was new could not be sent.
-    pub fn not_sent(&mut self) {
-        self.asked.retain(|_, (_, stand)| *stand != Stand::New);
+    /// What was new could not be sent: it is given back.
+    pub fn not_sent(&mut self) -> Vec<(usize, f64)> {
+        self.give_back(|stand| *stand == Stand::New)
     }
 
-    /// The worker has answered `id`: a refusal ends the wait, consent lasts until the next step shows it.
-    pub fn answered(&mut self, id: &str, ok: bool) {
+    /// The worker has answered `id`: a refusal gives back what it was of, consent lasts until the next step shows it.
+    pub fn answered(&mut self, id: &str, ok: bool) -> Vec<(usize, f64)> {
         let sent = |stand: &Stand| matches!(stand, Stand::Sent(sent) if sent == id);
         if ok {
             self.asked.values_mut().filter(|(_, s)| sent(s)).for_each(|(_, stand)| *stand = Stand::Taken);
-        } else {
-            self.asked.retain(|_, (_, stand)| !sent(stand));
+            return Vec::new();
         }
+        self.give_back(sent)
+    }
+
+    fn give_back(&mut self, which: impl Fn(&Stand) -> bool) -> Vec<(usize, f64)> {
+        let (back, kept): (BTreeMap<_, _>, _) =
+            std::mem::take(&mut self.asked).into_iter().partition(|(_, (_, stand))| which(stand));
+        self.asked = kept;
+        back.into_iter().map(|(matrix, (ratio, _))| (matrix, ratio)).collect()
     }
 
     /// A new state of the matrices is there.

@@ -80,8 +80,6 @@ pub struct Ratios {
     pub names: Vec<String>,
     /// The list of sets was asked for.
     wants_sets: bool,
-    /// What was sent last, until the run has taken it.
-    sent: Vec<(usize, f64)>,
 }
 
 /// A ratio to four digits, as the journal has them: equal ones are the same number.
@@ -266,21 +264,14 @@ fn apply(app: &mut App) -> Vec<Effect> {
     }
     app.ratios.draft.clear();
     app.ratios.area = None;
-    app.ratios.sent = changes;
     vec![Effect::Send(Command::SetRatios { rules })]
 }
 
-/// The rules of the last `apply` came to nothing: what they held is a draft again.
-pub fn not_taken(app: &mut App) {
+/// Rules that were sent came to nothing: what they held is a draft again.
+pub fn not_taken(app: &mut App, sent: &[(usize, f64)]) {
     let mut ratios = std::mem::take(&mut app.ratios);
-    let sent = std::mem::take(&mut ratios.sent);
-    ratios.draft.put_back(&sent, |at| app.present_ratio(at));
+    ratios.draft.put_back(sent, |at| app.present_ratio(at));
     app.ratios = ratios;
-}
-
-/// The run has taken the rules.
-pub fn taken(app: &mut App) {
-    app.ratios.sent.clear();
 }
 
 /// The run's own ratios are new.

@@ -33,8 +33,8 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
             toast(app, format!("{}: sent", command.replace('_', " ")));
         }
         Message::NotSent(sentence) => {
-            app.pending.not_sent();
-            ratios::not_taken(app);
+            let unsent = app.pending.not_sent();
+            ratios::not_taken(app, &unsent);
             toast(app, sentence);
         }
         Message::RatioSets(sets) => ratios::take_sets(app, sets),

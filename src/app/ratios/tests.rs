@@ -140,6 +140,22 @@ fn what_the_run_refuses_or_never_gets_is_a_draft_again() {
 }
 
 #[test]
+fn a_refusal_gives_back_what_it_was_of_and_nothing_else() {
+    let mut app = app();
+    press(&mut app, "+ enter");
+    update(&mut app, Message::Sent { command: "set_ratios".into(), id: "1".into() });
+    press(&mut app, "l - enter");
+    update(&mut app, Message::Sent { command: "set_ratios".into(), id: "2".into() });
+    assert!(draft(&app).is_empty());
+    let refused =
+        |id: &str| EventBody::Control(ControlOutcome { id: id.into(), ok: false, ..ControlOutcome::default() });
+    tell(&mut app, vec![refused("1")], RunState::Running);
+    assert_eq!(draft(&app), [(0, 0.55), (1, 0.55), (2, 0.55), (3, 0.55)]);
+    tell(&mut app, vec![refused("2")], RunState::Running);
+    assert_eq!(draft(&app)[4..], [(12, 0.45), (13, 0.45), (14, 0.45), (15, 0.45)]);
+}
+
+#[test]
 fn selections_are_rectangles_layers_projections_and_all() {
     let mut app = app();
     let count = |app: &App| targets(app).len();
