@@ -341,10 +341,10 @@ impl App {
         ModuleId::new(self.cursor.0, Projection::ALL[self.cursor.1.min(Projection::ALL.len() - 1)])
     }
 
-    /// The ratio that a matrix of the run has, or was asked to have; `None` where it takes no part in pruning.
+    /// The ratio that a matrix of the run has, or was asked to have, at the end of the schedule; `None` where it takes no part in pruning.
     pub fn present_ratio(&self, matrix: usize) -> Option<f64> {
         let info = self.started.as_ref()?.matrices.get(matrix)?;
-        let ratio = self.modules.as_ref()?.ratio.get(matrix).copied().flatten()?;
+        let ratio = self.modules.as_ref()?.full_ratios().get(matrix).copied().flatten()?;
         let takes_part = self.stage.prunes && info.module.layer < self.layers() && ratio.is_finite();
         takes_part.then(|| self.pending.get(matrix).unwrap_or_else(|| ratios::tidy(f64::from(ratio))))
     }

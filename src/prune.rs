@@ -25,6 +25,8 @@ pub type Key = (ModuleId, usize, Factor);
 pub struct MatrixState {
     /// Ratio asked at this step, after the schedule, 0 to 1.
     pub ratio: f64,
+    /// Ratio that the schedule leads to, 0 to 1.
+    pub full: f64,
     /// Share that is exactly zero now, 0 to 1.
     pub sparsity: f64,
     /// Mean importance before the mask.
@@ -256,14 +258,15 @@ impl Pruner {
                     )));
                 }
                 let old = self.masks.get(&key).map(Vec::as_slice);
-                let ratio = self.ratios.of(*id, name, key.2) * share;
+                let full = self.ratios.of(*id, name, key.2);
+                let ratio = full * share;
                 let silent = |numbers: &[f32]| numbers.iter().all(|&n| n == 0.0);
                 // What was pruned to nothing before is not new: it stays under its mask.
                 let idle = ratio < 1.0
                     && (silent(weights) || measure.looks_through() && silent(&scores))
                     && !old.is_some_and(|mask| mask.contains(&1));
                 let held = old.filter(|_| self.settings.hold);
-                parts.push(mask::Part { key, rank: segment.rank, width, ratio, idle, held, scores, weights });
+                parts.push(mask::Part { key, rank: segment.rank, width, ratio, full, idle, held, scores, weights });
             }
         }
         let masks = match self.settings.group {
@@ -290,6 +293,7 @@ impl Pruner {
             self.masks.get(&part.key).map(|old| old.iter().zip(&mask).filter(|(a, b)| a != b).count() as f64 / n);
         let state = MatrixState {
             ratio: part.ratio,
+            full: part.full,
             sparsity: zeros as f64 / n,
             importance: (total / n) as f32,
             quantiles: quantiles(&part.scores),

@@ -81,6 +81,14 @@ fn stopped_and_resumed_is_the_same_run() {
     resume(&project, &run);
     assert!(result(&run) == *undisturbed());
     assert_numbered(&run);
+    // A ratio on its way tells where it goes.
+    let states = events(&run).into_iter().filter_map(|e| match e.body {
+        EventBody::Modules(modules) if modules.prunes() => Some(modules),
+        _ => None,
+    });
+    let states: Vec<_> = states.collect();
+    assert!(states.iter().flat_map(|m| m.full.iter().flatten()).all(|full| *full == 0.5));
+    assert!(states[0].full.len() == states[0].ratio.len() && states[0].ratio.iter().flatten().all(|r| *r < 0.5));
 }
 
 #[test]

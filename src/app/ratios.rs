@@ -105,7 +105,7 @@ impl Ratios {
         if self.draft.is_empty() && app.pending.is_empty() {
             return None;
         }
-        let now = &app.modules.as_ref()?.ratio;
+        let now = app.modules.as_ref()?.full_ratios();
         let wanted = |at: usize| self.draft.get(at).or_else(|| app.pending.get(at)).map(|r| r as f32);
         Some(now.iter().enumerate().map(|(at, now)| now.and(wanted(at).or(*now))).collect())
     }

@@ -14,6 +14,8 @@ pub struct Part<'a> {
     pub width: usize,
     /// Share to prune, 0 to 1.
     pub ratio: f64,
+    /// The same at the schedule's end.
+    pub full: f64,
     /// Nothing is pruned: there is nothing to rank yet.
     pub idle: bool,
     /// Entries that stay pruned (1), for `hold`.

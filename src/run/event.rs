@@ -267,9 +267,17 @@ pub struct Modules {
     pub retained: Vec<Option<f32>>,
     /// Share of entries whose mask changed since the last step, 0 to 1.
     pub flips: Vec<Option<f32>>,
+    /// The ratio that the schedule leads to, 0 to 1; left out where it is `ratio` from the first step on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub full: Vec<Option<f32>>,
 }
 
 impl Modules {
+    /// The ratio of every matrix at the schedule's end.
+    pub fn full_ratios(&self) -> &[Option<f32>] {
+        if self.full.is_empty() { &self.ratio } else { &self.full }
+    }
+
     /// Whether any matrix is asked to be pruned: a stage that prunes nothing tells importances all the same.
     pub fn prunes(&self) -> bool {
         self.ratio.iter().flatten().any(|ratio| *ratio > 0.0)

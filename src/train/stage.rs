@@ -113,6 +113,10 @@ impl Context<'_> {
                 .collect(),
             retained: column(&|s| Some(s.retained as f32)),
             flips: column(&|s| s.flips.map(|f| f as f32)),
+            full: match self.recipe.prune.schedule {
+                recipe::RatioSchedule::Constant => Vec::new(),
+                recipe::RatioSchedule::Linear | recipe::RatioSchedule::Cubic => column(&|s| Some(s.full as f32)),
+            },
         };
         self.session.record(EventBody::Modules(modules))
     }

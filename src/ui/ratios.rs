@@ -34,6 +34,9 @@ pub fn draft(app: &App, theme: &Theme, width: usize) -> Option<Line<'static>> {
     if let (Some(from), Some(to)) = (now.retained, then.retained) {
         all.push(fit::fact(format!("retained {} (estimate)", change(kept, from, to)), theme.warn, 8));
     }
+    if app.modules.as_ref().is_some_and(|m| !m.full.is_empty()) {
+        all.push(fit::fact("at the schedule's end", theme.dim, 7));
+    }
     let count = app.ratios.draft.changes().count();
     all.push(fit::fact(format!("{count} matrices"), theme.dim, 3));
     Some(fit::facts(all, "  ", width))

@@ -41,6 +41,7 @@ fn modules(ratios: &[f64]) -> Modules {
         quantiles: (0..n).map(quantiles).collect(),
         retained: vec![None; n],
         flips: vec![None; n],
+        full: Vec::new(),
     }
 }
 
@@ -153,6 +154,29 @@ fn a_refusal_gives_back_what_it_was_of_and_nothing_else() {
     assert_eq!(draft(&app), [(0, 0.55), (1, 0.55), (2, 0.55), (3, 0.55)]);
     tell(&mut app, vec![refused("2")], RunState::Running);
     assert_eq!(draft(&app)[4..], [(12, 0.45), (13, 0.45), (14, 0.45), (15, 0.45)]);
+}
+
+#[test]
+fn under_a_schedule_the_full_ratios_are_edited() {
+    let mut app = app();
+    let n = app.started.as_ref().unwrap().matrices.len();
+    // Half-way of a linear schedule.
+    let half = Modules { full: vec![Some(0.5); n], ..modules(&vec![0.25; n]) };
+    tell(&mut app, vec![EventBody::Modules(half)], RunState::Running);
+    press(&mut app, "a f +");
+    assert_eq!(draft(&app), [(0, 0.55)]);
+    assert_eq!(app.grid(Measure::Ratio, app.selection).unwrap().cells[1][0], Some(0.5));
+    assert!((forecast::of_draft(&app).unwrap().0.sparsity - 0.5).abs() < 1e-9);
+    assert_eq!(sent(&press(&mut app, "enter"))[0].ratio, 0.55);
+    // The step that has it: no edit is left.
+    update(&mut app, Message::Sent { command: "set_ratios".into(), id: "1".into() });
+    let answer = ControlOutcome { id: "1".into(), ok: true, ..ControlOutcome::default() };
+    let mut full = vec![Some(0.5); n];
+    full[0] = Some(0.55);
+    let next = Modules { full, ..modules(&vec![0.3; n]) };
+    tell(&mut app, vec![EventBody::Control(answer), EventBody::Modules(next)], RunState::Running);
+    assert!(draft(&app).is_empty() && app.pending.is_empty());
+    assert_eq!((app.present_ratio(0), app.present_ratio(1)), (Some(0.55), Some(0.5)));
 }
 
 #[test]

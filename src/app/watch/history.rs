@@ -64,6 +64,8 @@ impl Frame {
             retained: column(3),
             flips: column(4),
             quantiles: quantiles.map(|q| number(q[0]).map(|low| [low, q[1], q[2]])).collect(),
+            // Only the live step is edited.
+            full: Vec::new(),
         }
     }
 }
@@ -197,6 +199,7 @@ mod tests {
             quantiles: vec![Some([1.0, 2.0, value]), None],
             retained: vec![None, Some(0.25)],
             flips: vec![Some(0.0), Some(1.0)],
+            full: Vec::new(),
         }
     }
 
