@@ -103,7 +103,9 @@ fn a_run_is_started_watched_steered_left_and_attached_to() {
     assert_eq!(said.code, Some(0), "{said:?}");
     let svg = std::fs::read_to_string(project.path("x.svg")).unwrap();
     assert!(svg.starts_with("<svg") && svg.contains(">stopped</text>") && svg.contains(">nats</text>"), "{svg}");
-    for (keys, why) in [("no-key", "there is no key \"no-key\""), ("p", "would change the run")] {
+    for (keys, why) in
+        [("no-key", "there is no key \"no-key\""), ("p", "would change the run"), ("E", "would write a file")]
+    {
         let said = project.lopper(&["picture", path, "--until", "1", "--out", "y.svg", "--keys", keys]);
         assert!(said.code == Some(2) && said.err.contains(why), "{said:?}");
     }

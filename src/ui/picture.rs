@@ -1,7 +1,8 @@
 //! A run's screen as a picture, without a terminal: for reports, and for the README.
 
-use super::{draw, export, layout, status};
+use super::{draw, export, layout, sets, status};
 use crate::app::action::keymap;
+use crate::app::ratios::Order;
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
 use crate::run::RunDir;
@@ -26,9 +27,19 @@ pub fn of_run(run: &RunDir, theme: &Theme, size: (u16, u16), until: Option<usize
     };
     for key in keys {
         check_key(key)?;
-        let effects = update(&mut app, Message::Key(key.clone()));
-        if effects.iter().any(|effect| matches!(effect, Effect::Send(_))) {
-            return Err(Error::user(format!("the key {key:?} would change the run; a picture does not")));
+        for effect in update(&mut app, Message::Key(key.clone())) {
+            let would = match effect {
+                // Only looked up.
+                Effect::Ratios(order @ Order::List) => {
+                    update(&mut app, sets::carry_out(order));
+                    continue;
+                }
+                Effect::Quit | Effect::Suspend | Effect::Redraw | Effect::PauseReplay => continue,
+                Effect::Send(_) => "change the run",
+                Effect::Ratios(Order::Save { .. }) | Effect::SavePicture | Effect::SavePane => "write a file",
+                Effect::CopyRun => "write to the clipboard",
+            };
+            return Err(Error::user(format!("the key {key:?} would {would}; a picture does not")));
         }
     }
     render(&app, theme, size.0, size.1)
