@@ -29,10 +29,9 @@ pub fn check_name(name: &str) -> Result<()> {
 /// # Errors
 /// When the user has no home.
 pub fn folder() -> Result<PathBuf> {
-    use etcetera::BaseStrategy;
-    let base = etcetera::choose_base_strategy()
-        .map_err(|_| Error::user("the configuration folder is not known: set HOME or XDG_CONFIG_HOME"))?;
-    Ok(base.config_dir().join("lopper").join("ratios"))
+    crate::config::folder()
+        .map(|folder| folder.join("ratios"))
+        .ok_or_else(|| Error::user("the configuration folder is not known: set HOME or XDG_CONFIG_HOME"))
 }
 
 /// The text of a set, which can stand under `[prune]` of a recipe as it is.
