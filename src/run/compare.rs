@@ -39,20 +39,28 @@ pub fn read(run: &RunDir) -> Result<Compared> {
     compared.settings.remove("name");
     if let Ok(mut file) = File::open(run.journal_file()) {
         // A journal may be long: what does not count is not parsed.
+        let mut stage = None;
         each_line(&mut file, 0, |line| {
             if matches!(kind(line), Some("stage" | "dev" | "report"))
                 && let Ok(event) = serde_json::from_slice::<Event>(line)
             {
-                take(event.body, &mut compared);
+                take(event.body, &mut compared, &mut stage);
             }
         });
     }
     Ok(compared)
 }
 
-fn take(body: EventBody, compared: &mut Compared) {
+/// `stage` is the number of the stage that the curve is of.
+fn take(body: EventBody, compared: &mut Compared, stage: &mut Option<usize>) {
     match body {
-        EventBody::Stage(stage) if stage.steps > 0 => compared.dev.clear(),
+        // A stage that is resumed is told again, and goes on with its curve.
+        EventBody::Stage(new) if new.steps > 0 => {
+            let resumed = stage.replace(new.index) == Some(new.index);
+            if !resumed {
+                compared.dev.clear();
+            }
+        }
         EventBody::Dev(dev) if dev.loss.is_finite() => {
             let step = dev.step as f64;
             // A run that was resumed goes on from its checkpoint.
@@ -133,11 +141,16 @@ mod tests {
     #[test]
     fn the_curve_is_that_of_the_last_stage_and_of_what_was_gone_on_with() {
         let dev = |step, loss| EventBody::Dev(super::super::event::Dev { step, loss, ..Default::default() });
-        let stage = |steps| EventBody::Stage(super::super::event::Stage { steps, ..Default::default() });
-        let mut compared = Compared::default();
-        for body in [stage(4), dev(2, 9.0), stage(4), dev(2, 3.0), dev(4, 2.0), dev(3, 2.5), stage(0)] {
-            take(body, &mut compared);
+        let stage = |index, steps| EventBody::Stage(super::super::event::Stage { index, steps, ..Default::default() });
+        let (mut compared, mut of) = (Compared::default(), None);
+        for body in [stage(0, 4), dev(2, 9.0), stage(1, 4), dev(2, 3.0), dev(4, 2.0), dev(3, 2.5), stage(2, 0)] {
+            take(body, &mut compared, &mut of);
         }
         assert_eq!(compared.dev, [(2.0, 3.0), (3.0, 2.5)]);
+        // Resumed: the worker tells its stage again.
+        for body in [stage(1, 4), dev(3, 2.25), dev(4, 2.0)] {
+            take(body, &mut compared, &mut of);
+        }
+        assert_eq!(compared.dev, [(2.0, 3.0), (3.0, 2.25), (4.0, 2.0)]);
     }
 }
