@@ -139,6 +139,11 @@ fn marked_runs_are_compared() {
     assert_eq!((comparison.alike, comparison.runs[0].name.as_str()), (1, "a\\u{1b}"));
     press(&mut list, &["q"]);
     assert!(list.overlay.is_none());
+    // One that comes late takes no line from under the user's hands.
+    press(&mut list, &["n", "x"]);
+    update(&mut list, Message::Compared(vec![run("a", "1"), run("b", "2")]));
+    assert!(matches!(&list.overlay, Some(Overlay::Edit { line, .. }) if line.text().ends_with('x')));
+    assert!(list.toast.is_some());
 }
 
 #[test]

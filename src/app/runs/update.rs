@@ -33,6 +33,10 @@ pub fn update(list: &mut Runs, message: Message) -> Vec<Effect> {
                 *lines = new.iter().map(|line| clean::line(line)).collect();
             }
         }
+        // What was read in the meantime takes no line from under the user's hands.
+        Message::Compared(_) if matches!(list.overlay, Some(Overlay::Edit { .. } | Overlay::Ask { .. })) => {
+            toast(list, "the comparison is read; ask for it again");
+        }
         Message::Compared(runs) => {
             list.overlay = Some(Overlay::Compare { comparison: Comparison::new(runs), top: 0 });
         }
