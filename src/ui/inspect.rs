@@ -38,7 +38,7 @@ pub fn draw(app: &App, theme: &Theme, top: usize, frame: &mut Frame<'_>, area: R
         let text = if mine.is_empty() {
             "no adapter has this module: move the cursor to one that has values, then i"
         } else {
-            "no step has pruned yet: the figures come with the first, Esc leaves"
+            "this stage has made no step yet: the figures come with the first, Esc leaves"
         };
         frame.render_widget(Paragraph::new(fit::wrap(&[(text, theme.dim)], width)), inner);
         return;

@@ -116,7 +116,7 @@ fn scores(app: &App, out: &mut String) {
 fn maps(app: &mut App, theme: &Theme, out: &mut String) -> Result<()> {
     section(out, "Heatmaps");
     if app.modules.is_none() {
-        note(out, "This run has not pruned.");
+        note(out, "This run has made no step.");
         return Ok(());
     }
     note(out, &format!("{}, all adapters, A and B; {}.", app.stage.method, app.step_label()));

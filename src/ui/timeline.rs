@@ -24,7 +24,7 @@ fn words(app: &App, theme: &Theme) -> (String, bool) {
     let history = &app.watch.history;
     let mut text = app.step_label();
     if text.is_empty() {
-        text = "earlier stages pruned: [ goes back".into();
+        text = "[ goes back to earlier stages".into();
     }
     if let Some(shown) = &scrub.shown
         && let Some(stage) = history.stage(shown.place.stage).filter(|s| s.index != app.stage.index)

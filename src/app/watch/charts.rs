@@ -72,9 +72,7 @@ impl Quantity {
     pub const fn absence(self) -> &'static str {
         match self {
             Self::RougeL => "no dev evaluation has scored summaries: x shows the next quantity",
-            Self::Flips | Self::Sparsity | Self::Retained => {
-                "no stage has pruned yet: curves come with its first step; x shows the next quantity"
-            }
+            Self::Flips => "no mask has been compared yet: the curve comes with the second step of a stage",
             _ => "no training step yet",
         }
     }
