@@ -38,7 +38,8 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     if let Some(grid) = &grid {
         means(app, theme, buf, &map, grid, (&paint, number));
         // Without a read-out its place is the only one for what a draft would bring.
-        let draft = super::ratios::draft(app, theme, usize::from(area.width)).filter(|_| map.read_out.height == 0);
+        let alone = map.read_out.height == 0;
+        let draft = alone.then(|| super::ratios::draft(app, theme, usize::from(area.width))).flatten();
         match draft {
             Some(line) if map.legend < area.bottom() => {
                 buf.set_line(area.x, map.legend, &line, area.width);

@@ -1,5 +1,6 @@
 //! The run under the cursor, beside the list.
 
+use crate::app::clean;
 use crate::app::runs::{Column, Runs};
 use crate::run::listing::Summary;
 use crate::theme::Theme;
@@ -34,7 +35,8 @@ pub fn draw(list: &Runs, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-fn about(row: &Summary, now: f64, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+/// What is known of a run, in lines of `width`.
+pub(super) fn about(row: &Summary, now: f64, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let (glyph, style) = status::state(theme, row.state);
     let mut lines = Vec::new();
     let state = format!("{glyph} {}", row.state.word());
@@ -77,7 +79,7 @@ fn about(row: &Summary, now: f64, theme: &Theme, width: usize) -> Vec<Line<'stat
         add(&mut lines, "tags", &row.notes.tags.join(" "), theme.accent, width, theme);
     }
     if !row.notes.note.is_empty() {
-        add(&mut lines, "note", &row.notes.note, theme.text, width, theme);
+        add(&mut lines, "note", &clean::text(&row.notes.note), theme.text, width, theme);
     }
     if let Some(error) = &row.notes_error {
         lines.extend(fit::wrap(&[(error.as_str(), theme.warn)], width));

@@ -1,5 +1,6 @@
 //! One line a run: as many columns as fit, the least weighty left out first.
 
+use crate::app::clean;
 use crate::app::runs::{Column, Runs, order};
 use crate::run::listing::Summary;
 use crate::theme::Theme;
@@ -192,12 +193,14 @@ pub fn ago(seconds: f64) -> String {
 fn note(row: &Summary) -> String {
     let mut text: Vec<String> = row.notes.tags.iter().map(|tag| format!("#{tag}")).collect();
     if !row.notes.note.is_empty() {
-        text.push(row.notes.note.clone());
+        // As it is in its file, so that it is written back unchanged: harmless only here.
+        text.push(clean::line(&row.notes.note));
     }
     text.join(" ")
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -214,6 +217,17 @@ mod tests {
         assert!(names(78).contains(&Cell::Figure(Column::Rouge)) && !names(78).contains(&Cell::Note));
         assert_eq!(names(38), [Cell::Mark, Cell::State, Cell::Name]);
         assert_eq!(names(190).len(), COLUMNS.len());
+    }
+
+    #[test]
+    fn a_note_from_a_file_reaches_no_terminal_raw() {
+        let mut row = Summary::default();
+        row.notes.note = "a\u{1b}[2J\u{202e}b\nc".into();
+        assert_eq!(note(&row), "a\\u{1b}[2J\\u{202e}b↵c");
+        let theme = Theme::find("mono", crate::theme::Depth::None, true).unwrap();
+        let lines = super::super::details::about(&row, 0.0, &theme, 60);
+        let shown: String = lines.iter().flat_map(|l| &l.spans).map(|s| s.content.as_ref()).collect();
+        assert!(shown.contains("[2J") && !shown.contains(['\u{1b}', '\u{202e}', '\n']), "{shown:?}");
     }
 
     #[test]
