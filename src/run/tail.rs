@@ -14,8 +14,12 @@ use std::time::Duration;
 
 /// Events in one slice.
 const SLICE: usize = 2000;
-/// Bytes in one slice, about.
-const SLICE_BYTES: u64 = 8 * 1024 * 1024;
+/// Bytes in one slice, about: read in a few milliseconds, so that a reader that shows it still hears its user.
+const SLICE_BYTES: u64 = 1024 * 1024;
+/// Slices that wait for a reader at most: a long journal is not kept in memory as events.
+pub const WAITING: usize = 4;
+/// A journal is said to be read as long as more than this of it is left, bytes.
+const BEHIND: u64 = 4 * SLICE_BYTES;
 /// File watching is not to be had everywhere (NFS): look anyway after this time.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -30,6 +34,8 @@ pub struct TailUpdate {
     pub skipped: u64,
     /// Whether this is all there is for now.
     pub caught_up: bool,
+    /// The share of a long journal that has been read, 0 to 1, while much of it is left.
+    pub read: Option<f32>,
 }
 
 /// A follower that is asked for news.
@@ -79,21 +85,26 @@ impl Tail {
             RunState::Running if self.paused => RunState::Paused,
             state => state,
         };
-        Ok(TailUpdate { events, state, skipped: self.reader.skipped, caught_up })
+        let (done, length) = (self.reader.offset(), self.reader.length());
+        let read = (length.saturating_sub(done) > BEHIND).then(|| done as f32 / length as f32);
+        Ok(TailUpdate { events, state, skipped: self.reader.skipped, caught_up, read })
     }
 }
 
 /// Follows the run at `path` on a thread of its own and sends what is new, until `stop` or until nobody
-/// receives any more. Nothing is sent while nothing changes.
+/// receives any more. Nothing is sent while nothing changes, and nothing is read while [`WAITING`] slices wait.
 ///
 /// # Errors
 /// When it is no run directory or no thread can be started.
-pub fn follow(path: &Path, sender: mpsc::Sender<TailUpdate>, stop: Arc<AtomicBool>) -> Result<JoinHandle<()>> {
+pub fn follow(path: &Path, sender: mpsc::SyncSender<TailUpdate>, stop: Arc<AtomicBool>) -> Result<JoinHandle<()>> {
     let dir = RunDir::open(path)?;
     let run = move || {
         let (wake, woken) = mpsc::channel();
-        let watcher = notify::recommended_watcher(move |_| {
-            wake.send(()).ok();
+        let watcher = notify::recommended_watcher(move |notice: notify::Result<notify::Event>| {
+            // Files that are opened are news of nothing: this follower opens them itself.
+            if !notice.is_ok_and(|notice| notice.kind.is_access()) {
+                wake.send(()).ok();
+            }
         })
         .and_then(|mut watcher| watcher.watch(dir.path(), RecursiveMode::NonRecursive).map(|()| watcher));
         let mut tail = Tail::new(dir);

@@ -3,6 +3,7 @@
 use super::options::{self, WatchOptions};
 use super::picture::{self, render};
 use super::{draw, export, input, sets, status};
+use crate::Result;
 use crate::app::looks::Frames;
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
@@ -13,8 +14,7 @@ use crate::terminal::signals::Signals;
 use crate::terminal::wire::Written;
 use crate::terminal::{Screen, clipboard, record};
 use crate::theme::Theme;
-use crate::{Error, Result};
-use crossterm::event;
+use crossterm::event::Event;
 use ratatui::layout::Rect;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,12 +24,14 @@ use std::time::{Duration, Instant};
 
 /// At most ten frames a second, but an answer to a key at once.
 const FRAME: Duration = Duration::from_millis(100);
-/// Over a slow link at most four, keys or not.
+/// Over a slow link at most four.
 const SLOW_FRAME: Duration = Duration::from_millis(250);
 /// News of the run are looked for so often while no key is pressed.
 const LOOK: Duration = Duration::from_millis(100);
-/// Slices of a long journal that are taken in before the next look at the keys.
-const SLICES: usize = 4;
+/// So long news of a long journal are taken in before the next look at the keys.
+const TAKE: Duration = Duration::from_millis(4);
+/// So long the first frame waits for what there is to show.
+const FIRST: Duration = Duration::from_millis(30);
 
 /// How the user left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +65,7 @@ pub fn show(
     signals: &Signals,
     from_list: bool,
 ) -> Result<Ending> {
-    let (sender, news) = mpsc::channel();
+    let (sender, news) = mpsc::sync_channel(tail::WAITING);
     let stop = Arc::new(AtomicBool::new(false));
     let (clock, follower) = match options.replay {
         Some(speed) => {
@@ -104,15 +106,12 @@ struct Loop<'a> {
     answer: bool,
 }
 
-fn failed(e: &std::io::Error) -> Error {
-    Error::fault(format!("the terminal cannot be used: {e}"))
-}
-
 impl Loop<'_> {
     fn turn(&mut self, news: &Receiver<TailUpdate>) -> Result<()> {
         let mut drawn: Option<Instant> = None;
         let mut second = 0u64;
         let pace = if self.options.slow_link { SLOW_FRAME } else { FRAME };
+        self.first(news);
         loop {
             if self.signals.quit() {
                 return Ok(());
@@ -198,38 +197,67 @@ impl Loop<'_> {
 
     /// The clock: it shows in ETA and silence and ends toasts. Once a second is enough.
     fn tick(&mut self, second: &mut u64) {
-        let now = self.clock.as_ref().map_or_else(crate::run::now, |clock| clock.now());
-        if self.app.watch.scrub.is_due(now) {
-            update(self.app, Message::Tick(now));
-            self.dirty = true;
+        let now = crate::run::now();
+        let whole = now as u64 != *second;
+        if !whole && !self.app.watch.scrub.is_due(now) {
+            return;
         }
-        if now as u64 != *second {
+        if whole {
             *second = now as u64;
             self.refresh();
-            let app = &mut *self.app;
+            let app = &*self.app;
             let silent = app.now - app.last_event > status::SILENT - 2.0;
-            self.dirty |= app.toast.is_some() || (!app.state.is_over() && (silent || app.eta().is_some()));
-            update(app, Message::Tick(now));
+            // While the run is paused its ETA stands still.
+            let left = app.state != RunState::Paused && app.eta().is_some();
+            self.dirty |= app.toast.is_some() || (!app.state.is_over() && (silent || left));
+        } else {
+            self.dirty = true;
+        }
+        update(self.app, Message::Tick(now));
+        if let Some(clock) = &self.clock {
+            update(self.app, Message::Told(clock.now()));
         }
     }
 
-    /// Takes in some news; true if there are more.
-    fn take(&mut self, news: &Receiver<TailUpdate>) -> bool {
-        let mut taken = 0;
-        for TailUpdate { events, state, caught_up, .. } in news.try_iter().take(SLICES) {
-            self.dirty = true;
-            taken += 1;
-            update(self.app, Message::Run { events, state, caught_up });
+    /// Takes in what is there at the start, so that the first frame shows it.
+    fn first(&mut self, news: &Receiver<TailUpdate>) {
+        let start = Instant::now();
+        while let Some(left) = FIRST.checked_sub(start.elapsed())
+            && let Ok(new) = news.recv_timeout(left)
+        {
+            let whole = new.caught_up;
+            self.hear(new);
+            if whole {
+                return;
+            }
         }
-        taken == SLICES
+    }
+
+    /// Takes in some news; true if there may be more.
+    fn take(&mut self, news: &Receiver<TailUpdate>) -> bool {
+        let start = Instant::now();
+        while let Ok(new) = news.try_recv() {
+            self.hear(new);
+            if start.elapsed() >= TAKE {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn hear(&mut self, TailUpdate { events, state, caught_up, read, .. }: TailUpdate) {
+        self.dirty = true;
+        update(self.app, Message::Run { events, state, caught_up });
+        if read != self.app.read {
+            update(self.app, Message::Read(read));
+        }
     }
 
     /// Takes everything that is typed within `wait`, and what comes with it; true to leave.
     fn keys(&mut self, mut wait: Duration) -> Result<bool> {
-        while event::poll(wait).map_err(|e| failed(&e))? {
+        while let Some(event) = self.screen.event(wait)? {
             wait = Duration::ZERO;
-            let event = event::read().map_err(|e| failed(&e))?;
-            let resized = matches!(event, event::Event::Resize(..));
+            let resized = matches!(event, Event::Resize(..));
             self.dirty |= resized;
             let (width, height) = self.screen.size()?;
             if resized {
@@ -240,7 +268,7 @@ impl Loop<'_> {
                 continue;
             };
             self.dirty = true;
-            self.answer = !self.options.slow_link;
+            self.answer = true;
             for effect in update(self.app, message) {
                 if effect == Effect::Quit {
                     return Ok(true);

@@ -98,7 +98,7 @@ fn play(app: &mut App) {
         let start = starts.into_iter().rev().find(|s| s + 1 < app.watch.history.len()).unwrap_or(0);
         show(app, start);
     }
-    app.watch.scrub.next = Some(app.now + BEAT);
+    app.watch.scrub.next = Some(app.clock + BEAT);
 }
 
 /// Marks the step on show as the one to compare with, or leaves the comparison.
