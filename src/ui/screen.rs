@@ -30,6 +30,8 @@ const SLOW_FRAME: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_millis(100);
 /// So long news of a long journal are taken in before the next look at the keys.
 const TAKE: Duration = Duration::from_millis(4);
+/// So long the next slice of a long journal is waited for.
+const NEXT: Duration = Duration::from_millis(1);
 /// So long the first frame waits for what there is to show.
 const FIRST: Duration = Duration::from_millis(30);
 
@@ -67,12 +69,10 @@ pub fn show(
 ) -> Result<Ending> {
     let (sender, news) = mpsc::sync_channel(tail::WAITING);
     let stop = Arc::new(AtomicBool::new(false));
-    let (clock, follower) = match options.replay {
-        Some(speed) => {
-            let (clock, follower) = replay::follow(dir, speed, sender, Arc::clone(&stop))?;
-            (Some(clock), follower)
-        }
-        None => (None, tail::follow(dir, sender, Arc::clone(&stop))?),
+    // Nobody waits for the follower's end: it only reads, and comes to it within a look at the run.
+    let clock = match options.replay {
+        Some(speed) => Some(replay::follow(dir, speed, sender, Arc::clone(&stop))?.0),
+        None => tail::follow(dir, sender, Arc::clone(&stop)).map(|_| None)?,
     };
     let label = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let mut app = App::new(&label, options.read_only);
@@ -85,8 +85,6 @@ pub fn show(
     let result =
         Loop { app: &mut app, theme, screen, signals, dir, options, clock, dirty: true, answer: false }.turn(&news);
     stop.store(true, Ordering::Relaxed);
-    drop(news);
-    follower.join().ok();
     result.map(|()| Ending { state: app.state })
 }
 
@@ -126,6 +124,8 @@ impl Loop<'_> {
             }
             let wait = match drawn {
                 _ if more => Duration::ZERO,
+                // Of a long journal the next slice is about to come.
+                _ if self.app.read.is_some() => NEXT,
                 Some(at) if self.dirty => pace.saturating_sub(at.elapsed()),
                 _ => LOOK,
             };

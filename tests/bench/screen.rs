@@ -238,12 +238,14 @@ fn idle(settings: &Settings, folder: &Path) {
     let mut journal = Journal::open(&paused.join("events.jsonl")).unwrap();
     journal.append(EventBody::Paused { paused: true }).unwrap();
     let _lock = Lock::take(&paused).unwrap();
+    let over = folder.join("over");
+    finish(&run(&over, "run-0", 20));
     let mut screens: Vec<(&str, Watched)> = vec![
         ("a finished run", Watched::start(folder, &["attach", finished.to_str().unwrap()])),
         ("a paused run", Watched::start(folder, &["attach", paused.to_str().unwrap()])),
-        ("the list of runs", Watched::start(folder, &["--runs", runs.to_str().unwrap()])),
+        ("the list of runs that are over", Watched::start(folder, &["--runs", over.to_str().unwrap()])),
     ];
-    for ((_, screen), shows) in screens.iter_mut().zip(["✓ finished", "‖ paused", "2 runs"]) {
+    for ((_, screen), shows) in screens.iter_mut().zip(["✓ finished", "‖ paused", "1 run"]) {
         let start = screen.start;
         screen.shows(shows, start, |text| text.contains(shows));
     }

@@ -301,6 +301,24 @@ mod tests {
     }
 
     #[test]
+    fn in_a_replay_that_stands_toasts_end_and_steps_play() {
+        let mut app = app();
+        app.looks.replay = Some(8.0);
+        update(&mut app, Message::Tick(1000.0));
+        update(&mut app, Message::Told(50.0));
+        assert_eq!((app.clock, app.now), (1000.0, 50.0));
+        update(&mut app, Message::Toast("saved".into()));
+        press(&mut app, &[" "]);
+        assert!(app.watch.scrub.plays());
+        for (clock, toasts) in [(1004.0, true), (1005.5, false)] {
+            update(&mut app, Message::Tick(clock));
+            update(&mut app, Message::Told(50.0));
+            assert_eq!(app.toast.is_some(), toasts, "{clock}");
+        }
+        assert_eq!(place(&app), Some((1, 3)));
+    }
+
+    #[test]
     fn the_change_is_that_from_the_marked_step() {
         let mut app = app();
         let module = app.module();
