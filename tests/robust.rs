@@ -197,10 +197,12 @@ fn a_storm_of_sizes_while_the_run_goes_on() {
         screen.resize((1, 1));
         std::thread::sleep(Duration::from_millis(200));
         screen.resize(SMALL);
-        screen.until("the state", |text| text.contains("running") || text.contains("this table"));
         // Whatever lies over the panes is left.
-        screen.press("\x1b");
-        screen.hides("this table");
+        until("the state", || {
+            screen.press("\x1b");
+            std::thread::sleep(Duration::from_millis(100));
+            screen.text().contains("▶ running").then_some(())
+        });
         screen.resize(LARGE);
         screen.shows(&["▶ running"]);
         screen.press("\x03");
@@ -239,6 +241,19 @@ fn keys_typed_before_there_is_a_screen_are_kept() {
     screen.press("q\x1b[201~");
     screen.shows(&["ignored a paste of 4 characters", "✓ finished"]);
     screen.press("q");
+    assert_eq!(screen.ends_tidily().0, 0);
+}
+
+#[test]
+fn actions_without_keys_are_not_offered() {
+    let project = Project::new();
+    finished(&project);
+    std::fs::create_dir_all(project.path("config/lopper")).unwrap();
+    project.write("config/lopper/keys.toml", "[runs]\ndemo = []\nfilter = []\nhelp = []\nlog = []\n");
+    let mut screen = Terminal::start(&project, LARGE, &[], &[]);
+    screen.shows(&["1 run", "tiny-", "q leave", "n note"]);
+    assert!(!screen.text().contains("l log") && !screen.text().contains("? help"), "{}", screen.text());
+    screen.press("/l?q");
     assert_eq!(screen.ends_tidily().0, 0);
 }
 

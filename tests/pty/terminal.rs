@@ -102,9 +102,9 @@ impl Terminal {
         writer.write_all(keys).and_then(|()| writer.flush()).is_ok()
     }
 
-    /// The exit code, if the program has ended.
-    pub fn ended(&mut self) -> Option<u32> {
-        self.child.try_wait().unwrap().map(|status| status.exit_code())
+    /// How the program has ended, if it has.
+    pub fn ended(&mut self) -> Option<portable_pty::ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     pub fn resize(&self, to: (u16, u16)) {
