@@ -12,6 +12,7 @@ use lopper::run::control::{Command, send};
 use lopper::run::event::{EventBody, Sample};
 use lopper::run::journal::Journal;
 use pty::Terminal;
+use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use tiny::{Project, until, until_event, utf8};
 
@@ -209,6 +210,53 @@ fn a_storm_of_sizes_while_the_run_goes_on() {
         assert_eq!(screen.ends_tidily().0, 0);
     }
     assert!(lopper::run::lock::is_held(run.path()));
+}
+
+#[test]
+fn the_shell_gets_the_terminal_and_gives_it_back() {
+    let project = Project::new();
+    let run = finished(&project);
+    let attach = ["attach", utf8(run.path())];
+    for (args, shows) in [(&attach[..], "mean importance"), (&[], "1 run")] {
+        let mut screen = Terminal::start(&project, SMALL, args, &[]);
+        screen.shows(&[shows]);
+        for by_key in [true, false, true] {
+            if by_key {
+                screen.press("\x1a")
+            } else {
+                screen.signal(Signal::TSTP)
+            }
+            until("the stop", || screen.is_stopped().then_some(()));
+            until("the terminal as it was", || screen.is_given_back().then_some(()));
+            // Another program writes on the screen meanwhile; the window changes.
+            screen.resize(LARGE);
+            screen.signal(Signal::CONT);
+            screen.shows(&[shows]);
+            screen.resize(SMALL);
+            screen.until("the small screen", |text| text.contains(shows) && !text.contains("reference"));
+            assert_eq!(screen.modes(), [true, true, true, false]);
+        }
+        screen.press("q");
+        assert_eq!(screen.ends_tidily().0, 0);
+    }
+}
+
+#[test]
+fn signals_and_a_lost_terminal_end_the_list() {
+    let project = Project::new();
+    finished(&project);
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+        let mut screen = Terminal::start(&project, SMALL, &[], &[]);
+        screen.shows(&["1 run"]);
+        screen.signal(signal);
+        screen.ends_tidily();
+    }
+    let mut screen = Terminal::start(&project, SMALL, &[], &[]);
+    screen.shows(&["1 run", "tiny-"]);
+    screen.press("?");
+    screen.shows(&["this table"]);
+    screen.hang_up();
+    screen.ends();
 }
 
 #[test]

@@ -207,7 +207,7 @@ mod tests {
         let stop = Arc::new(AtomicBool::new(false));
         let (hand, flag) = (Arc::clone(&clock), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
-            tell(events(&[1001.0, 1002.0]).into_iter(), RunState::Stopped, &hand, &sender, &flag)
+            tell(events(&[1001.0, 1002.0]).into_iter(), RunState::Stopped, &hand, &sender, &flag);
         });
         let first = news.recv().unwrap();
         assert!(first.events.is_empty() && first.state == RunState::Paused);

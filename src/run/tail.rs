@@ -100,9 +100,8 @@ pub fn follow(path: &Path, sender: mpsc::SyncSender<TailUpdate>, stop: Arc<Atomi
     let dir = RunDir::open(path)?;
     let run = move || {
         let (wake, woken) = mpsc::channel();
-        let watcher = notify::recommended_watcher(move |notice: notify::Result<notify::Event>| {
-            // Files that are opened are news of nothing: this follower opens them itself.
-            if !notice.is_ok_and(|notice| notice.kind.is_access()) {
+        let watcher = notify::recommended_watcher(move |notice| {
+            if is_news(&notice) {
                 wake.send(()).ok();
             }
         })
@@ -134,4 +133,48 @@ pub fn follow(path: &Path, sender: mpsc::SyncSender<TailUpdate>, stop: Arc<Atomi
         .name("tail".into())
         .spawn(run)
         .map_err(|e| Error::fault(format!("no thread could be started: {e}")))
+}
+
+/// Whether something may have been written: files that are opened and read are no news, this follower does that
+/// itself.
+fn is_news(notice: &notify::Result<notify::Event>) -> bool {
+    !notice.as_ref().is_ok_and(|notice| notice.kind.is_access())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::run::journal::Journal;
+    use notify::event::{AccessKind, CreateKind, EventKind, ModifyKind};
+
+    #[test]
+    fn what_the_follower_does_itself_does_not_wake_it() {
+        let notice = |kind| Ok(notify::Event::new(kind));
+        assert!(!is_news(&notice(EventKind::Access(AccessKind::Any))));
+        assert!(is_news(&notice(EventKind::Modify(ModifyKind::Any))));
+        assert!(is_news(&notice(EventKind::Create(CreateKind::File))));
+        assert!(is_news(&Err(notify::Error::generic("x"))));
+    }
+
+    #[test]
+    fn of_a_long_journal_the_share_is_told_that_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("recipe.toml"), "").unwrap();
+        let mut journal = Journal::open(&folder.path().join("events.jsonl")).unwrap();
+        let text = "x".repeat(64 * 1024);
+        for _ in 0..160 {
+            journal.append(EventBody::Warning { text: text.clone() }).unwrap();
+        }
+        let mut tail = Tail::new(RunDir::open(folder.path()).unwrap());
+        let mut all: Vec<TailUpdate> = Vec::new();
+        while all.last().is_none_or(|last| !last.caught_up) {
+            all.push(tail.poll().unwrap());
+        }
+        let shares: Vec<f32> = all.iter().map_while(|update| update.read).collect();
+        assert!(shares.len() > 4 && shares.windows(2).all(|w| w[0] < w[1]), "{shares:?}");
+        assert!(shares[0] > 0.05 && shares[0] < 0.2 && all[shares.len()..].iter().all(|u| u.read.is_none()));
+        assert!(all.iter().all(|update| update.events.len() <= 17), "a slice is small");
+        assert_eq!(all.iter().map(|update| update.events.len()).sum::<usize>(), 160);
+    }
 }

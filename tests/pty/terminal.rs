@@ -102,6 +102,18 @@ impl Terminal {
         writer.write_all(keys).and_then(|()| writer.flush()).is_ok()
     }
 
+    /// Whether the program is stopped, as by ctrl-z.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.process_id().unwrap())).unwrap();
+        stat.rsplit_once(") ").unwrap().1.starts_with('T')
+    }
+
+    /// Whether the terminal is as it was before: its own modes, and those of the line discipline.
+    pub fn is_given_back(&self) -> bool {
+        let modes = format!("{:?}", self.master.as_ref().unwrap().get_termios().unwrap());
+        self.modes() == [false; 4] && modes == self.modes
+    }
+
     /// How the program has ended, if it has.
     pub fn ended(&mut self) -> Option<portable_pty::ExitStatus> {
         self.child.try_wait().unwrap()
