@@ -293,6 +293,42 @@ fn keys_typed_before_there_is_a_screen_are_kept() {
 }
 
 #[test]
+fn a_terminal_may_send_anything() {
+    let project = Project::new();
+    let run = finished(&project);
+    let mut screen = Terminal::start(&project, SMALL, &["attach", utf8(run.path()), "--mouse"], &[]);
+    screen.shows(&["✓ finished", "mean importance"]);
+    // Positions of 0, reports nobody asked for, sequences without an end, letters that are none.
+    for odd in [
+        "\x1b[0;0R",
+        "\x1b[R",
+        "\x1b[<0;0;0M",
+        "\x1b[<64;0;0M",
+        "\x1b[<99999;99999;99999M",
+        "\x1b[M\x20\x20\x20",
+        "\x1b[M!!!",
+        "\x1b[?2026;2$y",
+        "\x1b[?62;22c",
+        "\x1b[99999~",
+        "\x1b[;;;~",
+        "\x1b[I\x1b[O",
+        "\x1b[1;99A",
+        "\x1b[32;0;0M",
+    ] {
+        screen.press(odd);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let writer_takes_bytes = screen.try_press(b"\xff\xc0\xed\xa0\x80\x80");
+    assert!(writer_takes_bytes);
+    screen.press("?");
+    screen.shows(&["this table"]);
+    screen.press("q");
+    screen.hides("this table");
+    screen.press("q");
+    assert_eq!(screen.ends_tidily().0, 0);
+}
+
+#[test]
 fn actions_without_keys_are_not_offered() {
     let project = Project::new();
     finished(&project);
