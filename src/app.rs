@@ -213,8 +213,12 @@ pub enum Message {
     RatioSets(Vec<ratios::Set>),
     /// Something to tell the user for a while.
     Toast(String),
+    /// How much of a long journal was read so far, 0 to 1; `None` when it was read.
+    Read(Option<f32>),
     /// The clock, Unix seconds.
     Tick(f64),
+    /// The time that a replay has come to, Unix seconds.
+    Told(f64),
 }
 
 /// The state of the screen. Every text in it is harmless ([`clean`]).
@@ -230,6 +234,8 @@ pub struct App {
     pub state: RunState,
     /// Whether everything that is written so far has been read.
     pub caught_up: bool,
+    /// How much of a long journal was read so far, 0 to 1, while much of it is left.
+    pub read: Option<f32>,
     /// What the run is about.
     pub started: Option<Started>,
     /// The stage under way.
@@ -258,9 +264,11 @@ pub struct App {
     pub log: VecDeque<Note>,
     /// Unix time of the last event.
     pub last_event: f64,
-    /// The clock.
+    /// The run's clock: in a replay the time that it has come to.
     pub now: f64,
-    /// A message for a while, and until when.
+    /// The user's clock.
+    pub clock: f64,
+    /// A message for a while, and until when by the user's clock.
     pub toast: Option<(String, f64)>,
     /// The pane with the keys.
     pub pane: Pane,
@@ -299,6 +307,7 @@ impl App {
             from_list: false,
             state: RunState::Created,
             caught_up: false,
+            read: None,
             started: None,
             stage: Stage::default(),
             curves: Vec::new(),
@@ -314,6 +323,7 @@ impl App {
             log: VecDeque::new(),
             last_event: 0.0,
             now: 0.0,
+            clock: 0.0,
             toast: None,
             pane: Pane::Heatmap,
             measure: Measure::Sparsity,

@@ -450,19 +450,11 @@ fn export(run: &RunDir, adapter: Option<&Path>, merged: Option<&Path>) -> Result
 
 /// The newest report in the run's journal.
 fn last_report(run: &RunDir) -> Result<Option<crate::run::event::Report>> {
-    let mut reader = crate::run::journal::Reader::new(&run.journal_file());
-    let mut last = None;
-    loop {
-        let slice = reader.read(4096, u64::MAX)?;
-        if slice.is_empty() {
-            return Ok(last);
-        }
-        for event in slice {
-            if let crate::run::event::EventBody::Report(report) = event.body {
-                last = Some(report);
-            }
-        }
-    }
+    let last = crate::run::journal::last_of(&run.journal_file(), "report")?;
+    Ok(last.and_then(|event| match event.body {
+        crate::run::event::EventBody::Report(report) => Some(report),
+        _ => None,
+    }))
 }
 
 #[cfg(test)]

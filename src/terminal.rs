@@ -5,14 +5,18 @@ pub mod probe;
 pub mod record;
 pub mod signals;
 pub mod stderr;
+pub mod typed;
 pub mod wire;
 
 use crate::{Error, Result};
 use crossterm::cursor;
-use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
+use crossterm::event::{
+    self, DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event,
+};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use ratatui::{Frame, Terminal};
 use signals::Signals;
+use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write, stdin, stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,6 +57,8 @@ impl Write for Out {
 pub struct Screen {
     terminal: Terminal<Wire<Out>>,
     mouse: bool,
+    /// What was typed before anybody listened.
+    typed: VecDeque<Event>,
 }
 
 /// The sentence for a terminal that fails.
@@ -108,7 +114,7 @@ impl Screen {
         });
         let terminal = claim(mouse).and_then(|()| Terminal::new(Wire::new(Out, None)).map_err(|e| failed(&e)));
         match terminal {
-            Ok(terminal) => Ok(Self { terminal, mouse }),
+            Ok(terminal) => Ok(Self { terminal, mouse, typed: VecDeque::new() }),
             Err(e) => {
                 restore();
                 Err(e)
@@ -127,17 +133,30 @@ impl Screen {
         self.terminal.draw(render).map(drop).map_err(|e| failed(&e))
     }
 
-    /// Asks the terminal what it can do, for at most `limit`, before anything is drawn and any key is read.
-    /// From then on frames are synchronised updates where it knows them.
+    /// Asks the terminal what it can do, for at most `limit`, before anything is drawn and any key is read;
+    /// what is typed meanwhile comes from [`Self::event`]. From then on frames are synchronised updates where it knows them.
     ///
     /// # Errors
     /// When the terminal is gone.
     pub fn probe(&mut self, limit: Duration, background: bool) -> Result<probe::Answers> {
-        let answers = probe::ask(limit, background);
+        let (answers, typed) = probe::ask(limit, background);
+        self.typed.extend(typed);
         SYNC.store(answers.sync, Ordering::SeqCst);
         self.terminal.backend_mut().synchronise(answers.sync);
         // Some terminals print what they do not understand.
         self.redraw().map(|()| answers)
+    }
+
+    /// What the user does next, within `wait`.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn event(&mut self, wait: Duration) -> Result<Option<Event>> {
+        if let Some(event) = self.typed.pop_front() {
+            return Ok(Some(event));
+        }
+        let there = event::poll(wait).map_err(|e| failed(&e))?;
+        there.then(event::read).transpose().map_err(|e| failed(&e))
     }
 
     /// What was written so far.

@@ -1,77 +1,22 @@
 //! What a frame costs over the wire while a run goes on and every value drifts.
 #![allow(clippy::unwrap_used)]
 
+#[path = "synthetic/run.rs"]
+mod synthetic;
+
 use lopper::app::update::update;
 use lopper::app::{App, Message};
-use lopper::module::{Factor, ModuleId, Projection};
 use lopper::run::RunState;
-use lopper::run::event::{AdapterInfo, Event, EventBody, MatrixInfo, Modules, Seconds, Stage, Started, Step};
+use lopper::run::event::{Event, EventBody};
 use lopper::terminal::wire::Wire;
 use lopper::theme::{Depth, Theme};
 use ratatui::Terminal;
 
-const LAYERS: usize = 32;
-const ADAPTERS: usize = 4;
 const STEPS: usize = 400;
-
-fn started() -> Started {
-    let name = |i: usize| AdapterInfo {
-        name: format!("adapter-{i}"),
-        role: "related".into(),
-        rank: 16,
-        alpha: 32.0,
-        weight: 1.0,
-    };
-    let mut matrices = Vec::new();
-    for layer in 0..LAYERS {
-        for projection in Projection::ALL {
-            for adapter in 0..ADAPTERS {
-                for factor in [Factor::A, Factor::B] {
-                    let module = ModuleId::new(layer, projection);
-                    matrices.push(MatrixInfo { module, adapter, factor, rows: 16, cols: 4096 });
-                }
-            }
-        }
-    }
-    Started { layers: LAYERS, adapters: (0..ADAPTERS).map(name).collect(), matrices, ..Started::default() }
-}
-
-/// All matrices at a step: each value has a course and a rhythm of its own and moves at every step, by up to 5 %
-/// of itself to and fro and by 20 % along its course over 100 steps.
-fn modules(step: usize, count: usize) -> Modules {
-    let mut all = Modules { step, ..Modules::default() };
-    for i in 0..count {
-        let (t, own) = (step as f32, (i as f32 * 0.7).sin());
-        let drift = (1.0 + 0.002 * own * t) * (1.0 + 0.05 * (1.3 * t + i as f32).sin());
-        let importance = 0.002 * (1.5 * own).exp() * drift;
-        all.ratio.push(Some(0.5));
-        all.sparsity.push(Some((0.5 + 0.2 * own) * drift.min(1.4)));
-        all.importance.push(Some(importance));
-        all.quantiles.push(Some([importance * 0.1, importance * 0.6, importance * 2.0]));
-        all.retained.push(Some(0.9 + 0.05 * own * drift));
-        all.flips.push(Some(0.01 * (1.0 + own) * drift));
-    }
-    all
-}
 
 /// The news of one step.
 fn news(step: usize, count: usize) -> Vec<EventBody> {
-    let t = step as f64;
-    let seconds = Seconds { data: 0.01, forward: 0.4 + 0.05 * t.sin(), backward: 0.6, optimiser: 0.05, prune: 0.1 };
-    let loss = 3.4 * (-0.004 * t).exp() + 0.12 * (1.7 * t).sin();
-    vec![
-        EventBody::Step(Step {
-            step,
-            epoch: t / 20.0,
-            loss,
-            lr: 1e-4 * (1.0 - t / STEPS as f64),
-            grad_norm: 1.2 + 0.3 * (0.9 * t).sin(),
-            tokens_per_second: 1234.0 + 50.0 * t.sin(),
-            seconds,
-            memory: 614_000_000,
-        }),
-        EventBody::Modules(modules(step, count)),
-    ]
+    vec![EventBody::Step(synthetic::update(step, STEPS)), EventBody::Modules(synthetic::modules(step, count))]
 }
 
 /// Bytes of each frame, a step a frame, with the heatmap on this measure.
@@ -80,17 +25,9 @@ fn frames(slow: bool, keys: &[&str]) -> Vec<u64> {
     let theme = if slow { theme.for_slow_link() } else { theme };
     let mut terminal = Terminal::new(Wire::new(std::io::sink(), Some((200, 50)))).unwrap();
     let mut app = App::new("demo", false);
-    let started = started();
+    let started = synthetic::started();
     let count = started.matrices.len();
-    assert_eq!(count, 224 * ADAPTERS * 2);
-    let stage = Stage {
-        of: 1,
-        method: "merge + fine-tune + prune".into(),
-        steps: STEPS,
-        prunes: true,
-        adapters: vec![0, 1, 2, 3],
-        ..Stage::default()
-    };
+    assert_eq!(count, 224 * synthetic::ADAPTERS * 2);
     let mut seq = 0;
     let mut tell = |app: &mut App, bodies: Vec<EventBody>, t: f64| {
         let events = bodies.into_iter().map(|body| {
@@ -101,7 +38,7 @@ fn frames(slow: bool, keys: &[&str]) -> Vec<u64> {
         update(app, Message::Run { events, state: RunState::Running, caught_up: true });
         update(app, Message::Tick(t));
     };
-    tell(&mut app, vec![EventBody::Started(Box::new(started)), EventBody::Stage(stage)], 1000.0);
+    tell(&mut app, vec![EventBody::Started(Box::new(started)), EventBody::Stage(synthetic::stage(STEPS))], 1000.0);
     for key in keys {
         update(&mut app, Message::Key((*key).into()));
     }

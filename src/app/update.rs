@@ -39,8 +39,13 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
         }
         Message::RatioSets(sets) => ratios::take_sets(app, sets),
         Message::Toast(text) => toast(app, text),
+        Message::Read(share) => app.read = share,
+        Message::Told(now) => app.now = now,
         Message::Tick(now) => {
-            app.now = now;
+            app.clock = now;
+            if app.looks.replay.is_none() {
+                app.now = now;
+            }
             watch::scrub::tick(app, now);
             if app.toast.as_ref().is_some_and(|(_, until)| *until < now) {
                 app.toast = None;
@@ -52,7 +57,7 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
 
 /// Says something for a while.
 pub(super) fn toast(app: &mut App, text: impl AsRef<str>) {
-    app.toast = Some((clean::line(text.as_ref()), app.now + TOAST * app.looks.replay.unwrap_or(1.0)));
+    app.toast = Some((clean::line(text.as_ref()), app.clock + TOAST));
 }
 
 fn press(app: &mut App, key: &str) -> Vec<Effect> {

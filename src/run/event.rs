@@ -20,6 +20,49 @@ pub struct Event {
     pub body: EventBody,
 }
 
+/// A line with the state of all matrices: what a journal mostly consists of, read without the detour that an
+/// event of any type takes.
+#[derive(Deserialize)]
+struct ModulesLine {
+    v: u32,
+    seq: u64,
+    t: f64,
+    #[serde(rename = "type")]
+    kind: ModulesKind,
+    step: usize,
+    ratio: Vec<Option<f32>>,
+    sparsity: Vec<Option<f32>>,
+    importance: Vec<Option<f32>>,
+    quantiles: Vec<Option<[f32; 3]>>,
+    retained: Vec<Option<f32>>,
+    flips: Vec<Option<f32>>,
+}
+
+/// Their type.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ModulesKind {
+    Modules,
+}
+
+impl Event {
+    /// The event in a line of the journal.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parse(line: &[u8]) -> serde_json::Result<Self> {
+        if super::listing::kind(line) == Some("modules")
+            && let Ok(ModulesLine { v, seq, t, kind, step, ratio, sparsity, importance, quantiles, retained, flips }) =
+                serde_json::from_slice(line)
+        {
+            let ModulesKind::Modules = kind;
+            let modules = Modules { step, ratio, sparsity, importance, quantiles, retained, flips };
+            return Ok(Self { v, seq, t, body: EventBody::Modules(modules) });
+        }
+        serde_json::from_slice(line)
+    }
+}
+
 /// What happened. Readers skip types that they don't know ([`EventBody::Unknown`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -386,5 +429,33 @@ impl Observer for Vec<EventBody> {
     fn record(&mut self, body: EventBody) -> crate::Result<()> {
         self.push(body);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_through_a_line_of_modules_leads_to_the_same_event() {
+        let body = EventBody::Modules(Modules {
+            step: 7,
+            ratio: vec![Some(0.5), None],
+            sparsity: vec![Some(0.1234), None],
+            importance: vec![Some(1.5e-9), None],
+            quantiles: vec![Some([1e-3, 0.25, 17.0]), None],
+            retained: vec![None, Some(1.0)],
+            flips: vec![Some(0.0), Some(1.0)],
+        });
+        let event = Event { v: VERSION, seq: 3, t: 1000.25, body };
+        let line = serde_json::to_vec(&event).unwrap();
+        assert_eq!(super::super::listing::kind(&line), Some("modules"));
+        assert_eq!(Event::parse(&line).unwrap(), event);
+        assert_eq!(serde_json::from_slice::<Event>(&line).unwrap(), event);
+        // What is no such line is read the long way, or not at all.
+        let other = br#"{"v":1,"seq":0,"t":0,"type":"warning","text":"\"type\":\"modules\""}"#;
+        assert!(matches!(Event::parse(other).unwrap().body, EventBody::Warning { .. }));
+        assert!(Event::parse(&line[..line.len() - 2]).is_err());
     }
 }

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// A longer line is skipped: nothing that lopper writes comes near it.
 const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 
+/// What the end of a journal is looked through for at first, bytes; eight times as much until it is found.
+const LAST_WINDOW: u64 = 512 * 1024;
+
 /// The writing end.
 #[derive(Debug)]
 pub struct Journal {
@@ -28,7 +31,7 @@ impl Journal {
         let mut reader = Reader::new(path);
         let mut seq = 0;
         loop {
-            let slice = reader.read(4096, u64::MAX)?;
+            let slice = reader.read(4096, 8 << 20)?;
             let Some(last) = slice.last() else { break };
             seq = last.seq + 1;
         }
@@ -80,6 +83,8 @@ impl Journal {
 pub struct Reader {
     path: PathBuf,
     offset: u64,
+    /// Bytes of the file when it was last looked at.
+    length: u64,
     /// Lines that were no events.
     pub skipped: u64,
 }
@@ -87,7 +92,7 @@ pub struct Reader {
 impl Reader {
     /// A reader from the start of the journal at `path`, which need not exist yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), offset: 0, skipped: 0 }
+        Self { path: path.to_path_buf(), offset: 0, length: 0, skipped: 0 }
     }
 
     /// The next complete lines: at most `events` of them and about `bytes`. Empty when there are no more
@@ -102,6 +107,7 @@ impl Reader {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(failed(&e)),
         };
+        self.length = file.metadata().map_err(|e| failed(&e))?.len();
         file.seek(SeekFrom::Start(self.offset)).map_err(|e| failed(&e))?;
         let mut reader = BufReader::with_capacity(256 * 1024, file);
         let mut out = Vec::new();
@@ -115,13 +121,23 @@ impl Reader {
             }
             self.offset += n;
             taken += n;
-            match serde_json::from_slice::<Event>(&line) {
+            match Event::parse(&line) {
                 Ok(event) => out.push(event),
                 Err(_) if line.iter().all(u8::is_ascii_whitespace) => {}
                 Err(_) => self.skipped += 1,
             }
         }
         Ok(out)
+    }
+
+    /// Bytes that were read so far.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Bytes of the journal when it was last read.
+    pub fn length(&self) -> u64 {
+        self.length
     }
 
     /// What stands behind the last complete line.
@@ -149,6 +165,34 @@ impl Reader {
             Err(e) => return Err(Error::io("read the journal", &self.path, &e)),
         }
         Ok(())
+    }
+}
+
+/// The last event of a type in the journal at `path`, looked for from its end.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn last_of(path: &Path, kind: &str) -> Result<Option<Event>> {
+    let failed = |e: &std::io::Error| Error::io("read the journal", path, e);
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(failed(&e)),
+    };
+    let length = file.metadata().map_err(|e| failed(&e))?.len();
+    let mut window = LAST_WINDOW;
+    loop {
+        let mut last = None;
+        // A line that is cut at its start is no event.
+        super::listing::each_line(&mut file, length.saturating_sub(window), |line| {
+            if super::listing::kind(line) == Some(kind) {
+                last = Event::parse(line).ok().or(last.take());
+            }
+        });
+        if last.is_some() || window >= length {
+            return Ok(last);
+        }
+        window *= 8;
     }
 }
 
@@ -234,5 +278,22 @@ mod tests {
             seqs.extend(slice.iter().map(|e| e.seq));
         }
         assert_eq!(seqs, (0..50).collect::<Vec<_>>());
+    }
+    #[test]
+    fn the_last_event_of_a_type_is_found_from_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        assert_eq!(last_of(&path, "warning").unwrap(), None);
+        let mut journal = Journal::open(&path).unwrap();
+        for text in ["one", "two"] {
+            journal.append(warning(text)).unwrap();
+        }
+        // Further from the end than is looked at first.
+        for _ in 0..3 {
+            journal.append(EventBody::Finished { text: "x".repeat(LAST_WINDOW as usize) }).unwrap();
+        }
+        let found = last_of(&path, "warning").unwrap().unwrap();
+        assert_eq!((found.seq, &found.body), (1, &warning("two")));
+        assert_eq!(last_of(&path, "report").unwrap(), None);
     }
 }

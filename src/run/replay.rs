@@ -5,6 +5,7 @@ use super::journal::Reader;
 use super::tail::TailUpdate;
 use super::{RunDir, RunState};
 use crate::{Error, Result};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -13,6 +14,10 @@ use std::time::{Duration, Instant};
 
 /// Nobody waits longer for the next event: a run may have stood still for days.
 const LONGEST: Duration = Duration::from_secs(2);
+/// Events that are told at once, and read ahead, at most...
+const MOST: usize = 100;
+/// ... and bytes of the journal that are read ahead, about.
+const AHEAD: u64 = 1024 * 1024;
 /// Between looks at the clock.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -86,7 +91,7 @@ impl Clock {
 pub fn follow(
     path: &Path,
     speed: f64,
-    sender: mpsc::Sender<TailUpdate>,
+    sender: mpsc::SyncSender<TailUpdate>,
     stop: Arc<AtomicBool>,
 ) -> Result<(Arc<Clock>, JoinHandle<()>)> {
     let dir = RunDir::open(path)?;
@@ -95,8 +100,8 @@ pub fn follow(
         let sentence = format!("{} is {}: a replay needs a run that is over", dir.path().display(), end.word());
         return Err(Error::user(sentence));
     }
-    let events = Reader::new(&dir.journal_file()).read(usize::MAX, u64::MAX)?;
-    let clock = Arc::new(Clock::new(events.first().map_or(0.0, |e| e.t), speed));
+    let mut events = Ahead { reader: Reader::new(&dir.journal_file()), read: VecDeque::new() }.peekable();
+    let clock = Arc::new(Clock::new(events.peek().map_or(0.0, |e| e.t), speed));
     let hand = Arc::clone(&clock);
     let thread = std::thread::Builder::new()
         .name("replay".into())
@@ -105,8 +110,32 @@ pub fn follow(
     Ok((clock, thread))
 }
 
-fn tell(events: Vec<Event>, end: RunState, clock: &Clock, sender: &mpsc::Sender<TailUpdate>, stop: &AtomicBool) {
-    let mut left = events.into_iter().peekable();
+/// The events of a journal, read a little ahead of who takes them.
+struct Ahead {
+    reader: Reader,
+    read: VecDeque<Event>,
+}
+
+impl Iterator for Ahead {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        if self.read.is_empty() {
+            // What cannot be read any more is where the tale ends.
+            self.read = self.reader.read(MOST, AHEAD).unwrap_or_default().into();
+        }
+        self.read.pop_front()
+    }
+}
+
+fn tell(
+    events: impl Iterator<Item = Event>,
+    end: RunState,
+    clock: &Clock,
+    sender: &mpsc::SyncSender<TailUpdate>,
+    stop: &AtomicBool,
+) {
+    let mut left = events.peekable();
     let (mut paused, mut told) = (false, None);
     while !stop.load(Ordering::Relaxed) {
         if let Some(next) = left.peek() {
@@ -114,7 +143,7 @@ fn tell(events: Vec<Event>, end: RunState, clock: &Clock, sender: &mpsc::Sender<
         }
         let now = clock.now();
         let mut due = Vec::new();
-        while let Some(event) = left.next_if(|e| e.t <= now) {
+        while let Some(event) = left.next_if(|e| due.len() < MOST && e.t <= now) {
             if let EventBody::Paused { paused: to } = event.body {
                 paused = to;
             }
@@ -126,13 +155,17 @@ fn tell(events: Vec<Event>, end: RunState, clock: &Clock, sender: &mpsc::Sender<
             Some(_) => RunState::Running,
         };
         let over = left.peek().is_none();
+        let more = due.len() == MOST;
         if !due.is_empty() || told != Some(state) {
             told = Some(state);
-            if sender.send(TailUpdate { events: due, state, skipped: 0, caught_up: true }).is_err() || over {
+            let news = TailUpdate { events: due, state, skipped: 0, caught_up: true, read: None };
+            if sender.send(news).is_err() || over {
                 return;
             }
         }
-        std::thread::sleep(LOOK);
+        if !more {
+            std::thread::sleep(LOOK);
+        }
     }
 }
 
@@ -148,12 +181,12 @@ mod tests {
 
     #[test]
     fn events_come_in_order_and_a_long_silence_is_cut() {
-        let (sender, news) = mpsc::channel();
+        let (sender, news) = mpsc::sync_channel(100);
         // Ten seconds at 100x, then a week.
         let all = events(&[1000.0, 1005.0, 1010.0, 1010.0 + 604_800.0]);
         let clock = Clock::new(1000.0, 100.0);
         let start = Instant::now();
-        tell(all, RunState::Finished, &clock, &sender, &AtomicBool::new(false));
+        tell(all.into_iter(), RunState::Finished, &clock, &sender, &AtomicBool::new(false));
         let took = start.elapsed();
         assert!(took >= Duration::from_millis(100) && took < Duration::from_secs(20), "{took:?}");
         let told: Vec<TailUpdate> = news.try_iter().collect();
@@ -167,14 +200,15 @@ mod tests {
 
     #[test]
     fn a_clock_that_stands_tells_nothing() {
-        let (sender, news) = mpsc::channel();
+        let (sender, news) = mpsc::sync_channel(100);
         let clock = Arc::new(Clock::new(1000.0, 1000.0));
         clock.toggle();
         assert!(clock.is_paused());
         let stop = Arc::new(AtomicBool::new(false));
         let (hand, flag) = (Arc::clone(&clock), Arc::clone(&stop));
-        let thread =
-            std::thread::spawn(move || tell(events(&[1001.0, 1002.0]), RunState::Stopped, &hand, &sender, &flag));
+        let thread = std::thread::spawn(move || {
+            tell(events(&[1001.0, 1002.0]).into_iter(), RunState::Stopped, &hand, &sender, &flag);
+        });
         let first = news.recv().unwrap();
         assert!(first.events.is_empty() && first.state == RunState::Paused);
         assert!(news.recv_timeout(Duration::from_millis(200)).is_err());

@@ -14,8 +14,12 @@ use std::time::Duration;
 
 /// Events in one slice.
 const SLICE: usize = 2000;
-/// Bytes in one slice, about.
-const SLICE_BYTES: u64 = 8 * 1024 * 1024;
+/// Bytes in one slice, about: read in a few milliseconds, so that a reader that shows it still hears its user.
+const SLICE_BYTES: u64 = 1024 * 1024;
+/// Slices that wait for a reader at most: a long journal is not kept in memory as events.
+pub const WAITING: usize = 4;
+/// A journal is said to be read as long as more than this of it is left, bytes.
+const BEHIND: u64 = 4 * SLICE_BYTES;
 /// File watching is not to be had everywhere (NFS): look anyway after this time.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -30,6 +34,8 @@ pub struct TailUpdate {
     pub skipped: u64,
     /// Whether this is all there is for now.
     pub caught_up: bool,
+    /// The share of a long journal that has been read, 0 to 1, while much of it is left.
+    pub read: Option<f32>,
 }
 
 /// A follower that is asked for news.
@@ -79,21 +85,25 @@ impl Tail {
             RunState::Running if self.paused => RunState::Paused,
             state => state,
         };
-        Ok(TailUpdate { events, state, skipped: self.reader.skipped, caught_up })
+        let (done, length) = (self.reader.offset(), self.reader.length());
+        let read = (length.saturating_sub(done) > BEHIND).then(|| done as f32 / length as f32);
+        Ok(TailUpdate { events, state, skipped: self.reader.skipped, caught_up, read })
     }
 }
 
 /// Follows the run at `path` on a thread of its own and sends what is new, until `stop` or until nobody
-/// receives any more. Nothing is sent while nothing changes.
+/// receives any more. Nothing is sent while nothing changes, and nothing is read while [`WAITING`] slices wait.
 ///
 /// # Errors
 /// When it is no run directory or no thread can be started.
-pub fn follow(path: &Path, sender: mpsc::Sender<TailUpdate>, stop: Arc<AtomicBool>) -> Result<JoinHandle<()>> {
+pub fn follow(path: &Path, sender: mpsc::SyncSender<TailUpdate>, stop: Arc<AtomicBool>) -> Result<JoinHandle<()>> {
     let dir = RunDir::open(path)?;
     let run = move || {
         let (wake, woken) = mpsc::channel();
-        let watcher = notify::recommended_watcher(move |_| {
-            wake.send(()).ok();
+        let watcher = notify::recommended_watcher(move |notice| {
+            if is_news(&notice) {
+                wake.send(()).ok();
+            }
         })
         .and_then(|mut watcher| watcher.watch(dir.path(), RecursiveMode::NonRecursive).map(|()| watcher));
         let mut tail = Tail::new(dir);
@@ -123,4 +133,48 @@ pub fn follow(path: &Path, sender: mpsc::Sender<TailUpdate>, stop: Arc<AtomicBoo
         .name("tail".into())
         .spawn(run)
         .map_err(|e| Error::fault(format!("no thread could be started: {e}")))
+}
+
+/// Whether something may have been written: files that are opened and read are no news, this follower does that
+/// itself.
+fn is_news(notice: &notify::Result<notify::Event>) -> bool {
+    !notice.as_ref().is_ok_and(|notice| notice.kind.is_access())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::run::journal::Journal;
+    use notify::event::{AccessKind, CreateKind, EventKind, ModifyKind};
+
+    #[test]
+    fn what_the_follower_does_itself_does_not_wake_it() {
+        let notice = |kind| Ok(notify::Event::new(kind));
+        assert!(!is_news(&notice(EventKind::Access(AccessKind::Any))));
+        assert!(is_news(&notice(EventKind::Modify(ModifyKind::Any))));
+        assert!(is_news(&notice(EventKind::Create(CreateKind::File))));
+        assert!(is_news(&Err(notify::Error::generic("x"))));
+    }
+
+    #[test]
+    fn of_a_long_journal_the_share_is_told_that_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("recipe.toml"), "").unwrap();
+        let mut journal = Journal::open(&folder.path().join("events.jsonl")).unwrap();
+        let text = "x".repeat(64 * 1024);
+        for _ in 0..160 {
+            journal.append(EventBody::Warning { text: text.clone() }).unwrap();
+        }
+        let mut tail = Tail::new(RunDir::open(folder.path()).unwrap());
+        let mut all: Vec<TailUpdate> = Vec::new();
+        while all.last().is_none_or(|last| !last.caught_up) {
+            all.push(tail.poll().unwrap());
+        }
+        let shares: Vec<f32> = all.iter().map_while(|update| update.read).collect();
+        assert!(shares.len() > 4 && shares.windows(2).all(|w| w[0] < w[1]), "{shares:?}");
+        assert!(shares[0] > 0.05 && shares[0] < 0.2 && all[shares.len()..].iter().all(|u| u.read.is_none()));
+        assert!(all.iter().all(|update| update.events.len() <= 17), "a slice is small");
+        assert_eq!(all.iter().map(|update| update.events.len()).sum::<usize>(), 160);
+    }
 }

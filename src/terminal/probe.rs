@@ -1,6 +1,9 @@
 //! Asks the terminal what it can do and waits a short while for the answer. The last question is one that every
-//! terminal answers (DA1): then those before it are answered or never will be.
+//! terminal answers (DA1): then those before it are answered or never will be. Keys that are typed meanwhile come
+//! between the answers and are handed on.
 
+use super::typed;
+use crossterm::event::Event;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -16,6 +19,11 @@ const NEAR: Duration = Duration::from_millis(25);
 /// The colour's answer, once asked for, must not end up as keys: so long it is waited for.
 const DRAIN: Duration = Duration::from_millis(250);
 
+/// What began, a sequence or a character, ends within this time...
+const REST: Duration = Duration::from_millis(25);
+/// ... and a paste within this, or goes on: each of its letters may be a key that stops the run.
+const PASTE_REST: Duration = Duration::from_secs(2);
+
 /// What the terminal said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Answers {
@@ -25,45 +33,71 @@ pub struct Answers {
     pub dark: Option<bool>,
 }
 
-/// Asks within `limit`, for the background only a terminal that is near and only if `background`. Raw mode is
-/// on, and nobody reads keys yet. An answer about updates that comes later does no harm: crossterm takes it up
-/// to its end, with that of the last question.
-pub fn ask(limit: Duration, background: bool) -> Answers {
+/// Asks within `limit`, for the background only a terminal that is near and only if `background`; what was typed
+/// meanwhile comes back with the answers. Raw mode is on, and nobody reads keys yet. An answer about updates that
+/// comes later does no harm: crossterm takes it up to its end, with that of the last question.
+pub fn ask(limit: Duration, background: bool) -> (Answers, Vec<Event>) {
     let start = Instant::now();
-    let Some(first) = dialogue(&format!("{SYNC}{WHO}"), limit) else { return Answers::default() };
-    let mut answers = parse(&first);
-    if background && start.elapsed() < NEAR {
-        let second = dialogue(&format!("{BACKGROUND}{WHO}"), DRAIN).unwrap_or_default();
-        answers.dark = parse(&second).dark;
+    let mut heard = Vec::new();
+    let mut answers = Answers::default();
+    if dialogue(&format!("{SYNC}{WHO}"), limit, &mut heard) {
+        answers = parse(&heard);
+        if background && start.elapsed() < NEAR {
+            let mut second = Vec::new();
+            dialogue(&format!("{BACKGROUND}{WHO}"), DRAIN, &mut second);
+            answers.dark = parse(&second).dark;
+            heard.append(&mut second);
+        }
     }
-    answers
+    while typed::is_torn(&heard) {
+        let rest = if typed::is_paste_open(&heard) { PASTE_REST } else { REST };
+        if !read(rest, &mut heard) {
+            break;
+        }
+    }
+    (answers, typed::events(&heard))
 }
 
-/// Writes a question and reads until the answer to its last part, `None` without one in time.
-fn dialogue(question: &str, limit: Duration) -> Option<Vec<u8>> {
+/// Writes a question and reads until the answer to its last part; false without one in time.
+fn dialogue(question: &str, limit: Duration, heard: &mut Vec<u8>) -> bool {
     let mut out = std::io::stdout();
-    out.write_all(question.as_bytes()).and_then(|()| out.flush()).ok()?;
+    if out.write_all(question.as_bytes()).and_then(|()| out.flush()).is_err() {
+        return false;
+    }
+    let start = Instant::now();
+    while let Some(left) = limit.checked_sub(start.elapsed()) {
+        if !read(left, heard) {
+            return false;
+        }
+        if is_complete(heard) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Reads what comes next within `limit`; false if nothing does.
+fn read(limit: Duration, heard: &mut Vec<u8>) -> bool {
     let start = Instant::now();
     let stdin = std::io::stdin();
-    let mut answer = Vec::new();
     loop {
-        let left = limit.checked_sub(start.elapsed())?;
+        let Some(left) = limit.checked_sub(start.elapsed()) else { return false };
         let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
         let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
         match poll(&mut fds, Some(&left)) {
-            Ok(0) => return None,
+            Ok(0) => return false,
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => continue,
-            Err(_) => return None,
+            Err(_) => return false,
         }
-        let mut bytes = [0; 256];
+        let mut bytes = [0; 4096];
         match rustix::io::read(&stdin, &mut bytes) {
-            Ok(n @ 1..) => answer.extend_from_slice(&bytes[..n]),
+            Ok(n @ 1..) => {
+                heard.extend_from_slice(&bytes[..n]);
+                return true;
+            }
             Err(rustix::io::Errno::INTR) => {}
-            _ => return None,
-        }
-        if is_complete(&answer) || answer.len() > 4096 {
-            return Some(answer);
+            _ => return false,
         }
     }
 }

@@ -6,8 +6,10 @@ use crate::theme::{Depth, Shelf, Theme};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// So long the terminal may take to say what it can do.
-const PROBE: Duration = Duration::from_millis(100);
+/// So long a terminal on this machine may take to say what it can do.
+const PROBE: Duration = Duration::from_millis(30);
+/// The same over SSH.
+const FAR_PROBE: Duration = Duration::from_millis(100);
 /// The same over a slow link.
 const SLOW_PROBE: Duration = Duration::from_millis(400);
 
@@ -63,7 +65,13 @@ impl WatchOptions {
         if !self.no_probe && !matches!(term.as_str(), "" | "dumb") {
             // Themes with colours of their own only where they can be shown.
             let colours = matches!(Depth::detect(), Depth::True | Depth::Indexed);
-            let limit = if self.slow_link { SLOW_PROBE } else { PROBE };
+            // `SSH_TTY` would be out of date within tmux.
+            let far = std::env::var_os("SSH_CONNECTION").is_some_and(|v| !v.is_empty());
+            let limit = match (self.slow_link, far) {
+                (true, _) => SLOW_PROBE,
+                (_, true) => FAR_PROBE,
+                _ => PROBE,
+            };
             let answers = screen.probe(limit, self.theme.is_none() && colours)?;
             if let Some(dark) = answers.dark {
                 theme = self.load(if dark { "dark" } else { "light" })?;

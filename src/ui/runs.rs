@@ -159,7 +159,7 @@ fn foot(list: &Runs, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let entries = action::sections().filter(|s| s.screen == Screen::Runs).flat_map(|s| s.entries);
     let mut all = Vec::new();
     let mut ends = Vec::new();
-    for entry in entries.filter(|e| !e.short.is_empty()) {
+    for entry in entries.filter(|e| !e.short.is_empty() && !e.keys.is_empty()) {
         let Action::List(action) = entry.action else { continue };
         if !works(list, action) {
             continue;

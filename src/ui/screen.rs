@@ -14,7 +14,7 @@ use crate::terminal::signals::Signals;
 use crate::terminal::wire::Written;
 use crate::terminal::{Screen, clipboard, failed, record};
 use crate::theme::Theme;
-use crossterm::event;
+use crossterm::event::Event;
 use ratatui::layout::Rect;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,12 +24,16 @@ use std::time::{Duration, Instant};
 
 /// At most ten frames a second, but an answer to a key at once.
 const FRAME: Duration = Duration::from_millis(100);
-/// Over a slow link at most four, keys or not.
+/// Over a slow link at most four.
 const SLOW_FRAME: Duration = Duration::from_millis(250);
 /// News of the run are looked for so often while no key is pressed.
 const LOOK: Duration = Duration::from_millis(100);
-/// Slices of a long journal that are taken in before the next look at the keys.
-const SLICES: usize = 4;
+/// So long news of a long journal are taken in before the next look at the keys.
+const TAKE: Duration = Duration::from_millis(4);
+/// So long the next slice of a long journal is waited for.
+const NEXT: Duration = Duration::from_millis(1);
+/// So long the first frame waits for what there is to show.
+const FIRST: Duration = Duration::from_millis(30);
 
 /// How the user left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,14 +67,12 @@ pub fn show(
     signals: &Signals,
     from_list: bool,
 ) -> Result<Ending> {
-    let (sender, news) = mpsc::channel();
+    let (sender, news) = mpsc::sync_channel(tail::WAITING);
     let stop = Arc::new(AtomicBool::new(false));
-    let (clock, follower) = match options.replay {
-        Some(speed) => {
-            let (clock, follower) = replay::follow(dir, speed, sender, Arc::clone(&stop))?;
-            (Some(clock), follower)
-        }
-        None => (None, tail::follow(dir, sender, Arc::clone(&stop))?),
+    // Nobody waits for the follower's end: it only reads, and comes to it within a look at the run.
+    let clock = match options.replay {
+        Some(speed) => Some(replay::follow(dir, speed, sender, Arc::clone(&stop))?.0),
+        None => tail::follow(dir, sender, Arc::clone(&stop)).map(|_| None)?,
     };
     let label = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let mut app = App::new(&label, options.read_only);
@@ -83,8 +85,6 @@ pub fn show(
     let result =
         Loop { app: &mut app, theme, screen, signals, dir, options, clock, dirty: true, answer: false }.turn(&news);
     stop.store(true, Ordering::Relaxed);
-    drop(news);
-    follower.join().ok();
     result.map(|()| Ending { state: app.state })
 }
 
@@ -109,6 +109,7 @@ impl Loop<'_> {
         let mut drawn: Option<Instant> = None;
         let mut second = 0u64;
         let pace = if self.options.slow_link { SLOW_FRAME } else { FRAME };
+        self.first(news);
         loop {
             if self.signals.quit() {
                 return Ok(());
@@ -123,6 +124,8 @@ impl Loop<'_> {
             }
             let wait = match drawn {
                 _ if more => Duration::ZERO,
+                // Of a long journal the next slice is about to come.
+                _ if self.app.read.is_some() => NEXT,
                 Some(at) if self.dirty => pace.saturating_sub(at.elapsed()),
                 _ => LOOK,
             };
@@ -181,38 +184,67 @@ impl Loop<'_> {
 
     /// The clock: it shows in ETA and silence and ends toasts. Once a second is enough.
     fn tick(&mut self, second: &mut u64) {
-        let now = self.clock.as_ref().map_or_else(crate::run::now, |clock| clock.now());
-        if self.app.watch.scrub.is_due(now) {
-            update(self.app, Message::Tick(now));
-            self.dirty = true;
+        let now = crate::run::now();
+        let whole = now as u64 != *second;
+        if !whole && !self.app.watch.scrub.is_due(now) {
+            return;
         }
-        if now as u64 != *second {
+        if whole {
             *second = now as u64;
             self.refresh();
-            let app = &mut *self.app;
+            let app = &*self.app;
             let silent = app.now - app.last_event > status::SILENT - 2.0;
-            self.dirty |= app.toast.is_some() || (!app.state.is_over() && (silent || app.eta().is_some()));
-            update(app, Message::Tick(now));
+            // While the run is paused its ETA stands still.
+            let left = app.state != RunState::Paused && app.eta().is_some();
+            self.dirty |= app.toast.is_some() || (!app.state.is_over() && (silent || left));
+        } else {
+            self.dirty = true;
+        }
+        update(self.app, Message::Tick(now));
+        if let Some(clock) = &self.clock {
+            update(self.app, Message::Told(clock.now()));
         }
     }
 
-    /// Takes in some news; true if there are more.
-    fn take(&mut self, news: &Receiver<TailUpdate>) -> bool {
-        let mut taken = 0;
-        for TailUpdate { events, state, caught_up, .. } in news.try_iter().take(SLICES) {
-            self.dirty = true;
-            taken += 1;
-            update(self.app, Message::Run { events, state, caught_up });
+    /// Takes in what is there at the start, so that the first frame shows it.
+    fn first(&mut self, news: &Receiver<TailUpdate>) {
+        let start = Instant::now();
+        while let Some(left) = FIRST.checked_sub(start.elapsed())
+            && let Ok(new) = news.recv_timeout(left)
+        {
+            let whole = new.caught_up;
+            self.hear(new);
+            if whole {
+                return;
+            }
         }
-        taken == SLICES
+    }
+
+    /// Takes in some news; true if there may be more.
+    fn take(&mut self, news: &Receiver<TailUpdate>) -> bool {
+        let start = Instant::now();
+        while let Ok(new) = news.try_recv() {
+            self.hear(new);
+            if start.elapsed() >= TAKE {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn hear(&mut self, TailUpdate { events, state, caught_up, read, .. }: TailUpdate) {
+        self.dirty = true;
+        update(self.app, Message::Run { events, state, caught_up });
+        if read != self.app.read {
+            update(self.app, Message::Read(read));
+        }
     }
 
     /// Takes everything that is typed within `wait`, and what comes with it; true to leave.
     fn keys(&mut self, mut wait: Duration) -> Result<bool> {
-        while event::poll(wait).map_err(|e| failed(&e))? {
+        while let Some(event) = self.screen.event(wait)? {
             wait = Duration::ZERO;
-            let event = event::read().map_err(|e| failed(&e))?;
-            let resized = matches!(event, event::Event::Resize(..));
+            let resized = matches!(event, Event::Resize(..));
             self.dirty |= resized;
             let (width, height) = self.screen.size()?;
             if resized {
@@ -223,7 +255,7 @@ impl Loop<'_> {
                 continue;
             };
             self.dirty = true;
-            self.answer = !self.options.slow_link;
+            self.answer = true;
             for effect in update(self.app, message) {
                 if effect == Effect::Quit {
                     return Ok(true);

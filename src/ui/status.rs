@@ -94,6 +94,9 @@ fn doing(app: &App) -> Option<(String, f64, String)> {
 fn progress(app: &App, theme: &Theme, width: usize) -> Line<'static> {
     let mut all = Vec::new();
     let over = app.state.is_over();
+    if let Some(share) = app.read {
+        all.push(fact(format!("reading the journal {:.0}%", 100.0 * share), theme.warn, 10));
+    }
     if let Some((label, share, count)) = doing(app).filter(|_| !over) {
         let bar = (width / 5).clamp(8, 30);
         // Full only when it is done.

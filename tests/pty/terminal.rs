@@ -43,13 +43,24 @@ fn size((cols, rows): (u16, u16)) -> PtySize {
 
 impl Terminal {
     /// `lopper` with `args` in a terminal of 256 colours, with `env` set.
-    pub fn start(project: &Project, (columns, rows): (u16, u16), args: &[&str], env: &[(&str, &str)]) -> Self {
+    pub fn start(project: &Project, size: (u16, u16), args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::of(env!("CARGO_BIN_EXE_lopper"), project, size, args, env)
+    }
+
+    /// As [`Self::start`], another program.
+    pub fn of(
+        program: &str,
+        project: &Project,
+        (columns, rows): (u16, u16),
+        args: &[&str],
+        env: &[(&str, &str)],
+    ) -> Self {
         let pair = native_pty_system().openpty(size((columns, rows))).unwrap();
         let modes = format!("{:?}", pair.master.get_termios().unwrap());
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lopper"));
+        let mut command = CommandBuilder::new(program);
         command.args(args);
         command.cwd(project.path(""));
-        for name in ["NO_COLOR", "COLORTERM", "LOPPER_THEME", "TMUX"] {
+        for name in ["NO_COLOR", "COLORTERM", "LOPPER_THEME", "TMUX", "SSH_CONNECTION"] {
             command.env_remove(name);
         }
         command.env("TERM", "xterm-256color");
@@ -98,6 +109,29 @@ impl Terminal {
         let writer = self.writer.as_mut().unwrap();
         writer.write_all(keys.as_bytes()).unwrap();
         writer.flush().unwrap();
+    }
+
+    /// Types; false if nobody listens any more.
+    pub fn try_press(&mut self, keys: &[u8]) -> bool {
+        let writer = self.writer.as_mut().unwrap();
+        writer.write_all(keys).and_then(|()| writer.flush()).is_ok()
+    }
+
+    /// Whether the program is stopped, as by ctrl-z.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.process_id().unwrap())).unwrap();
+        stat.rsplit_once(") ").unwrap().1.starts_with('T')
+    }
+
+    /// Whether the terminal is as it was before: its own modes, and those of the line discipline.
+    pub fn is_given_back(&self) -> bool {
+        let modes = format!("{:?}", self.master.as_ref().unwrap().get_termios().unwrap());
+        self.modes() == [false; 4] && modes == self.modes
+    }
+
+    /// How the program has ended, if it has.
+    pub fn ended(&mut self) -> Option<portable_pty::ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     pub fn resize(&self, to: (u16, u16)) {
@@ -162,7 +196,8 @@ impl Terminal {
 
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.child.process_id().unwrap() as i32).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
+        // One that has just ended is past signals.
+        rustix::process::kill_process(pid, signal).ok();
     }
 
     /// Waits for the program's end and returns its exit code and how long that took.

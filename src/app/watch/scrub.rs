@@ -98,7 +98,7 @@ fn play(app: &mut App) {
         let start = starts.into_iter().rev().find(|s| s + 1 < app.watch.history.len()).unwrap_or(0);
         show(app, start);
     }
-    app.watch.scrub.next = Some(app.now + BEAT);
+    app.watch.scrub.next = Some(app.clock + BEAT);
 }
 
 /// Marks the step on show as the one to compare with, or leaves the comparison.
@@ -298,6 +298,24 @@ mod tests {
             update(&mut app, Message::Tick(111.0 + 0.25 * f64::from(i)));
         }
         assert!(app.is_live() && !app.watch.scrub.plays());
+    }
+
+    #[test]
+    fn in_a_replay_that_stands_toasts_end_and_steps_play() {
+        let mut app = app();
+        app.looks.replay = Some(8.0);
+        update(&mut app, Message::Tick(1000.0));
+        update(&mut app, Message::Told(50.0));
+        assert_eq!((app.clock, app.now), (1000.0, 50.0));
+        update(&mut app, Message::Toast("saved".into()));
+        press(&mut app, &[" "]);
+        assert!(app.watch.scrub.plays());
+        for (clock, toasts) in [(1004.0, true), (1005.5, false)] {
+            update(&mut app, Message::Tick(clock));
+            update(&mut app, Message::Told(50.0));
+            assert_eq!(app.toast.is_some(), toasts, "{clock}");
+        }
+        assert_eq!(place(&app), Some((1, 3)));
     }
 
     #[test]

@@ -77,6 +77,11 @@ impl Jobs {
         self.news.try_iter()
     }
 
+    /// What is said first, within `wait`.
+    pub(super) fn first(&self, wait: Duration) -> Option<Message> {
+        self.news.recv_timeout(wait).ok()
+    }
+
     /// Whether somebody looks at the list.
     pub(super) fn look(&self, there: bool) {
         self.away.store(!there, Ordering::Relaxed);

@@ -9,12 +9,14 @@ use crate::theme::Theme;
 use crate::ui::{WatchOptions, screen};
 use crate::ui::{input, picture};
 use crate::{Error, Result};
-use crossterm::event::{self, Event, MouseEventKind};
+use crossterm::event::{Event, MouseEventKind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// At most thirty frames a second.
 const FRAME: Duration = Duration::from_millis(33);
+/// So long the first frame waits for the runs.
+const FIRST: Duration = Duration::from_millis(30);
 /// News are looked for so often while no key is pressed.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -52,6 +54,9 @@ impl Loop<'_> {
     fn turn(&mut self) -> Result<()> {
         let mut drawn: Option<Instant> = None;
         let mut second = 0;
+        if let Some(message) = self.jobs.first(FIRST) {
+            update(&mut self.list, message);
+        }
         loop {
             if self.signals.quit() {
                 return Ok(());
@@ -94,9 +99,9 @@ impl Loop<'_> {
 
     /// Takes everything that is typed within `wait`; true to leave.
     fn keys(&mut self, mut wait: Duration) -> Result<bool> {
-        while event::poll(wait).map_err(|e| failed(&e))? {
+        while let Some(event) = self.screen.event(wait)? {
             wait = Duration::ZERO;
-            let message = match event::read().map_err(|e| failed(&e))? {
+            let message = match event {
                 Event::Key(key) => input::key_name(key).map(Message::Key),
                 Event::Paste(text) => Some(Message::Paste(text)),
                 Event::Mouse(mouse) if mouse.kind == MouseEventKind::ScrollUp => Some(Message::Key("up".into())),
