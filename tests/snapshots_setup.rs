@@ -45,7 +45,7 @@ weight = 0.5
 
 fn lengths(least: usize, most: usize) -> Lengths {
     let bars = vec![1, 4, 9, 17, 12, 6, 3, 0, 1];
-    Lengths { least, median: (least + most) / 2, p90: most - most / 10, most, total: most * 20, width: 20, bars }
+    Lengths { least, median: least.midpoint(most), p90: most - most / 10, most, total: most * 20, width: 20, bars }
 }
 
 fn preview() -> Preview {

@@ -25,7 +25,8 @@ impl Item {
     /// A file or folder by its name.
     pub fn of_path(path: &Path, folder: bool) -> Self {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        Self { label: clean::line(&name), value: path.to_path_buf(), folder, ..Self::default() }
+        let problem = path.to_str().is_none().then(|| "its path is not Unicode: a recipe cannot name it".to_owned());
+        Self { label: clean::line(&name), value: path.to_path_buf(), folder, problem, ..Self::default() }
     }
 }
 
@@ -81,7 +82,7 @@ pub struct Picker {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pressed {
     /// It stays open; this folder is to be read, if any.
-    Open(Picker, Option<PathBuf>),
+    Open(Box<Picker>, Option<PathBuf>),
     /// The user left.
     Left,
     /// This was picked.
@@ -89,7 +90,7 @@ pub enum Pressed {
 }
 
 impl Picker {
-    /// A picker whose items come later, or never where only paths are typed.
+    /// A picker whose items come later; on no ground, paths cannot be typed.
     pub fn new(title: &str, wants_folder: bool, ground: Ground) -> Self {
         Self {
             title: title.to_owned(),
@@ -142,6 +143,7 @@ impl Picker {
         match key {
             "esc" => return Pressed::Left,
             "enter" => return self.pick(),
+            "tab" if !self.takes_paths() => self.at = (self.at + 1).min(last),
             "tab" => {
                 if let Some(item) = self.found.get(self.at).filter(|i| !i.value.as_os_str().is_empty()) {
                     let end = if item.folder { "/" } else { "" };
@@ -165,22 +167,22 @@ impl Picker {
 
     fn go_on(mut self, typed: bool) -> Pressed {
         let read = if typed { self.typed() } else { None };
-        Pressed::Open(self, read)
+        Pressed::Open(Box::new(self), read)
     }
 
     fn pick(mut self) -> Pressed {
         let Some(item) = self.found.get(self.at).cloned() else {
             // What is typed out in full needs no list.
             let text = self.input.text().trim();
-            if text.is_empty() || self.is_waiting() {
-                return Pressed::Open(self, None);
+            if text.is_empty() || self.is_waiting() || !self.takes_paths() {
+                return Pressed::Open(Box::new(self), None);
             }
             let path = self.ground.whole(text);
             return Pressed::Picked(Item::of_path(&path, self.wants_folder));
         };
         if let Some(problem) = item.problem {
             self.note = Some(problem);
-            return Pressed::Open(self, None);
+            return Pressed::Open(Box::new(self), None);
         }
         if item.folder && !self.wants_folder {
             self.input = Line::new(&format!("{}/", self.ground.written(&item.value)));
@@ -189,8 +191,16 @@ impl Picker {
         Pressed::Picked(item)
     }
 
+    /// Whether paths can be typed.
+    pub fn takes_paths(&self) -> bool {
+        !self.ground.folder.as_os_str().is_empty()
+    }
+
     /// The folder part of the text, if it names one.
     fn folder_part(&self) -> Option<(PathBuf, String)> {
+        if !self.takes_paths() {
+            return None;
+        }
         let text = self.input.text();
         let (folder, rest) = text.rsplit_once('/')?;
         let folder = if folder.is_empty() { PathBuf::from("/") } else { self.ground.whole(folder) };
@@ -264,7 +274,7 @@ mod tests {
         for key in keys {
             match picker.press(key) {
                 Pressed::Open(open, folder) => {
-                    picker = open;
+                    picker = *open;
                     read.extend(folder);
                 }
                 other => panic!("{key}: {other:?}"),

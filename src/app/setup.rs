@@ -407,11 +407,7 @@ impl Setup {
         };
         let Ok(draft) = Draft::parse(&text) else { return Vec::new() };
         let now = std::mem::replace(&mut self.draft, draft).text();
-        if back {
-            self.undone.push(now)
-        } else {
-            self.done.push(now)
-        }
+        if back { &mut self.undone } else { &mut self.done }.push(now);
         self.changed()
     }
 

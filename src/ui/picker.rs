@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 /// Columns and most rows, borders included.
-const SIZE: (u16, u16) = (100, 22);
+const SIZE: (u16, u16) = (100, 20);
 
 /// Draws it over `area`.
 pub fn draw(picker: &Picker, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
@@ -28,6 +28,8 @@ pub fn draw(picker: &Picker, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     if picker.found.is_empty() && shown > 0 {
         let sentence = if picker.is_waiting() {
             "looking ..."
+        } else if !picker.takes_paths() {
+            "nothing has these letters in this order"
         } else if picker.input.text().is_empty() {
             "nothing was found; a path can be typed"
         } else {
@@ -69,6 +71,7 @@ fn below(picker: &Picker, theme: &Theme, width: usize, most: usize) -> Vec<Line<
             Some(item) if item.value.is_absolute() => {
                 (crate::text::printable(&item.value.display().to_string()).into_owned(), theme.dim)
             }
+            _ if !picker.takes_paths() => ("letters find, enter goes there, esc leaves".to_owned(), theme.dim),
             _ => ("letters find, a / goes through folders, tab completes".to_owned(), theme.dim),
         },
     };

@@ -293,7 +293,7 @@ fn over(list: &mut Runs, overlay: Overlay, key: &str) -> Vec<Effect> {
 fn picked(list: &mut Runs, pressed: Pressed) -> Vec<Effect> {
     match pressed {
         Pressed::Open(picker, read) => {
-            list.overlay = Some(Overlay::Pick(picker));
+            list.overlay = Some(Overlay::Pick(*picker));
             read.map(Effect::ListFolder).into_iter().collect()
         }
         Pressed::Left => Vec::new(),

@@ -4,7 +4,7 @@ use super::edit::{put, quoted};
 use super::rows::{What, number};
 use super::{Effect, Overlay, Question, Setup, Then};
 use crate::app::clean;
-use crate::app::picker::{Item, Picker, Pressed};
+use crate::app::picker::{Ground, Item, Picker, Pressed};
 use crate::hub::{AdapterEntry, BaseEntry};
 use crate::recipe::draft::Place;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,8 @@ impl Purpose {
 /// Opens the picker.
 pub(super) fn open(setup: &mut Setup, purpose: Purpose) -> Vec<Effect> {
     let folders = matches!(purpose, Purpose::Base | Purpose::Adapter | Purpose::AdapterPath(_));
-    let mut picker = Picker::new(purpose.title(), folders, setup.ground());
+    let ground = if purpose == Purpose::Setting { Ground::default() } else { setup.ground() };
+    let mut picker = Picker::new(purpose.title(), folders, ground);
     let mut effects = Vec::new();
     match purpose {
         Purpose::Setting => picker.fill(settings(setup)),
@@ -93,18 +94,12 @@ fn settings(setup: &Setup) -> Vec<Item> {
 /// Bases or adapters that were found.
 fn known(setup: &Setup, purpose: Purpose) -> Vec<Item> {
     let Some(catalog) = &setup.catalog else { return Vec::new() };
-    match purpose {
-        Purpose::Base => catalog.bases.iter().map(base).collect(),
-        _ => {
-            let new = Item {
-                label: "a new adapter".into(),
-                detail: "rank 16, trained alone first".into(),
-                ..Item::default()
-            };
-            let offer = purpose == Purpose::Adapter && !has_target(setup);
-            offer.then_some(new).into_iter().chain(catalog.adapters.iter().map(adapter)).collect()
-        }
+    if purpose == Purpose::Base {
+        return catalog.bases.iter().map(base).collect();
     }
+    let new = Item { label: "a new adapter".into(), detail: "rank 16, trained alone first".into(), ..Item::default() };
+    let offer = purpose == Purpose::Adapter && !has_target(setup);
+    offer.then_some(new).into_iter().chain(catalog.adapters.iter().map(adapter)).collect()
 }
 
 fn base(entry: &BaseEntry) -> Item {
@@ -151,7 +146,7 @@ fn has_target(setup: &Setup) -> bool {
 pub(super) fn pressed(setup: &mut Setup, purpose: Purpose, pressed: Pressed) -> Vec<Effect> {
     match pressed {
         Pressed::Open(picker, read) => {
-            setup.overlay = Some(Overlay::Pick(purpose, picker));
+            setup.overlay = Some(Overlay::Pick(purpose, *picker));
             read.map(Effect::List).into_iter().collect()
         }
         Pressed::Left => Vec::new(),

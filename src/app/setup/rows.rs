@@ -136,11 +136,11 @@ fn adapters(setup: &Setup, section: &'static str, rows: &mut Vec<Row>) {
         };
         let name = text("name").unwrap_or_default();
         let cells = vec![name, or_default("role"), or_default("weight"), text("path").unwrap_or_default(), rank, alpha];
-        let places = CELLS.iter().filter_map(|name| Place::of_adapter(i, name));
+        let mut places = CELLS.iter().filter_map(|name| Place::of_adapter(i, name));
         let wrong = |place: Place| Some(format!("{}: {}", place.setting().name, error(setup, place)?));
         let mut row = empty(What::Adapter(i), "adapter");
         row.section = section;
-        row.error = places.filter_map(wrong).next();
+        row.error = places.find_map(wrong);
         row.help = if new { "new: trained alone first" } else { "read from its folder" };
         row.cells = cells;
         rows.push(row);

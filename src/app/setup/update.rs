@@ -39,7 +39,7 @@ pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
         Message::Differs(path, then) => {
             setup.overlay = Some(Overlay::Ask { question: Question::Overwrite(path, then), at: 0 });
         }
-        Message::Opened(path, text) => return opened(setup, &path, text),
+        Message::Opened(path, text) => return opened(setup, &path, &text),
         Message::Compared(both) => {
             setup.overlay = Some(Overlay::Compare { comparison: Comparison::new(both), top: 0 });
         }
@@ -81,8 +81,8 @@ fn saved(setup: &mut Setup, path: &Path, text: String, then: Then) -> Vec<Effect
     effects
 }
 
-fn opened(setup: &mut Setup, path: &Path, text: String) -> Vec<Effect> {
-    match Setup::new(path, &text, Some(text.clone()), setup.home.clone()) {
+fn opened(setup: &mut Setup, path: &Path, text: &str) -> Vec<Effect> {
+    match Setup::new(path, text, Some(text.to_owned()), setup.home.clone()) {
         Ok(mut new) => {
             (new.ticket, new.now, new.catalog) = (setup.ticket, setup.now, setup.catalog.take());
             *setup = new;

@@ -128,7 +128,9 @@ fn line(
                     let turns = matches!(place.setting().kind, Kind::Switch | Kind::Word(..));
                     let [left, right, ..] = theme.glyphs.more;
                     let text = if at && turns { format!("{left} {text} {right}") } else { text.clone() };
-                    (ending(&text, place.setting().kind, columns.value, theme), style)
+                    // Of a path the end counts, of a word for nothing its beginning.
+                    let kind = if value.is_some() { place.setting().kind } else { Kind::Text };
+                    (ending(&text, kind, columns.value, theme), style)
                 }
             };
             spans.push(Span::styled(fit::pad(&text, columns.value, theme), style));

@@ -104,7 +104,9 @@ fn work(effect: Effect, runs: &Path) -> Result<Vec<Message>> {
             vec![Message::Found(purpose, found)]
         }
         Effect::List(folder) => vec![Message::Listed(folder.clone(), files::list(&folder))],
-        Effect::Save { path, text, expected, replace, then } => vec![save(path, text, expected, replace, then)?],
+        Effect::Save { path, text, expected, replace, then } => {
+            vec![save(path, text, expected.as_ref(), replace, then)?]
+        }
         Effect::Open(path) => {
             let text = files::read_recipe(&path)?;
             vec![Message::Opened(path, text)]
@@ -127,7 +129,7 @@ fn work(effect: Effect, runs: &Path) -> Result<Vec<Message>> {
 fn save(
     path: PathBuf,
     text: String,
-    expected: Option<String>,
+    expected: Option<&String>,
     replace: bool,
     then: crate::app::setup::Then,
 ) -> Result<Message> {
@@ -142,7 +144,7 @@ fn save(
     if now.as_ref() == Some(&text) {
         return Ok(Message::Saved(path, text, then));
     }
-    if !replace && now != expected {
+    if !replace && now.as_ref() != expected {
         return Ok(Message::Differs(path, then));
     }
     let mode = std::fs::metadata(&place).ok().map(|meta| meta.permissions());

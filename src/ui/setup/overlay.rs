@@ -89,8 +89,12 @@ fn ask(setup: &Setup, question: &Question, at: usize, theme: &Theme, frame: &mut
             (" replace ", fit::wrap(&[(&text, theme.warn)], width))
         }
         Question::Start => {
-            let saves = if setup.is_changed() { format!("Save {name} and start") } else { format!("Start {name}") };
-            let mut lines = fit::wrap(&[(&format!("{saves} the run?"), theme.text)], width);
+            let asks = if setup.is_changed() {
+                format!("Save {name} and start a run of it?")
+            } else {
+                format!("Start a run of {name}?")
+            };
+            let mut lines = fit::wrap(&[(&asks, theme.text)], width);
             match &setup.seen.estimate {
                 Some(Ok(estimate)) => {
                     let style = if estimate::is_tight(estimate) { theme.bad } else { theme.text };
