@@ -109,7 +109,16 @@ fn new() -> Setup {
 fn filled(text: &str, total: u64) -> Setup {
     let mut form = Setup::new(Path::new("/p/games.toml"), text, Some(FILE.into()), None).unwrap();
     let Effect::Look { ticket, .. } = form.begin().remove(1) else { panic!() };
-    let base = BaseEntry { name: "SmolLM2-135M".into(), ..BaseEntry::default() };
+    let base = BaseEntry {
+        name: "SmolLM2-135M".into(),
+        architecture: "llama".into(),
+        parameters: 134_515_008,
+        dtype: "BF16".into(),
+        layers: 30,
+        context: 8192,
+        chat_template: true,
+        ..BaseEntry::default()
+    };
     let facts = AdapterFacts {
         rank: 16,
         alpha: 32.0,
@@ -190,6 +199,9 @@ fn what_is_wrong_stands_beside_it() {
     press(&mut form, &["/", "p", "r", "u", "n", "e", ".", "r", "a", "t", "i", "o", "enter", "enter", "ctrl-u", "2"]);
     insta::assert_snapshot!("typed_80x24", screen(&form, &coloured(), (80, 24)));
     insta::assert_snapshot!("typed_40x10", screen(&form, &coloured(), (40, 10)));
+    let mut form = good();
+    press(&mut form, &["/", "p", "r", "o", "m", "p", "t", "enter", "enter"]);
+    insta::assert_snapshot!("prompt", screen(&form, &coloured(), (80, 24)));
     let unknown = FILE.replace("lr = 3e-4", "learning_rate = 3e-4");
     insta::assert_snapshot!("unknown", screen(&filled(&unknown, 1), &coloured(), (80, 24)));
 }

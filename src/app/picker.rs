@@ -73,7 +73,7 @@ pub struct Picker {
     pub at: usize,
     /// Whether a folder is picked, not a file.
     pub wants_folder: bool,
-    /// Why the last Enter picked nothing.
+    /// Why the last Enter picked nothing, or what was left out of the items.
     pub note: Option<String>,
     ground: Ground,
 }

@@ -197,6 +197,8 @@ pub enum Message {
     Compared(Vec<Compared>),
     /// A run has begun.
     Started(PathBuf),
+    /// No run has begun, and why.
+    NotStarted(String),
     /// Something to tell the user for a while.
     Toast(String),
     /// The clock, Unix seconds.

@@ -65,7 +65,7 @@ fn name(item: &Item) -> String {
 fn below(picker: &Picker, theme: &Theme, width: usize, most: usize) -> Vec<Line<'static>> {
     let problem = picker.found.get(picker.at).and_then(|item| item.problem.as_ref());
     let (text, style) = match (&picker.note, problem) {
-        (Some(note), _) => (note.clone(), theme.bad),
+        (Some(note), _) => (note.clone(), theme.warn),
         (None, Some(problem)) => (problem.clone(), theme.warn),
         (None, None) => match picker.found.get(picker.at) {
             Some(item) if item.value.is_absolute() => {

@@ -45,7 +45,7 @@ const fn form(action: Form, keys: &'static [&'static str], help: &'static str) -
     entry(Action::Form(action), keys, help)
 }
 
-const MOVE: &str = "move between the settings; scroll the data, the estimate";
+const MOVE: &str = "move between settings; scroll data, estimate";
 const PAGE: &str = "ten lines up, down";
 const ENDS: &str = "first, last setting";
 const SECTION: &str = "previous, next section";
@@ -85,13 +85,13 @@ pub(super) const SECTIONS: &[Section] = &[
         title: "a setting",
         screen: Screen::Setup,
         entries: &[
-            form(Form::Edit, &["enter"], "edit it, choose from a list, or pick a folder or file").short("edit"),
+            form(Form::Edit, &["enter"], "edit it, choose a word, pick a folder or a file").short("edit"),
             form(Form::Previous, &["left", "h"], CHOICE),
             form(Form::Next, &["right", "l"], CHOICE),
             form(Form::Switch, &["space"], "next choice; an adapter: target or related").short("switch"),
             form(Form::Unset, &["delete", "backspace"], "back to the default; an adapter: take it out")
                 .short("default"),
-            form(Form::Add, &["a"], "add an adapter, from the folders or the hub's cache").short("adapter"),
+            form(Form::Add, &["a"], "add an adapter from a folder or the hub's cache").short("adapter"),
             form(Form::Undo, &["u"], UNDO).short("undo"),
             form(Form::Redo, &["ctrl-r"], UNDO),
         ],
@@ -102,9 +102,9 @@ pub(super) const SECTIONS: &[Section] = &[
         entries: &[
             form(Form::Start, &["R"], "save, start the run and watch it (asks first)").short("run"),
             form(Form::Save, &["s", "ctrl-s"], "save the recipe").short("save"),
-            form(Form::SaveAs, &["S"], "save under another name, and go on with that copy").short("copy"),
+            form(Form::SaveAs, &["S"], "save under another name; go on with that copy").short("copy"),
             form(Form::Open, &["o"], "open another recipe").short("open"),
-            form(Form::Compare, &["="], "the settings that differ from another recipe or a run").short("compare"),
+            form(Form::Compare, &["="], "what differs from another recipe, or a run's").short("compare"),
             form(Form::Renew, &["f5"], "look at folders, data and memory again"),
         ],
     },

@@ -57,6 +57,7 @@ pub(super) fn open(setup: &mut Setup, purpose: Purpose) -> Vec<Effect> {
         Purpose::Base | Purpose::Adapter | Purpose::AdapterPath(_) => {
             if setup.catalog.is_some() {
                 picker.fill(known(setup, purpose));
+                picker.note = notes(setup);
             }
         }
     }
@@ -70,10 +71,17 @@ pub(super) fn catalog(setup: &mut Setup) {
     if !matches!(purpose, Purpose::Base | Purpose::Adapter | Purpose::AdapterPath(_)) {
         return;
     }
-    let items = known(setup, purpose);
+    let (items, note) = (known(setup, purpose), notes(setup));
     if let Some(Overlay::Pick(_, picker)) = &mut setup.overlay {
         picker.fill(items);
+        picker.note = note;
     }
+}
+
+/// What was left out of the catalog, and why.
+fn notes(setup: &Setup) -> Option<String> {
+    let notes = setup.catalog.as_ref().map(|c| c.notes.join("; ")).filter(|text| !text.is_empty());
+    notes.map(|text| clean::line(&text))
 }
 
 fn settings(setup: &Setup) -> Vec<Item> {

@@ -44,13 +44,14 @@ pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
             setup.overlay = Some(Overlay::Compare { comparison: Comparison::new(both), top: 0 });
         }
         Message::Started(run) => {
-            setup.starting = false;
+            (setup.starting, setup.toast) = (false, None);
             return vec![Effect::Watch(run)];
         }
-        Message::Toast(text) => {
+        Message::NotStarted(text) => {
             setup.starting = false;
-            setup.say(text);
+            setup.say(format!("not started: {text}"));
         }
+        Message::Toast(text) => setup.say(text),
         Message::Tick(now) => {
             setup.now = now;
             if setup.toast.as_ref().is_some_and(|(_, until)| *until < now) {
@@ -69,6 +70,8 @@ fn saved(setup: &mut Setup, path: &Path, text: String, then: Then) -> Vec<Effect
     // Relative paths start at the file's folder.
     let mut effects = if moved { setup.changed() } else { Vec::new() };
     match then {
+        // Somebody who types on while the disk is slow is not thrown out.
+        Then::Leave if setup.is_changed() => setup.say("not left: there are changes since that save"),
         Then::Stay => {}
         Then::Leave => effects.push(Effect::Quit),
         Then::Open(other) => effects.push(Effect::Open(other)),

@@ -114,29 +114,33 @@ fn line(
             spans.push(Span::styled(fit::pad(&name, columns.name, theme), theme.text));
             spans.push(Span::raw(" "));
             let editing = setup.editing.as_ref().filter(|e| at && e.place == place);
+            let (mut value, mut about) = (columns.value, columns.about);
             let (text, style) = match (editing, &row.value) {
                 (Some(editing), _) => {
-                    let (text, column) =
-                        window(editing.line.text(), editing.line.cursor(), columns.value.saturating_sub(1));
+                    // A long text takes the room of the explanation, which stands below too.
+                    if fit::width(editing.line.text()) >= columns.value && columns.about > 0 {
+                        (value, about) = (columns.value + 1 + columns.about, 0);
+                    }
+                    let (text, column) = window(editing.line.text(), editing.line.cursor(), value.saturating_sub(1));
                     cursor = Some(columns.name + 3 + column);
                     let style = if editing.error.is_some() { theme.bad } else { theme.text };
                     (text, style.add_modifier(Modifier::UNDERLINED))
                 }
-                (None, value) => {
-                    let style = if value.is_some() { theme.text } else { theme.dim };
-                    let text = value.as_ref().unwrap_or(&row.default);
+                (None, held) => {
+                    let style = if held.is_some() { theme.text } else { theme.dim };
+                    let text = held.as_ref().unwrap_or(&row.default);
                     let turns = matches!(place.setting().kind, Kind::Switch | Kind::Word(..));
                     let [left, right, ..] = theme.glyphs.more;
                     let text = if at && turns { format!("{left} {text} {right}") } else { text.clone() };
                     // Of a path the end counts, of a word for nothing its beginning.
-                    let kind = if value.is_some() { place.setting().kind } else { Kind::Text };
+                    let kind = if held.is_some() { place.setting().kind } else { Kind::Text };
                     (ending(&text, kind, columns.value, theme), style)
                 }
             };
-            spans.push(Span::styled(fit::pad(&text, columns.value, theme), style));
+            spans.push(Span::styled(fit::pad(&text, value, theme), style));
             let error = editing.map_or(row.error.as_ref(), |e| e.error.as_ref());
             let (text, style) = error.map_or((row.help, theme.dim), |e| (e.as_str(), theme.bad));
-            spans.push(Span::styled(format!(" {}", fit::cut(text, columns.about, theme)), style));
+            spans.push(Span::styled(format!(" {}", fit::cut(text, about, theme)), style));
         }
         What::Adapter(_) => cursor = adapter(setup, row, at, columns, theme, width, &mut spans),
     }
@@ -251,6 +255,9 @@ fn about(setup: &Setup, theme: &Theme, width: usize) -> Vec<Line<'static>> {
         What::Setting(place) => {
             parts.push((row.help.to_owned(), theme.text));
             parts.push((said(setup, row, place.setting().kind), theme.dim));
+            if place.setting().kind == Kind::Base && row.value.is_some() {
+                parts.push((base_facts(setup), theme.dim));
+            }
         }
         What::Adapter(i) => parts.push((adapter_facts(setup, i), theme.text)),
         What::Add => parts.push((format!("{}: {}", row.name, row.help), theme.text)),
@@ -277,6 +284,21 @@ fn said(setup: &Setup, row: &Row, kind: Kind) -> String {
         }
         Some(_) => format!(" (default: {})", row.default),
     }
+}
+
+fn base_facts(setup: &Setup) -> String {
+    let Some(base) = setup.seen.base.as_ref().filter(|b| b.problem.is_none() && b.parameters > 0) else {
+        return String::new();
+    };
+    let template = if base.chat_template { ", with a chat template" } else { "" };
+    format!(
+        "; {}, {} parameters in {}, {} layers, {} tokens{template}",
+        base.architecture,
+        fit::count(base.parameters),
+        base.dtype,
+        base.layers,
+        base.context
+    )
 }
 
 fn adapter_facts(setup: &Setup, i: usize) -> String {

@@ -67,8 +67,9 @@ impl Jobs {
         };
         let (sender, runs) = (self.sender.clone(), self.runs.clone());
         self.running.retain(|job| !job.is_finished());
+        let failed = if matches!(effect, Effect::Start(_)) { Message::NotStarted } else { Message::Toast };
         let job = thread("job", move || {
-            for message in work(effect, &runs).unwrap_or_else(|e| vec![Message::Toast(e.to_string())]) {
+            for message in work(effect, &runs).unwrap_or_else(|e| vec![failed(e.to_string())]) {
                 sender.send(message).ok();
             }
         });
