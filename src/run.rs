@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod control;
+pub mod estimate;
 pub mod event;
 pub mod journal;
 pub mod launch;
