@@ -6,11 +6,10 @@ mod plain;
 
 use crate::app::action;
 use crate::eval::report;
-use crate::model::device;
 use crate::recipe::Recipe;
 use crate::run::control::{self, Command as Order};
 use crate::run::tail::Tail;
-use crate::run::{RunDir, RunState, launch, worker};
+use crate::run::{RunDir, RunState, launch, start, worker};
 use crate::text::{printable, printable_lines};
 use crate::ui::{self, WatchOptions};
 use crate::{Error, Result, config, demo, train};
@@ -82,6 +81,20 @@ enum Verb {
         plain: bool,
         #[command(flatten)]
         tape: Tape,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Set up a run: a new recipe in a form, checked as it is typed, with memory and time before the start
+    New {
+        /// The new recipe [default: recipe.toml, or recipe-2.toml where that is there]
+        recipe: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Open a recipe in the form; its comments and order stay
+    Edit {
+        /// The recipe, a TOML file
+        recipe: PathBuf,
         #[command(flatten)]
         place: Place,
     },
@@ -263,15 +276,17 @@ fn dispatch(cli: Cli) -> Result<u8> {
     match verb {
         Verb::Demo { plain, tape, place } => {
             let recipe = Recipe::read(&demo::prepare()?)?;
-            start(&recipe, &place.runs, plain, false, &WatchOptions { record: tape.record, ..look.into() })
+            begin(&recipe, &place.runs, plain, false, &WatchOptions { record: tape.record, ..look.into() })
         }
+        Verb::New { recipe, place } => form(&ui::setup::Source::New(recipe), &place.runs, look),
+        Verb::Edit { recipe, place } => form(&ui::setup::Source::File(recipe), &place.runs, look),
         Verb::Run { recipe, plain, detach, name, device, recompute, tape, place } => {
             let mut recipe = Recipe::read(&recipe)?;
             recipe.name = name.unwrap_or(recipe.name);
             recipe.device = device.unwrap_or(recipe.device);
             recipe.train.recompute |= recompute;
             recipe.validate()?;
-            start(&recipe, &place.runs, plain, detach, &WatchOptions { record: tape.record, ..look.into() })
+            begin(&recipe, &place.runs, plain, detach, &WatchOptions { record: tape.record, ..look.into() })
         }
         Verb::Attach { run, plain, read_only, replay, tape } => {
             let run = RunDir::open(&run)?;
@@ -356,16 +371,22 @@ fn say(text: &str) -> Result<()> {
     }
 }
 
-fn start(recipe: &Recipe, runs: &Path, plain: bool, detach: bool, options: &WatchOptions) -> Result<u8> {
-    recipe.check_files()?;
-    device::check(&recipe.device, recipe.cuda_ordinal())?;
-    let run = RunDir::create(runs, &recipe.name, recipe)?;
-    launch::launch(&run)?;
+fn begin(recipe: &Recipe, runs: &Path, plain: bool, detach: bool, options: &WatchOptions) -> Result<u8> {
+    let (run, _) = start::start(recipe, runs)?;
     if detach {
         say(&format!("{}\nwatch it with: lopper attach {0}", run.path().display()))?;
         return Ok(0);
     }
     watch(&run, Tail::new(run.clone()), plain, options)
+}
+
+/// The recipe form, which needs a terminal.
+fn form(source: &ui::setup::Source, runs: &Path, look: Look) -> Result<u8> {
+    if !on_terminal() {
+        return Err(Error::user("the form needs a terminal; a recipe is a TOML file that any editor writes"));
+    }
+    ui::setup::edit(source, runs, &look.into())?;
+    Ok(0)
 }
 
 fn on_terminal() -> bool {

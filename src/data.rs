@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod chat;
 pub mod dataset;
+pub mod preview;
 pub mod template;
 pub mod tokenizer;
 

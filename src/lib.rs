@@ -26,6 +26,7 @@ pub mod data;
 pub mod demo;
 pub mod error;
 pub mod eval;
+pub mod hub;
 pub mod lora;
 pub mod model;
 pub mod module;

@@ -2,11 +2,14 @@
 
 mod adapters;
 mod data;
+pub mod draft;
 mod eval;
+pub mod probe;
 mod prune;
 mod range;
 pub mod ratios;
 pub mod sets;
+pub mod settings;
 mod syntax;
 mod train;
 
@@ -88,13 +91,27 @@ impl Recipe {
     /// Names the file, and the line or the field, and what is allowed there.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io("read the recipe", path, &e))?;
-        let mut recipe = Self::parse(&text).map_err(|e| e.at(printable(&path.display().to_string())))?;
-        let place = std::path::absolute(path).map_err(|e| Error::io("find", path, &e))?;
-        recipe.resolve_paths(place.parent().unwrap_or(Path::new("/")));
-        if recipe.name.is_empty() {
-            recipe.name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        }
+        Self::parse_as(&text, path).map_err(|e| e.at(printable(&path.display().to_string())))
+    }
+
+    /// As [`Self::read`] of a file that holds `text`.
+    ///
+    /// # Errors
+    /// Names the line or the field, and what is allowed there.
+    pub fn parse_as(text: &str, path: &Path) -> Result<Self> {
+        let mut recipe = Self::parse(text)?;
+        recipe.settle(path)?;
         Ok(recipe)
+    }
+
+    /// Gives paths and name what the recipe's file gives them.
+    pub(crate) fn settle(&mut self, path: &Path) -> Result<()> {
+        let place = std::path::absolute(path).map_err(|e| Error::io("find", path, &e))?;
+        self.resolve_paths(place.parent().unwrap_or(Path::new("/")));
+        if self.name.is_empty() {
+            self.name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Parses and validates TOML; paths stay as written.
@@ -134,6 +151,9 @@ impl Recipe {
         self.target.validate()?;
         self.samples.validate()?;
         self.data.validate()?;
+        if self.base.as_os_str().is_empty() {
+            return Err(Error::user("base = \"\": a folder is needed"));
+        }
         adapters::validate(&self.adapters)?;
         if !(self.device == "auto" || self.device == "cpu" || self.cuda_ordinal().is_some()) {
             return Err(Error::user(format!("device = {:?}: use \"auto\", \"cpu\" or \"cuda:0\"", self.device)));
@@ -146,21 +166,36 @@ impl Recipe {
     /// # Errors
     /// Names the key and the first path that is missing or of the wrong kind.
     pub fn check_files(&self) -> Result<()> {
-        let folders = self.adapters.iter().filter_map(|a| Some((format!("adapter {}", a.name), a.path.as_ref()?)));
-        for (key, path) in std::iter::once(("base".to_owned(), &self.base)).chain(folders) {
-            let meta = std::fs::metadata(path).map_err(|e| Error::io("read", path, &e).at(&key))?;
-            if !meta.is_dir() {
-                return Err(Error::user(format!(
-                    "{key}: {} is a file; a folder is needed",
-                    printable(&path.display().to_string())
-                )));
+        self.file_problems().into_iter().next().map_or(Ok(()), |(key, error)| Err(error.at(key)))
+    }
+
+    /// Every path of the recipe that is missing or of the wrong kind, under its key: `base`, `adapter NAME`,
+    /// `data.train`.
+    pub fn file_problems(&self) -> Vec<(String, Error)> {
+        let adapters = self.adapters.iter().filter_map(|a| Some((format!("adapter {}", a.name), a.path.as_ref()?)));
+        let folders = std::iter::once(("base".to_owned(), &self.base)).chain(adapters);
+        let wrong_folder = |(key, path): (String, &PathBuf)| match std::fs::metadata(path) {
+            Err(e) => Some((key, Error::io("read", path, &e))),
+            Ok(meta) if meta.is_dir() => None,
+            Ok(_) => {
+                let path = path.display().to_string();
+                Some((key, Error::user(format!("{} is a file; a folder is needed", printable(&path)))))
             }
-        }
-        let test = self.data.test.iter().map(|path| ("data.test", path));
-        for (key, path) in [("data.train", &self.data.train), ("data.dev", &self.data.dev)].into_iter().chain(test) {
-            std::fs::metadata(path).map_err(|e| Error::io("read", path, &e).at(key))?;
-        }
-        Ok(())
+        };
+        let data = [("data.train", Some(&self.data.train)), ("data.dev", Some(&self.data.dev))];
+        let files = data.into_iter().chain([("data.test", self.data.test.as_ref())]);
+        let wrong_file = |(key, path): (&str, Option<&PathBuf>)| {
+            let path = path?;
+            let error = match std::fs::metadata(path) {
+                Err(e) => Error::io("read", path, &e),
+                Ok(meta) if meta.is_dir() => {
+                    Error::io("read", path, &std::io::Error::from(std::io::ErrorKind::IsADirectory))
+                }
+                Ok(_) => return None,
+            };
+            Some((key.to_owned(), error))
+        };
+        folders.filter_map(wrong_folder).chain(files.filter_map(wrong_file)).collect()
     }
 
     /// N of `cuda:N` (`cuda` is `cuda:0`).

@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod control;
+pub mod estimate;
 pub mod event;
 pub mod journal;
 pub mod launch;
@@ -11,6 +12,7 @@ pub mod notes;
 pub mod remove;
 pub mod replay;
 pub mod session;
+pub mod start;
 pub mod tail;
 pub mod worker;
 

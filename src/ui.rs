@@ -3,6 +3,7 @@
 pub mod axes;
 pub mod chart;
 pub mod export;
+pub mod files;
 pub mod fit;
 pub mod heatmap;
 pub mod input;
@@ -15,6 +16,7 @@ pub mod overlay;
 pub mod page;
 pub mod paint;
 pub mod palette;
+pub mod picker;
 pub mod picture;
 pub mod plot;
 pub mod ratios;
@@ -24,6 +26,7 @@ pub mod runs;
 pub mod samples;
 pub mod screen;
 pub mod sets;
+pub mod setup;
 pub mod status;
 pub mod timeline;
 

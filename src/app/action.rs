@@ -4,6 +4,7 @@ pub mod keymap;
 mod looks;
 mod ratios;
 pub mod runs;
+pub mod setup;
 mod watch;
 
 pub use ratios::RatioAction;
@@ -72,6 +73,8 @@ pub enum Action {
     NextMatch,
     /// In the list of runs.
     List(runs::List),
+    /// In the recipe form.
+    Form(setup::Form),
 }
 
 impl Action {
@@ -257,7 +260,7 @@ pub fn sections() -> impl Iterator<Item = &'static Section> {
 
 /// The table as it is without a file of the user's.
 pub fn default_sections() -> impl Iterator<Item = &'static Section> {
-    WATCH.iter().chain(runs::SECTIONS)
+    WATCH.iter().chain(runs::SECTIONS).chain(setup::SECTIONS)
 }
 
 /// All entries.

@@ -9,6 +9,7 @@ pub use order::Column;
 pub use update::update;
 
 use super::clean;
+use super::picker::{Ground, Item, Picker};
 use super::prompt::Line;
 use crate::run::compare::Compared;
 use crate::run::control::Command;
@@ -76,6 +77,8 @@ pub enum Overlay {
         /// Lines scrolled up from the end.
         back: usize,
     },
+    /// A recipe to open.
+    Pick(Picker),
     /// Runs side by side, from this line on.
     Compare {
         /// What is compared.
@@ -104,6 +107,16 @@ pub enum Effect {
     ReadLog(PathBuf),
     /// Unpack the demo and start it.
     Demo,
+    /// A new recipe in the form.
+    New,
+    /// A recipe from that of a run, in the form.
+    Clone(PathBuf),
+    /// A recipe in the form.
+    Edit(PathBuf),
+    /// Look for recipes.
+    Recipes(PathBuf),
+    /// Read a folder for the picker.
+    ListFolder(PathBuf),
     /// Leave the screen.
     Quit,
     /// Suspend to the shell.
@@ -127,6 +140,10 @@ pub enum Message {
     Log(PathBuf, Vec<String>),
     /// What was read for a comparison.
     Compared(Vec<Compared>),
+    /// Recipes that there are.
+    Recipes(Vec<Item>),
+    /// What a folder holds.
+    Listed(PathBuf, Vec<Item>),
     /// A run has begun: the cursor goes there.
     Begun(PathBuf),
     /// Something to tell the user for a while.
@@ -164,6 +181,8 @@ pub struct Runs {
     pub toast: Option<(String, f64)>,
     /// The clock.
     pub now: f64,
+    /// Where paths are typed.
+    pub ground: Ground,
 }
 
 impl Runs {
@@ -183,6 +202,7 @@ impl Runs {
             overlay: None,
             toast: None,
             now: 0.0,
+            ground: Ground::default(),
         }
     }
 

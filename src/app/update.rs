@@ -153,8 +153,8 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Palette | Action::Theme | Action::Export | Action::CopyRun | Action::ToggleDebug => {
             return looks::act(app, action);
         }
-        // The list has its own table and its own state.
-        Action::List(_) => {}
+        // The list and the form have tables and states of their own.
+        Action::List(_) | Action::Form(_) => {}
         Action::Quantity
         | Action::PreviousQuantity
         | Action::Smoothing

@@ -1,7 +1,7 @@
 //! Where the examples are and how they are put to the model.
 
 use super::range;
-use crate::Result;
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -67,6 +67,10 @@ fn max_document_tokens() -> usize {
 
 impl Data {
     pub(super) fn validate(&self) -> Result<()> {
+        let files = [("train", Some(&self.train)), ("dev", Some(&self.dev)), ("test", self.test.as_ref())];
+        if let Some((key, _)) = files.iter().find(|(_, path)| path.is_some_and(|p| p.as_os_str().is_empty())) {
+            return Err(Error::user(format!("data.{key} = \"\": a file is needed")));
+        }
         range::at_least_one("data.max_document_tokens", self.max_document_tokens)
     }
 }

@@ -8,10 +8,9 @@ const SHOWN: usize = 60;
 
 /// The sentence for `error`, found in `text`: line, what stands there, what is wrong.
 pub(super) fn sentence(text: &str, error: &toml::de::Error) -> Error {
-    let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-    let what = printable(&reworded(&message)).into_owned();
+    let what = what(error);
     // A key that the whole file lacks has no line.
-    let missing_at_top = |start| start == 0 && message.starts_with("missing field");
+    let missing_at_top = |start| start == 0 && error.message().starts_with("missing field");
     let Some(start) = error.span().map(|s| s.start).filter(|s| !missing_at_top(*s)) else {
         return Error::user(what);
     };
@@ -26,6 +25,12 @@ pub(super) fn sentence(text: &str, error: &toml::de::Error) -> Error {
         shown.push('…');
     }
     Error::user(format!("line {number}, {}: {what}", printable(&shown)))
+}
+
+/// What is wrong, without its place.
+pub(super) fn what(error: &toml::de::Error) -> String {
+    let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    printable(&reworded(&message)).into_owned()
 }
 
 /// serde's words for types and fields, as a user of TOML knows them.

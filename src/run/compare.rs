@@ -3,9 +3,12 @@
 use super::RunDir;
 use super::event::{Event, EventBody, ReportRow};
 use super::listing::{each_line, kind};
-use crate::Result;
+use crate::recipe::Recipe;
+use crate::text::printable;
+use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::Path;
 
 /// One run of a comparison.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -49,6 +52,37 @@ pub fn read(run: &RunDir) -> Result<Compared> {
         });
     }
     Ok(compared)
+}
+
+/// What recipes are compared by: their texts and files. Settings that are left out have their defaults, unless one
+/// of them is not valid yet; then what is written is compared.
+///
+/// # Errors
+/// When a text is no TOML.
+pub fn recipes(all: [(&str, &Path); 2]) -> Result<Vec<Compared>> {
+    let full = |(text, file): &(&str, &Path)| toml::Value::try_from(Recipe::parse_as(text, file).ok()?).ok();
+    let whole: Option<Vec<_>> = all.iter().map(full).collect();
+    let written = |(text, file): &(&str, &Path)| {
+        let place = crate::text::printable(&file.display().to_string()).into_owned();
+        let table = toml::from_str(text).map_err(|e| Error::user(format!("{place}: {}", printable(e.message()))))?;
+        Ok(toml::Value::Table(table))
+    };
+    let values = whole.map_or_else(|| all.iter().map(written).collect::<Result<Vec<_>>>(), Ok)?;
+    let name = |file: &Path| {
+        let last = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        // Every run's is called recipe.toml.
+        match file.parent() {
+            Some(run) if run.join("events.jsonl").exists() => last(run),
+            _ => last(file),
+        }
+    };
+    let compared = |(value, (_, file)): (toml::Value, &(&str, &Path))| {
+        let mut compared = Compared { name: name(file), ..Compared::default() };
+        flatten("", &value, &mut compared.settings);
+        compared.settings.remove("name");
+        compared
+    };
+    Ok(values.into_iter().zip(&all).map(compared).collect())
 }
 
 /// `stage` is the number of the stage that the curve is of.

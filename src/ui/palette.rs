@@ -14,7 +14,7 @@ use ratatui::widgets::{Clear, Paragraph};
 const SIZE: (u16, u16) = (76, 20);
 
 /// A bordered box over the panes, cleared; what lies inside it.
-fn boxed(title: &str, theme: &Theme, frame: &mut Frame<'_>, place: Rect) -> Rect {
+pub(super) fn boxed(title: &str, theme: &Theme, frame: &mut Frame<'_>, place: Rect) -> Rect {
     frame.render_widget(Clear, place);
     let block = super::block(theme, format!(" {title} "), true);
     let inner = block.inner(place);
@@ -23,7 +23,7 @@ fn boxed(title: &str, theme: &Theme, frame: &mut Frame<'_>, place: Rect) -> Rect
 }
 
 /// The first of `shown` rows so that `at` is among them.
-fn first(at: usize, shown: usize) -> usize {
+pub(super) fn first(at: usize, shown: usize) -> usize {
     (at + 1).saturating_sub(shown)
 }
 

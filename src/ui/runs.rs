@@ -1,6 +1,6 @@
 //! The list of runs: a table, the run under the cursor beside it where there is room, keys below.
 
-mod compare;
+pub(super) mod compare;
 mod details;
 mod jobs;
 mod overlay;
@@ -78,6 +78,7 @@ fn empty(list: &Runs, theme: &Theme) -> Vec<Line<'static>> {
     vec![
         Line::styled(format!("no runs in {} yet", list.folder), theme.text),
         Line::default(),
+        key("a", "  sets up a run of yours: base, adapters, data, settings"),
         key("D", "  starts the demo: a small base, three adapters, 50 examples"),
         key("lopper run RECIPE.toml", "  starts a recipe of yours"),
         key("lopper --runs FOLDER", "  lists the runs of another folder"),
@@ -123,7 +124,7 @@ fn works(list: &Runs, action: List) -> bool {
         List::Pause | List::Stop => alive,
         List::Resume => state.is_some_and(|s| !alive && s != RunState::Finished),
         List::Delete => state.is_some() && !alive,
-        List::Watch | List::Log | List::Tags | List::Note | List::Mark => state.is_some(),
+        List::Watch | List::Clone | List::Log | List::Tags | List::Note | List::Mark => state.is_some(),
         List::Compare => list.marked.len() > 1,
         List::Filter | List::Order => list.rows.len() > 1,
         _ => true,
@@ -172,6 +173,7 @@ fn foot(list: &Runs, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         } else {
             let weight = match action {
                 List::Watch => 8,
+                List::New => 5,
                 List::Demo => u8::from(list.rows.is_empty()) * 7 + 1,
                 List::Stop | List::Resume | List::Pause | List::Filter => 6,
                 List::Mark | List::Compare => 5,

@@ -4,6 +4,7 @@ use super::compare::MOST;
 use super::{Column, Comparison, Edit, Effect, Message, Overlay, Question, Runs, tidy};
 use crate::app::action::runs::List;
 use crate::app::action::{self, Action, Screen};
+use crate::app::picker::{Picker, Pressed};
 use crate::app::prompt::Line;
 use crate::app::{Pane, clean};
 use crate::run::RunState;
@@ -20,7 +21,13 @@ const PAGE: usize = 10;
 pub fn update(list: &mut Runs, message: Message) -> Vec<Effect> {
     match message {
         Message::Key(key) => return press(list, if key == " " { "space" } else { &key }),
-        Message::Paste(text) => paste(list, &text),
+        Message::Paste(text) => match list.overlay.take() {
+            Some(Overlay::Pick(picker)) => return picked(list, picker.paste(&text)),
+            other => {
+                list.overlay = other;
+                paste(list, &text);
+            }
+        },
         Message::Rows(rows) => take(list, rows),
         Message::Unreadable(sentence) => list.error = Some(clean::line(&sentence)),
         Message::Log(of, new) => {
@@ -39,6 +46,16 @@ pub fn update(list: &mut Runs, message: Message) -> Vec<Effect> {
         }
         Message::Compared(runs) => {
             list.overlay = Some(Overlay::Compare { comparison: Comparison::new(runs), top: 0 });
+        }
+        Message::Recipes(items) => {
+            if let Some(Overlay::Pick(picker)) = &mut list.overlay {
+                picker.fill(items);
+            }
+        }
+        Message::Listed(folder, items) => {
+            if let Some(Overlay::Pick(picker)) = &mut list.overlay {
+                picker.list(&folder, items);
+            }
         }
         Message::Begun(path) => list.selected = Some(path),
         Message::Toast(text) => toast(list, text),
@@ -148,6 +165,11 @@ fn act(list: &mut Runs, action: List) -> Vec<Effect> {
             toast(list, "starting the demo");
             return vec![Effect::Demo];
         }
+        List::New => return vec![Effect::New],
+        List::Edit => {
+            list.overlay = Some(Overlay::Pick(Picker::new("open a recipe", false, list.ground.clone())));
+            return vec![Effect::Recipes(list.ground.folder.clone())];
+        }
         List::Redraw => return vec![Effect::Redraw],
         List::Suspend => return vec![Effect::Suspend],
         List::Quit => return vec![Effect::Quit],
@@ -203,6 +225,7 @@ fn act_on(list: &mut Runs, row: &Summary, action: List) -> Vec<Effect> {
             line.insert(&text);
             list.overlay = Some(Overlay::Edit { edit, path, name, line });
         }
+        List::Clone => return vec![Effect::Clone(path)],
         List::Log => {
             list.overlay = Some(Overlay::Log { path: path.clone(), name, lines: Vec::new(), back: 0 });
             return vec![Effect::ReadLog(path)];
@@ -228,6 +251,7 @@ fn over(list: &mut Runs, overlay: Overlay, key: &str) -> Vec<Effect> {
             let last = action::help_lines(Screen::Runs).saturating_sub(1);
             list.overlay = scrolled(key, top, last).map(|top| Overlay::Help { top });
         }
+        Overlay::Pick(picker) => return picked(list, picker.press(key)),
         Overlay::Compare { comparison, top } => {
             let last = comparison.differ.len().saturating_sub(1);
             list.overlay = scrolled(key, top, last).map(|top| Overlay::Compare { comparison, top });
@@ -268,6 +292,17 @@ fn over(list: &mut Runs, overlay: Overlay, key: &str) -> Vec<Effect> {
         },
     }
     Vec::new()
+}
+
+fn picked(list: &mut Runs, pressed: Pressed) -> Vec<Effect> {
+    match pressed {
+        Pressed::Open(picker, read) => {
+            list.overlay = Some(Overlay::Pick(*picker));
+            read.map(Effect::ListFolder).into_iter().collect()
+        }
+        Pressed::Left => Vec::new(),
+        Pressed::Picked(item) => vec![Effect::Edit(item.value)],
+    }
 }
 
 /// The first line after a key of movement; none after one that closes.

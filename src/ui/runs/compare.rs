@@ -67,14 +67,17 @@ fn table(comparison: &Comparison, theme: &Theme, width: usize) -> (Vec<Line<'sta
     let colour =
         |(i, run): (usize, &Compared)| (format!("{} {}", i + 1, run.name), theme.series[i % theme.series.len()]);
     let mut fixed = vec![row("run", runs.iter().enumerate().map(colour).collect(), theme.title())];
-    fixed.push(figures("method", &|run| run.row.as_ref().map(|row| row.method.clone())));
-    fixed.push(score("ROUGE-1", |row| row.rouge.rouge1, 2));
-    fixed.push(score("ROUGE-2", |row| row.rouge.rouge2, 2));
-    fixed.push(score("ROUGE-L", |row| row.rouge.rouge_l, 2));
-    fixed.push(score("loss", |row| row.loss, 3));
-    fixed.push(figures("dev loss", &|run| run.dev.last().map(|point| format!("{:.3}", point.1))));
-    fixed.push(figures("sparsity", &|run| run.row.as_ref().map(|row| format!("{:.1} %", 100.0 * row.sparsity))));
-    fixed.push(figures("training", &|run| run.row.as_ref().map(|row| fit::duration(row.seconds))));
+    // Recipes have no figures.
+    if comparison.runs.iter().any(|run| run.row.is_some() || !run.dev.is_empty()) {
+        fixed.push(figures("method", &|run| run.row.as_ref().map(|row| row.method.clone())));
+        fixed.push(score("ROUGE-1", |row| row.rouge.rouge1, 2));
+        fixed.push(score("ROUGE-2", |row| row.rouge.rouge2, 2));
+        fixed.push(score("ROUGE-L", |row| row.rouge.rouge_l, 2));
+        fixed.push(score("loss", |row| row.loss, 3));
+        fixed.push(figures("dev loss", &|run| run.dev.last().map(|point| format!("{:.3}", point.1))));
+        fixed.push(figures("sparsity", &|run| run.row.as_ref().map(|row| format!("{:.1} %", 100.0 * row.sparsity))));
+        fixed.push(figures("training", &|run| run.row.as_ref().map(|row| fit::duration(row.seconds))));
+    }
     let (differ, alike) = (comparison.differ.len(), comparison.alike);
     let heading = match differ {
         0 => format!("all {alike} settings are the same"),

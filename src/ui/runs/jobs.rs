@@ -4,6 +4,7 @@ use crate::app::runs::{Effect, Message};
 use crate::recipe::Recipe;
 use crate::run::listing::{Listing, Summary};
 use crate::run::{RunDir, compare, control, launch, remove};
+use crate::ui::files;
 use crate::{Error, Result, demo};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -137,7 +138,10 @@ pub(super) fn work(effect: Effect, folder: &Path) -> Result<Vec<Message>> {
             let all = paths.iter().map(|path| RunDir::open(path).and_then(|run| compare::read(&run)));
             Ok(vec![Message::Compared(all.collect::<Result<_>>()?)])
         }
+        Effect::Recipes(place) => Ok(vec![Message::Recipes(files::recipes(&place, None))]),
+        Effect::ListFolder(place) => Ok(vec![Message::Listed(place.clone(), files::list(&place))]),
         Effect::ReadLog(path) => Ok(vec![Message::Log(path.clone(), log(&path)?)]),
+        Effect::New | Effect::Clone(_) | Effect::Edit(_) => Ok(Vec::new()),
         Effect::Watch(_) | Effect::Quit | Effect::Suspend | Effect::Redraw => Ok(Vec::new()),
     }
 }

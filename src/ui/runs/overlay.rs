@@ -36,6 +36,7 @@ pub fn draw(list: &Runs, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             lines.extend([Line::default(), overlay::answers(theme, *yes)]);
             overlay::popup(title.to_owned(), lines, theme, frame, area);
         }
+        Some(Overlay::Pick(open)) => crate::ui::picker::draw(open, theme, frame, area),
         Some(Overlay::Edit { edit, name, line, .. }) => {
             let (what, hint) = match edit {
                 Edit::Tags => ("tags", "words, with or without #; enter keeps them, esc leaves them"),

@@ -1,11 +1,13 @@
 //! The loop of the list: keys, news of the folder and the clock in; frames and jobs out.
 
 use super::jobs::Jobs;
+use crate::app::picker::Ground;
 use crate::app::runs::{Effect, Message, Overlay, Runs, update};
 use crate::run::listing::Listing;
 use crate::terminal::signals::Signals;
 use crate::terminal::{Screen, failed};
 use crate::theme::Theme;
+use crate::ui::setup::{self, Source};
 use crate::ui::{WatchOptions, screen};
 use crate::ui::{input, picture};
 use crate::{Error, Result};
@@ -28,8 +30,9 @@ pub fn list(folder: &Path, options: &WatchOptions) -> Result<()> {
     let signals = Signals::take()?;
     let (screen, theme) = options.claim()?;
     let jobs = Jobs::new(folder)?;
-    let list = Runs::new(&folder.display().to_string());
-    let mut turning = Loop { list, options, theme, signals, screen, jobs, dirty: true };
+    let mut list = Runs::new(&folder.display().to_string());
+    list.ground = Ground { folder: std::env::current_dir().unwrap_or_default(), home: etcetera::home_dir().ok() };
+    let mut turning = Loop { list, folder, options, theme, signals, screen, jobs, dirty: true };
     let result = turning.turn();
     let Loop { screen, jobs, .. } = turning;
     // The terminal first: what is still being done may take a moment.
@@ -42,6 +45,7 @@ pub fn list(folder: &Path, options: &WatchOptions) -> Result<()> {
 /// What the loop works on.
 struct Loop<'a> {
     list: Runs,
+    folder: &'a Path,
     options: &'a WatchOptions,
     theme: Theme,
     signals: Signals,
@@ -127,6 +131,9 @@ impl Loop<'_> {
     fn carry_out(&mut self, effect: Effect) -> Result<()> {
         match effect {
             Effect::Watch(path) => self.watch(&path)?,
+            Effect::New => self.set_up(&Source::New(None))?,
+            Effect::Clone(path) => self.set_up(&Source::Run(path))?,
+            Effect::Edit(path) => self.set_up(&Source::File(path))?,
             Effect::Suspend => self.screen.suspend(&self.signals)?,
             Effect::Redraw => self.screen.redraw()?,
             other => self.jobs.begin(other),
@@ -138,10 +145,22 @@ impl Loop<'_> {
     fn watch(&mut self, path: &Path) -> Result<()> {
         self.jobs.look(false);
         let result = screen::show(path, self.options, &self.theme, &mut self.screen, &self.signals, true);
+        self.back(result.map(drop))
+    }
+
+    /// The recipe form, and back.
+    fn set_up(&mut self, source: &Source) -> Result<()> {
+        self.jobs.look(false);
+        let (theme, signals) = (&self.theme, &self.signals);
+        let result = setup::screen::show(source, self.folder, self.options, theme, &mut self.screen, signals);
+        self.back(result)
+    }
+
+    fn back(&mut self, result: Result<()>) -> Result<()> {
         self.jobs.look(true);
         self.dirty = true;
         match result {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             // The run may be gone; the terminal is still there.
             Err(e @ Error::User(_)) => {
                 update(&mut self.list, Message::Toast(e.to_string()));

@@ -1,0 +1,354 @@
+//! How messages change the form: no I/O, effects come back.
+
+use super::rows::What;
+use super::{Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, look, pick};
+use crate::app::action::setup::Form;
+use crate::app::action::{self, Action, Screen};
+use crate::app::palette::{Palette, Pressed};
+use crate::app::prompt::Line;
+use crate::app::runs::Comparison;
+use crate::app::{self, clean};
+use std::path::Path;
+
+/// Rows of a page.
+const PAGE: usize = 10;
+
+/// One message.
+pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
+    match message {
+        Message::Key(key) => return press(setup, if key == " " { "space" } else { &key }),
+        Message::Paste(text) => return paste(setup, &text),
+        Message::Looked(ticket, looked) => look::take(setup, ticket, looked),
+        Message::Catalog(catalog) => {
+            setup.catalog = Some(catalog);
+            pick::catalog(setup);
+        }
+        Message::Found(purpose, items) => {
+            if let Some(Overlay::Pick(of, picker)) = &mut setup.overlay
+                && *of == purpose
+            {
+                picker.fill(items);
+            }
+        }
+        Message::Listed(folder, items) => {
+            if let Some(Overlay::Pick(_, picker)) = &mut setup.overlay {
+                picker.list(&folder, items);
+            }
+        }
+        Message::Saved(path, text, then) => return saved(setup, &path, text, then),
+        Message::Differs(path, then) => {
+            setup.overlay = Some(Overlay::Ask { question: Question::Overwrite(path, then), at: 0 });
+        }
+        Message::Opened(path, text) => return opened(setup, &path, &text),
+        Message::Compared(both) => {
+            setup.overlay = Some(Overlay::Compare { comparison: Comparison::new(both), top: 0 });
+        }
+        Message::Started(run) => {
+            (setup.starting, setup.toast) = (false, None);
+            return vec![Effect::Watch(run)];
+        }
+        Message::NotStarted(text) => {
+            setup.starting = false;
+            setup.say(format!("not started: {text}"));
+        }
+        Message::Toast(text) => setup.say(text),
+        Message::Tick(now) => {
+            setup.now = now;
+            if setup.toast.as_ref().is_some_and(|(_, until)| *until < now) {
+                setup.toast = None;
+            }
+        }
+    }
+    Vec::new()
+}
+
+fn saved(setup: &mut Setup, path: &Path, text: String, then: Then) -> Vec<Effect> {
+    let moved = *path != *setup.file;
+    setup.file = path.to_path_buf();
+    setup.saved = Some(text);
+    setup.say(format!("saved {}", setup.name()));
+    // Relative paths start at the file's folder.
+    let mut effects = if moved { setup.changed() } else { Vec::new() };
+    match then {
+        // Somebody who types on while the disk is slow is not thrown out.
+        Then::Leave if setup.is_changed() => setup.say("not left: there are changes since that save"),
+        Then::Stay => {}
+        Then::Leave => effects.push(Effect::Quit),
+        Then::Open(other) => effects.push(Effect::Open(other)),
+        Then::Start => {
+            setup.starting = true;
+            setup.say("starting the run");
+            effects.push(Effect::Start(setup.file.clone()));
+        }
+    }
+    effects
+}
+
+fn opened(setup: &mut Setup, path: &Path, text: &str) -> Vec<Effect> {
+    match Setup::new(path, text, Some(text.to_owned()), setup.home.clone()) {
+        Ok(mut new) => {
+            (new.ticket, new.now, new.catalog) = (setup.ticket, setup.now, setup.catalog.take());
+            *setup = new;
+            setup.begin()
+        }
+        Err(e) => {
+            setup.say(e.at(clean::line(&path.display().to_string())).to_string());
+            Vec::new()
+        }
+    }
+}
+
+fn paste(setup: &mut Setup, text: &str) -> Vec<Effect> {
+    if let Some(editing) = setup.editing.take() {
+        edit::paste(setup, editing, text);
+        return Vec::new();
+    }
+    match setup.overlay.take() {
+        Some(Overlay::Pick(purpose, picker)) => return pick::pressed(setup, purpose, picker.paste(text)),
+        Some(Overlay::SaveAs(mut line, _)) => {
+            line.insert(text.lines().next().unwrap_or_default());
+            setup.overlay = Some(Overlay::SaveAs(line, None));
+        }
+        Some(Overlay::Palette(mut palette)) => {
+            palette.paste(text);
+            setup.overlay = Some(Overlay::Palette(palette));
+        }
+        other => {
+            setup.overlay = other;
+            let count = text.chars().count();
+            setup.say(format!("ignored a paste of {count} characters: nothing here takes text"));
+        }
+    }
+    Vec::new()
+}
+
+fn press(setup: &mut Setup, key: &str) -> Vec<Effect> {
+    if key == "ctrl-c" {
+        let asked = matches!(setup.overlay, Some(Overlay::Ask { question: Question::Unsaved(Then::Leave), .. }));
+        setup.editing = None;
+        // Asked once, and meant the second time.
+        return if asked { vec![Effect::Quit] } else { leave(setup) };
+    }
+    if let Some(overlay) = setup.overlay.take() {
+        return over(setup, overlay, key);
+    }
+    if let Some(editing) = setup.editing.take() {
+        return edit::press(setup, editing, key);
+    }
+    if key == "esc" {
+        setup.toast = None;
+        return Vec::new();
+    }
+    match action::of(key, Screen::Setup, app::Pane::Heatmap).map(|entry| entry.action) {
+        Some(Action::Form(action)) => act(setup, action),
+        _ => Vec::new(),
+    }
+}
+
+fn leave(setup: &mut Setup) -> Vec<Effect> {
+    if !setup.is_changed() {
+        return vec![Effect::Quit];
+    }
+    setup.overlay = Some(Overlay::Ask { question: Question::Unsaved(Then::Leave), at: 0 });
+    Vec::new()
+}
+
+fn act(setup: &mut Setup, action: Form) -> Vec<Effect> {
+    let last = setup.rows.len() - 1;
+    match action {
+        Form::Up => walk(setup, false, 1),
+        Form::Down => walk(setup, true, 1),
+        Form::PageUp => walk(setup, false, PAGE),
+        Form::PageDown => walk(setup, true, PAGE),
+        Form::First => walk(setup, false, usize::MAX),
+        Form::Last => walk(setup, true, last),
+        Form::NextSection | Form::PreviousSection => section(setup, action == Form::NextSection),
+        Form::NextPane | Form::PreviousPane => {
+            let at = Pane::ALL.iter().position(|p| *p == setup.pane).unwrap_or(0);
+            setup.pane = Pane::ALL[(at + if action == Form::NextPane { 1 } else { 2 }) % 3];
+        }
+        Form::Settings => setup.pane = Pane::Settings,
+        Form::Data => setup.pane = Pane::Data,
+        Form::Estimate => setup.pane = Pane::Estimate,
+        Form::Find => return pick::open(setup, Purpose::Setting),
+        Form::Edit | Form::Next | Form::Previous | Form::Switch | Form::Unset if setup.pane != Pane::Settings => {
+            setup.pane = Pane::Settings;
+        }
+        Form::Edit => return edit::enter(setup),
+        Form::Next => return edit::step(setup, true),
+        Form::Previous => return edit::step(setup, false),
+        Form::Switch => return edit::switch(setup),
+        Form::Unset => return edit::unset(setup),
+        Form::Add => return pick::open(setup, Purpose::Adapter),
+        Form::Undo => return setup.step(true),
+        Form::Redo => return setup.step(false),
+        Form::Save => return save(setup, Then::Stay),
+        Form::SaveAs => {
+            let stem = setup.file.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+            let line = Line::new(&clean::line(&format!("{stem}-2.toml")));
+            setup.overlay = Some(Overlay::SaveAs(line, None));
+        }
+        Form::Open => return pick::open(setup, Purpose::Open),
+        Form::Compare => return pick::open(setup, Purpose::Compare),
+        Form::Start => start(setup),
+        Form::Renew => {
+            setup.say("looking again at folders, data and memory");
+            return vec![Effect::Catalog(setup.file.clone()), setup.look()];
+        }
+        Form::Palette => {
+            setup.overlay = Some(Overlay::Palette(Palette::new(Screen::Setup, app::Pane::Heatmap)));
+        }
+        Form::Redraw => return vec![Effect::Redraw],
+        Form::Suspend => return vec![Effect::Suspend],
+        Form::Help => setup.overlay = Some(Overlay::Help { top: 0 }),
+        Form::Quit => return leave(setup),
+    }
+    Vec::new()
+}
+
+fn walk(setup: &mut Setup, forward: bool, by: usize) {
+    let at = match setup.pane {
+        Pane::Settings => &mut setup.at,
+        Pane::Data => &mut setup.scroll[0],
+        Pane::Estimate => &mut setup.scroll[1],
+    };
+    *at = if forward { at.saturating_add(by) } else { at.saturating_sub(by) };
+    setup.at = setup.at.min(setup.rows.len() - 1);
+    // More lines than any preview has.
+    setup.scroll = setup.scroll.map(|top| top.min(10_000));
+}
+
+/// The first row of the next section, or of this one and then the one before.
+fn section(setup: &mut Setup, forward: bool) {
+    setup.pane = Pane::Settings;
+    let first = |i: &usize| *i == 0 || setup.rows[*i].section != setup.rows[*i - 1].section;
+    let mut firsts = (0..setup.rows.len()).filter(first);
+    let to = if forward { firsts.find(|i| *i > setup.at) } else { firsts.take_while(|i| *i < setup.at).last() };
+    setup.at = to.unwrap_or(if forward { setup.rows.len() - 1 } else { 0 });
+}
+
+fn save(setup: &Setup, then: Then) -> Vec<Effect> {
+    let (path, text) = (setup.file.clone(), setup.draft.text());
+    vec![Effect::Save { path, text, expected: setup.saved.clone(), replace: false, then }]
+}
+
+/// Asks before a start, unless something is wrong: then the cursor goes there.
+fn start(setup: &mut Setup) {
+    let wrong = setup.rows.iter().position(|row| row.error.is_some());
+    let data = match &setup.seen.preview {
+        Some(Err(sentence)) => Some(sentence.clone()),
+        _ => None,
+    };
+    let estimate = match &setup.seen.estimate {
+        Some(Err(sentence)) => Some(sentence.clone()),
+        _ => None,
+    };
+    if setup.starting {
+        setup.say("the run is being started");
+    } else if let Some(at) = wrong {
+        (setup.at, setup.pane) = (at, Pane::Settings);
+        let row = setup.row();
+        let (name, sentence) = (row.name, row.error.clone().unwrap_or_default());
+        let name = if matches!(row.what, What::Adapter(_)) { row.cells[0].clone() } else { name.to_owned() };
+        setup.say(format!("not started: {name}: {sentence}"));
+    } else if let Some(sentence) = setup.whole.clone() {
+        setup.say(format!("not started: {sentence}"));
+    } else if let Some(sentence) = data {
+        setup.pane = Pane::Data;
+        setup.say(format!("not started: {sentence}"));
+    } else if let Some(sentence) = estimate {
+        setup.pane = Pane::Estimate;
+        setup.say(format!("not started: {sentence}"));
+    } else {
+        setup.overlay = Some(Overlay::Ask { question: Question::Start, at: 0 });
+    }
+}
+
+fn over(setup: &mut Setup, overlay: Overlay, key: &str) -> Vec<Effect> {
+    match overlay {
+        Overlay::Help { top } => {
+            let last = action::help_lines(Screen::Setup).saturating_sub(1);
+            setup.overlay = scrolled(key, top, last).map(|top| Overlay::Help { top });
+        }
+        Overlay::Compare { comparison, top } => {
+            let last = comparison.differ.len().saturating_sub(1);
+            setup.overlay = scrolled(key, top, last).map(|top| Overlay::Compare { comparison, top });
+        }
+        Overlay::Menu(menu) => return edit::choose(setup, menu, key),
+        Overlay::Pick(purpose, picker) => return pick::pressed(setup, purpose, picker.press(key)),
+        Overlay::Palette(palette) => match palette.press(if key == "space" { " " } else { key }) {
+            Pressed::Open(palette) => setup.overlay = Some(Overlay::Palette(palette)),
+            Pressed::Chosen(action::Entry { action: Action::Form(form), .. }) => return act(setup, *form),
+            Pressed::Left | Pressed::Chosen(_) => {}
+        },
+        Overlay::SaveAs(line, _) => return save_as(setup, line, key),
+        Overlay::Ask { question, at } => return answer(setup, question, at, key),
+    }
+    Vec::new()
+}
+
+/// The first line after a key of movement; none after one that closes.
+fn scrolled(key: &str, top: usize, last: usize) -> Option<usize> {
+    let top = match key {
+        "down" | "j" => top + 1,
+        "up" | "k" => top.saturating_sub(1),
+        "page-down" | "space" => top + PAGE,
+        "page-up" => top.saturating_sub(PAGE),
+        "home" => 0,
+        "end" => last,
+        _ => return None,
+    };
+    Some(top.min(last))
+}
+
+fn save_as(setup: &mut Setup, mut line: Line, key: &str) -> Vec<Effect> {
+    match key {
+        "esc" => return Vec::new(),
+        "enter" => {
+            let text = line.text().trim();
+            let path = setup.ground().whole(text);
+            if text.is_empty() || text.ends_with('/') || path.file_name().is_none() {
+                setup.overlay = Some(Overlay::SaveAs(line, Some("the name of a file is needed".into())));
+                return Vec::new();
+            }
+            let path = if path.extension().is_none() { path.with_extension("toml") } else { path };
+            if path == setup.file {
+                return save(setup, Then::Stay);
+            }
+            let text = setup.draft.text();
+            return vec![Effect::Save { path, text, expected: None, replace: false, then: Then::Stay }];
+        }
+        _ => drop(line.key(if key == "space" { " " } else { key })),
+    }
+    setup.overlay = Some(Overlay::SaveAs(line, None));
+    Vec::new()
+}
+
+fn answer(setup: &mut Setup, question: Question, at: usize, key: &str) -> Vec<Effect> {
+    let answers = question.answers();
+    let next = |by: usize| (at + by) % answers.len();
+    let chosen = match key {
+        "right" | "l" | "tab" | "down" => {
+            setup.overlay = Some(Overlay::Ask { at: next(1), question });
+            return Vec::new();
+        }
+        "left" | "h" | "shift-tab" | "up" => {
+            setup.overlay = Some(Overlay::Ask { at: next(answers.len() - 1), question });
+            return Vec::new();
+        }
+        "enter" => answers[at.min(answers.len() - 1)].0,
+        key => answers.iter().map(|a| a.0).find(|k| *k == key).unwrap_or("esc"),
+    };
+    match (question, chosen) {
+        (_, "esc") => Vec::new(),
+        (Question::Unsaved(then), "s") => save(setup, then),
+        (Question::Unsaved(Then::Open(path)), _) => vec![Effect::Open(path)],
+        (Question::Unsaved(_), _) => vec![Effect::Quit],
+        // Saved even where nothing has changed: what starts is what is shown.
+        (Question::Start, _) => save(setup, Then::Start),
+        (Question::Overwrite(path, then), _) => {
+            let text = setup.draft.text();
+            vec![Effect::Save { path, text, expected: None, replace: true, then }]
+        }
+    }
+}

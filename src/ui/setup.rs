@@ -1,0 +1,198 @@
+//! The recipe form: settings with what is wrong beside them, the data as the model reads it, memory and time.
+
+mod data;
+mod estimate;
+mod form;
+mod jobs;
+mod overlay;
+pub mod screen;
+
+pub use screen::{Source, edit};
+
+use super::fit::{self, Fact, fact, facts};
+use crate::app::action::setup::Form;
+use crate::app::action::{self, Action, Screen};
+use crate::app::setup::{Overlay, Pane, Setup, What};
+use crate::theme::Theme;
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Wrap};
+
+/// From here on all panes show at once.
+const WIDE: (u16, u16) = (120, 24);
+/// Below this only a sentence is drawn.
+const LEAST: (u16, u16) = (30, 6);
+
+/// Draws the whole screen.
+pub fn draw(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    if area.width == 0 || area.height == 0 {
+        return;
+    }
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        let text = format!("{}; a larger window shows its settings", setup.name());
+        frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }), area);
+        return;
+    }
+    let inside = Rect { x: area.x + 1, width: area.width - 2, ..area };
+    let width = usize::from(inside.width);
+    frame.render_widget(head(setup, theme, width), Rect { height: 1, ..inside });
+    let body = Rect { y: area.y + 1, height: area.height - 2, ..area };
+    if let Some(Overlay::Compare { comparison, top }) = &setup.overlay {
+        super::runs::compare::draw(comparison, *top, theme, frame, Rect { x: inside.x, width: inside.width, ..body });
+    } else if area.width >= WIDE.0 && area.height >= WIDE.1 {
+        wide(setup, theme, frame, body);
+    } else {
+        narrow(setup, theme, frame, body);
+    }
+    foot(setup, theme, frame, Rect { y: area.bottom() - 1, height: 1, ..inside });
+    overlay::draw(setup, theme, frame, area);
+}
+
+/// The settings at the left, data and estimate at the right.
+fn wide(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, body: Rect) {
+    let side = (body.width * 2 / 5).clamp(46, 84);
+    let left = Rect { width: body.width - side, ..body };
+    let wanted = estimate::lines(setup, theme, usize::from(side) - 4).len() as u16 + 2;
+    let below = wanted.clamp(6, body.height / 2);
+    let right = Rect { x: left.right(), width: side, height: body.height - below, ..body };
+    let under = Rect { y: right.bottom(), height: below, ..right };
+    let mut inner = [left; 3];
+    for (i, (pane, place)) in Pane::ALL.into_iter().zip([left, right, under]).enumerate() {
+        let title = format!(" {} {} ", i + 1, pane.label());
+        let block = super::block(theme, title, setup.pane == pane);
+        let within = block.inner(place);
+        frame.render_widget(block, place);
+        inner[i] = Rect { x: within.x + 1, width: within.width.saturating_sub(2), ..within };
+    }
+    form::draw(setup, theme, frame, inner[0]);
+    data::draw(setup, theme, frame, inner[1]);
+    estimate::draw(setup, theme, frame, inner[2]);
+}
+
+/// One pane at a time, below its tabs.
+fn narrow(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, body: Rect) {
+    let mut spans = Vec::new();
+    for (i, pane) in Pane::ALL.into_iter().enumerate() {
+        let wrong = match pane {
+            Pane::Settings => setup.wrong() > 0,
+            Pane::Data => matches!(setup.seen.preview, Some(Err(_))),
+            Pane::Estimate => matches!(setup.seen.estimate, Some(Err(_))),
+        };
+        let style = if pane == setup.pane { theme.selected() } else { theme.dim };
+        spans.push(Span::styled(format!(" {} {} ", i + 1, pane.label()), style));
+        if wrong {
+            spans.push(Span::styled(theme.glyphs.states[4], theme.bad));
+        }
+        spans.push(Span::raw(" "));
+    }
+    frame.render_widget(Line::from(spans), Rect { height: 1, ..body });
+    let inner = Rect { x: body.x + 1, y: body.y + 1, width: body.width - 2, height: body.height - 1 };
+    match setup.pane {
+        Pane::Settings => form::draw(setup, theme, frame, inner),
+        Pane::Data => data::draw(setup, theme, frame, inner),
+        Pane::Estimate => estimate::draw(setup, theme, frame, inner),
+    }
+}
+
+fn head(setup: &Setup, theme: &Theme, width: usize) -> Line<'static> {
+    let state = match (&setup.saved, setup.is_changed()) {
+        (None, _) => ("new, not saved", theme.warn),
+        (_, true) => ("changed, not saved", theme.warn),
+        _ => ("saved", theme.dim),
+    };
+    let mut parts = vec![
+        fact("lopper", theme.title(), 3),
+        fact(fit::cut(&setup.name(), width / 2, theme), theme.text, 9),
+        fact(state.0, state.1, 7),
+    ];
+    match setup.wrong() {
+        0 => parts.push(fact("nothing is wrong", theme.good, 6)),
+        1 => parts.push(fact("1 thing to mend", theme.bad, 10)),
+        n => parts.push(fact(format!("{n} things to mend"), theme.bad, 10)),
+    }
+    if let Some(Ok(estimate)) = &setup.seen.estimate {
+        let style = if estimate::is_tight(estimate) { theme.bad } else { theme.text };
+        parts.push(fact(estimate::needs(estimate), style, 8));
+        parts.push(fact(estimate::takes(estimate), theme.text, 6));
+    }
+    if setup.seen.looking {
+        parts.push(fact("looking ...", theme.dim, 2));
+    }
+    facts(parts, "  ", width)
+}
+
+/// Whether a key has something to do now.
+fn works(setup: &Setup, action: Form) -> bool {
+    match action {
+        Form::Edit | Form::Find => setup.pane == Pane::Settings,
+        Form::Unset => {
+            let set = setup.row().value.is_some() || matches!(setup.row().what, What::Adapter(_));
+            setup.pane == Pane::Settings && set
+        }
+        Form::Switch => {
+            use crate::recipe::settings::Kind;
+            let turns = |kind| matches!(kind, Kind::Switch | Kind::Word(..));
+            let row = match setup.row().what {
+                What::Setting(place) => turns(place.setting().kind),
+                What::Adapter(_) => true,
+                What::Add => false,
+            };
+            setup.pane == Pane::Settings && row
+        }
+        Form::Save => setup.is_changed(),
+        _ => true,
+    }
+}
+
+/// One line: a message, or the keys that have something to do.
+fn foot(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    let width = usize::from(area.width);
+    if let Some((text, _)) = &setup.toast {
+        frame.render_widget(Line::styled(fit::cut(text, width, theme), theme.warn), area);
+        return;
+    }
+    let key = |key: &str, does: &str, weight: u8| Fact {
+        spans: vec![Span::styled(format!("{key} "), theme.accent), Span::styled(does.to_owned(), theme.dim)],
+        weight,
+    };
+    if setup.editing.is_some() {
+        let keys = [("enter", "keep", 9), ("esc", "leave as it was", 8), ("ctrl-u", "clear", 5)];
+        frame.render_widget(facts(keys.map(|(k, does, w)| key(k, does, w)).into(), "  ", width), area);
+        return;
+    }
+    if matches!(setup.overlay, Some(Overlay::Compare { .. } | Overlay::Help { .. })) {
+        let keys = [("j k", "scroll"), ("page-up page-down", "ten lines"), ("q", "close")];
+        frame.render_widget(facts(keys.map(|(k, does)| key(k, does, 5)).into(), "  ", width), area);
+        return;
+    }
+    let entries = action::sections().filter(|s| s.screen == Screen::Setup).flat_map(|s| s.entries);
+    let (mut all, mut ends) = (Vec::new(), Vec::new());
+    for entry in entries.filter(|e| !e.short.is_empty() && !e.keys.is_empty()) {
+        let Action::Form(form) = entry.action else { continue };
+        if !works(setup, form) {
+            continue;
+        }
+        let weight = match form {
+            Form::Quit | Form::Help => 9,
+            Form::Start | Form::Edit => 8,
+            Form::Save | Form::NextPane => 7,
+            Form::Add | Form::Switch => 6,
+            Form::Unset => 5,
+            _ => 3,
+        };
+        let word = match (form, setup.row().what) {
+            (Form::Unset, What::Adapter(_)) => "take out",
+            (Form::Switch, What::Adapter(_)) => "role",
+            _ => entry.short,
+        };
+        if matches!(form, Form::Help | Form::Quit) {
+            ends.push(key(entry.keys[0], word, weight));
+        } else {
+            all.push(key(entry.keys[0], word, weight));
+        }
+    }
+    all.append(&mut ends);
+    frame.render_widget(facts(all, "  ", width), area);
+}

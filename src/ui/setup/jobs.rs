@@ -1,0 +1,243 @@
+//! What the form has others do, on threads of their own: a slow disk never holds up a key.
+
+use super::super::files;
+use crate::app::setup::{Effect, Looked, Message, Purpose};
+use crate::data::preview::{self, Preview};
+use crate::hub;
+use crate::recipe::Recipe;
+use crate::recipe::draft::{Draft, Place};
+use crate::run::{compare, estimate, start, write_aside};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+/// Examples of each split that are shown.
+const EXAMPLES: usize = 3;
+
+/// A wish to look at what a recipe names.
+struct Wish {
+    ticket: u64,
+    text: String,
+    file: PathBuf,
+}
+
+/// Threads at work for the form, and what they have to say.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    runs: PathBuf,
+    sender: Sender<Message>,
+    news: Receiver<Message>,
+    wishes: Sender<Wish>,
+    running: Vec<JoinHandle<()>>,
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(run)
+        .map_err(|e| Error::fault(format!("no thread could be started: {e}")))
+}
+
+impl Jobs {
+    /// Ready to look; runs are started in `runs`.
+    pub(super) fn new(runs: &Path) -> Result<Self> {
+        let (sender, news) = mpsc::channel();
+        let (wishes, wished) = mpsc::channel();
+        let mut looker = Looker { runs: runs.to_path_buf(), to: sender.clone(), wished, read: None };
+        thread("look", move || looker.serve())?;
+        Ok(Self { runs: runs.to_path_buf(), sender, news, wishes, running: Vec::new() })
+    }
+
+    /// What was said since the last call.
+    pub(super) fn news(&self) -> impl Iterator<Item = Message> + '_ {
+        self.news.try_iter()
+    }
+
+    /// Begins what an effect asks for; what concerns the terminal is not for this room.
+    pub(super) fn begin(&mut self, effect: Effect) {
+        let effect = match effect {
+            Effect::Look { ticket, text, file } => {
+                self.wishes.send(Wish { ticket, text, file }).ok();
+                return;
+            }
+            other => other,
+        };
+        let (sender, runs) = (self.sender.clone(), self.runs.clone());
+        self.running.retain(|job| !job.is_finished());
+        let failed = if matches!(effect, Effect::Start(_)) { Message::NotStarted } else { Message::Toast };
+        let job = thread("job", move || {
+            for message in work(effect, &runs).unwrap_or_else(|e| vec![failed(e.to_string())]) {
+                sender.send(message).ok();
+            }
+        });
+        match job {
+            Ok(job) => self.running.push(job),
+            Err(e) => drop(self.sender.send(Message::Toast(e.to_string()))),
+        }
+    }
+
+    /// Waits for what was begun, so that nothing is half written or half started; not for what is only looked at.
+    pub(super) fn finish(self) {
+        for job in self.running {
+            job.join().ok();
+        }
+    }
+}
+
+/// Does what an effect asks for, and says what came of it.
+fn work(effect: Effect, runs: &Path) -> Result<Vec<Message>> {
+    Ok(match effect {
+        Effect::Catalog(file) => match hub::roots(Some(&file), runs) {
+            Ok(roots) => vec![Message::Catalog(hub::scan(&roots))],
+            // Paths can be typed all the same.
+            Err(e) => vec![Message::Catalog(hub::Catalog::default()), Message::Toast(e.to_string())],
+        },
+        Effect::Search(purpose, file) => {
+            let folder = file.parent().unwrap_or(Path::new("/"));
+            let found = match purpose {
+                Purpose::Open => files::recipes(folder, None),
+                Purpose::Compare => files::recipes(folder, Some(runs)),
+                _ => files::examples(folder),
+            };
+            vec![Message::Found(purpose, found)]
+        }
+        Effect::List(folder) => vec![Message::Listed(folder.clone(), files::list(&folder))],
+        Effect::Save { path, text, expected, replace, then } => {
+            vec![save(path, text, expected.as_ref(), replace, then)?]
+        }
+        Effect::Open(path) => {
+            let text = files::read_recipe(&path)?;
+            vec![Message::Opened(path, text)]
+        }
+        Effect::Compare { text, file, other } => {
+            let theirs = std::fs::read_to_string(&other).map_err(|e| Error::io("read", &other, &e))?;
+            vec![Message::Compared(compare::recipes([(&text, &file), (&theirs, &other)])?)]
+        }
+        Effect::Start(path) => {
+            let (run, mut worker) = start::start(&Recipe::read(&path)?, runs)?;
+            // Waited for, so that it does not stay behind as a zombie while this process lives.
+            thread("worker", move || drop(worker.wait()))?;
+            vec![Message::Started(run.path().to_path_buf())]
+        }
+        Effect::Look { .. } | Effect::Watch(_) | Effect::Quit | Effect::Suspend | Effect::Redraw => Vec::new(),
+    })
+}
+
+/// Writes the recipe where the file is still what the form knows, or is to be replaced.
+fn save(
+    path: PathBuf,
+    text: String,
+    expected: Option<&String>,
+    replace: bool,
+    then: crate::app::setup::Then,
+) -> Result<Message> {
+    // A link stays one.
+    let place = path.canonicalize().unwrap_or_else(|_| path.clone());
+    let now = match std::fs::read_to_string(&place) {
+        Ok(now) => Some(now),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(_) if replace => None,
+        Err(e) => return Err(Error::io("read", &place, &e)),
+    };
+    if now.as_ref() == Some(&text) {
+        return Ok(Message::Saved(path, text, then));
+    }
+    if !replace && now.as_ref() != expected {
+        return Ok(Message::Differs(path, then));
+    }
+    let mode = std::fs::metadata(&place).ok().map(|meta| meta.permissions());
+    write_aside(&place, text.as_bytes())?;
+    if let Some(mode) = mode {
+        std::fs::set_permissions(&place, mode).map_err(|e| Error::io("set the permissions of", &place, &e))?;
+    }
+    Ok(Message::Saved(path, text, then))
+}
+
+/// What a preview was read from: base, data settings, and when the files were written.
+type Source = (PathBuf, crate::recipe::Data, Vec<Option<SystemTime>>);
+
+/// Looks at what the newest wish names.
+struct Looker {
+    runs: PathBuf,
+    to: Sender<Message>,
+    wished: Receiver<Wish>,
+    /// The last preview: other settings do not change it.
+    read: Option<(Source, Result<Preview, String>)>,
+}
+
+impl Looker {
+    fn serve(&mut self) {
+        let mut next = None;
+        loop {
+            let Some(mut wish) = next.take().or_else(|| self.wished.recv().ok()) else { return };
+            while let Ok(newer) = self.wished.try_recv() {
+                wish = newer;
+            }
+            next = self.look(&wish);
+        }
+    }
+
+    fn say(&self, wish: &Wish, looked: Looked) {
+        self.to.send(Message::Looked(wish.ticket, looked)).ok();
+    }
+
+    /// One look; a newer wish, if there was one meanwhile.
+    fn look(&mut self, wish: &Wish) -> Option<Wish> {
+        let Ok(draft) = Draft::parse(&wish.text) else { return None };
+        let whole = Recipe::parse_as(&wish.text, &wish.file).ok();
+        let sound = draft.sound_recipe(&wish.file);
+        let files = whole.as_ref().or(sound.as_ref()).map(Recipe::file_problems).unwrap_or_default();
+        let base = folder_of(&draft, Place::of("", "base"), &wish.file);
+        let mut adapters = BTreeMap::new();
+        for i in 0..draft.adapters() {
+            if let (Some(base), Some(path)) = (&base, folder_of(&draft, Place::of_adapter(i, "path"), &wish.file)) {
+                adapters.insert(i, hub::fits(base, &path).map_err(|e| e.to_string()));
+            }
+        }
+        let usable = adapters.values().all(Result::is_ok);
+        let entry = base.as_deref().map(hub::base);
+        let readable = !files.iter().any(|(key, _)| key == "base" || key.starts_with("data."));
+        let whole = whole.filter(|_| files.is_empty() && usable);
+        let said = files.into_iter().map(|(key, error)| (key, error.to_string())).collect();
+        self.say(wish, Looked::Paths(said, entry, adapters));
+        if let Ok(newer) = self.wished.try_recv() {
+            return Some(newer);
+        }
+        let preview = sound.filter(|_| readable).map(|recipe| self.preview(&recipe));
+        self.say(wish, Looked::Preview(preview.clone()));
+        let estimate = match (whole, preview) {
+            (Some(recipe), Some(Ok(preview))) => {
+                Some(estimate::estimate(&recipe, &preview, &self.runs).map_err(|e| e.to_string()))
+            }
+            _ => None,
+        };
+        self.say(wish, Looked::Estimate(estimate));
+        self.say(wish, Looked::All);
+        None
+    }
+
+    fn preview(&mut self, recipe: &Recipe) -> Result<Preview, String> {
+        let data = &recipe.data;
+        let written = [Some(&data.train), Some(&data.dev), data.test.as_ref()];
+        let times = written.into_iter().flatten().map(|path| std::fs::metadata(path).ok()?.modified().ok()).collect();
+        let source = (recipe.base.clone(), data.clone(), times);
+        if let Some((of, read)) = &self.read
+            && *of == source
+        {
+            return read.clone();
+        }
+        let read = preview::preview(recipe, EXAMPLES).map_err(|e| e.to_string());
+        self.read = Some((source, read.clone()));
+        read
+    }
+}
+
+/// The folder that a recipe names at a place.
+fn folder_of(draft: &Draft, place: Option<Place>, file: &Path) -> Option<PathBuf> {
+    let value = draft.get(place?)?;
+    let text = value.as_str().filter(|text| !text.is_empty())?;
+    Some(file.parent().unwrap_or(Path::new("/")).join(text))
+}

@@ -1,0 +1,124 @@
+//! What lies over the form: words to choose from, pickers, questions, the keys.
+
+use super::estimate;
+use crate::app::action::Screen;
+use crate::app::setup::{Menu, Overlay, Question, Setup};
+use crate::theme::Theme;
+use crate::ui::{fit, overlay, palette, picker};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+/// Lines from `top` on, never beyond the last page, with a mark where there are more.
+pub(super) fn scrolled(lines: Vec<Line<'static>>, top: usize, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    let rows = usize::from(area.height);
+    let last = lines.len().saturating_sub(rows);
+    let first = top.min(last);
+    let shown: Vec<Line<'_>> = lines.into_iter().skip(first).take(rows).collect();
+    frame.render_widget(Paragraph::new(shown), area);
+    for (more, glyph, y) in [(first > 0, 2, area.y), (first < last, 3, area.bottom() - 1)] {
+        if more {
+            let place = Rect::new(area.right() - 1, y, 1, 1);
+            frame.render_widget(Span::styled(theme.glyphs.more[glyph], theme.accent), place);
+        }
+    }
+}
+
+/// Draws the overlay, if there is one.
+pub fn draw(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    match &setup.overlay {
+        // A comparison takes the place of the form.
+        None | Some(Overlay::Compare { .. }) => {}
+        Some(Overlay::Help { top }) => {
+            let lines = overlay::help(Screen::Setup, true, theme);
+            let most = lines.len().saturating_sub(usize::from(area.height).saturating_sub(2));
+            let title = if most > 0 { " keys (j, k: more) " } else { " keys " };
+            let lines = lines.into_iter().skip((*top).min(most)).collect();
+            overlay::popup(title.to_owned(), lines, theme, frame, area);
+        }
+        Some(Overlay::Menu(menu)) => words(menu, theme, frame, area),
+        Some(Overlay::Pick(_, open)) => picker::draw(open, theme, frame, area),
+        Some(Overlay::Palette(found)) => palette::draw(found, true, theme, frame, area),
+        Some(Overlay::SaveAs(line, error)) => {
+            let hint = "a name, or a path from the recipe's folder; enter saves, esc does not";
+            let below = error.as_ref().map_or((hint, theme.dim), |e| (e.as_str(), theme.warn));
+            overlay::input("save a copy as", line, below, theme, frame, area);
+        }
+        Some(Overlay::Ask { question, at }) => ask(setup, question, *at, theme, frame, area),
+    }
+}
+
+fn words(menu: &Menu, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    let width = menu.words.iter().map(|w| w.len()).max().unwrap_or(0) + 4;
+    let hint = if menu.several.is_some() { "space: on, off; enter keeps" } else { "enter takes, esc leaves" };
+    let width = width.max(hint.len());
+    let mut lines: Vec<Line<'_>> = menu
+        .words
+        .iter()
+        .enumerate()
+        .map(|(i, word)| {
+            let on = menu.several.as_ref().map(|all| all.get(i).copied().unwrap_or(false));
+            let mark = match on {
+                Some(true) => "[x] ",
+                Some(false) => "[ ] ",
+                None => "",
+            };
+            let style = if i == menu.at { theme.selected() } else { theme.text };
+            Line::styled(fit::pad(&format!("{mark}{word}"), width, theme), style)
+        })
+        .collect();
+    // A small window shows the words around the cursor.
+    let room = usize::from(area.height).saturating_sub(3).max(1);
+    let first = (menu.at + 1).saturating_sub(room);
+    lines = lines.into_iter().skip(first).take(room).collect();
+    lines.push(Line::styled(hint, theme.dim));
+    overlay::popup(format!(" {} ", menu.place.setting().name), lines, theme, frame, area);
+}
+
+fn ask(setup: &Setup, question: &Question, at: usize, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    let width = usize::from(area.width).saturating_sub(4).min(68);
+    let name = setup.name();
+    let (title, mut lines) = match question {
+        Question::Unsaved(_) => {
+            (" not saved ", fit::wrap(&[(&format!("{name} has changes that are not saved."), theme.text)], width))
+        }
+        Question::Overwrite(path, _) => {
+            let path = crate::text::printable(&path.display().to_string()).into_owned();
+            let text = format!("{path} is there, and is not what this form has read or written.");
+            (" replace ", fit::wrap(&[(&text, theme.warn)], width))
+        }
+        Question::Start => {
+            let asks = if setup.is_changed() {
+                format!("Save {name} and start a run of it?")
+            } else {
+                format!("Start a run of {name}?")
+            };
+            let mut lines = fit::wrap(&[(&asks, theme.text)], width);
+            match &setup.seen.estimate {
+                Some(Ok(estimate)) => {
+                    let style = if estimate::is_tight(estimate) { theme.bad } else { theme.text };
+                    lines.extend(fit::wrap(&[(&estimate::needs(estimate), style)], width));
+                    lines.extend(fit::wrap(&[(&estimate::takes(estimate), theme.text)], width));
+                }
+                _ => lines.extend(fit::wrap(&[("memory and time are not known yet", theme.dim)], width)),
+            }
+            (" start ", lines)
+        }
+    };
+    lines.push(Line::default());
+    let mut spans = Vec::new();
+    for (i, (key, label)) in question.answers().iter().enumerate() {
+        let style = if i == at { theme.selected() } else { theme.text };
+        spans.push(Span::styled(format!(" {label} ({key}) "), style));
+        spans.push(Span::raw(" "));
+    }
+    let answers = Line::from(spans);
+    if answers.width() <= width {
+        lines.push(answers);
+    } else {
+        // One below the other where they have no room beside each other.
+        lines.extend(answers.spans.into_iter().filter(|s| s.width() > 1).map(Line::from));
+    }
+    overlay::popup(title.to_owned(), lines, theme, frame, area);
+}

@@ -1,0 +1,315 @@
+//! The recipe form at the sizes that people have, cell by cell. After a change that is meant:
+//! `INSTA_UPDATE=always cargo test --test snapshots_setup`, then read the difference.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use lopper::app::picker::Item;
+use lopper::app::setup::{Effect, Looked, Message, Setup, update};
+use lopper::data::preview::{Lengths, Preview, Shown, Split};
+use lopper::hub::{AdapterEntry, AdapterFacts, BaseEntry, Catalog};
+use lopper::module::Projection;
+use lopper::recipe::draft::NEW;
+use lopper::run::compare;
+use lopper::run::estimate::{Estimate, Part, StageEstimate};
+use lopper::theme::{Depth, Theme};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use std::path::Path;
+
+const FILE: &str = "\
+# Games from descriptions.
+name = \"games\"
+base = \"models/SmolLM2-135M\"
+
+[data]
+train = \"data/games/a-folder-with-a-long-name/and-another-one/train.jsonl\"
+dev = \"data/dev.jsonl\"
+prompt = \"Describe the package in one line.\\n\\nArticle: {{ document }}\\n\\nSummary:\"
+
+[train]
+lr = 3e-4
+
+[eval]
+methods = [\"zero-shot\", \"target\", \"merge\"]
+
+[[adapters]]
+name = \"games\"
+role = \"target\"
+rank = 8
+
+[[adapters]]
+name = \"記事\"
+path = \"adapters/記事\"
+role = \"related\"
+weight = 0.5
+";
+
+fn lengths(least: usize, most: usize) -> Lengths {
+    let bars = vec![1, 4, 9, 17, 12, 6, 3, 0, 1];
+    Lengths { least, median: least.midpoint(most), p90: most - most / 10, most, total: most * 20, width: 20, bars }
+}
+
+fn preview() -> Preview {
+    let split = |name: &'static str, examples: usize, cut: usize| Split {
+        name,
+        path: format!("/p/data/{name}.jsonl").into(),
+        examples,
+        first: (1..3)
+            .map(|line| Shown {
+                id: format!("{name}-{line}"),
+                line,
+                prompt:
+                    "Describe the package in one line.\n\nArticle: A small game engine for two players, which 重要度 \
+                         shows as a heatmap of every module in the terminal.\n\nSummary:"
+                        .into(),
+                summary: "game engine for two".into(),
+                document_tokens: 140,
+                kept_tokens: if cut > 0 { 120 } else { 140 },
+                prompt_tokens: 131,
+                summary_tokens: 6,
+            })
+            .collect(),
+        cut,
+        tokens_cut: cut * 20,
+        document: lengths(12, 180),
+        prompt: lengths(24, 160),
+        summary: lengths(3, 21),
+        sequences: Vec::new(),
+    };
+    let warnings = vec!["1 document of dev is in train too".into()];
+    Preview { splits: vec![split("train", 50, 3), split("dev", 20, 0)], warnings, context: 8192 }
+}
+
+fn estimate(total: u64) -> Estimate {
+    let part = |name, share: f64| Part { name, bytes: (total as f64 * share) as u64 };
+    let stage =
+        |method: &str, steps, seconds| StageEstimate { method: method.into(), steps, steps_per_epoch: 7, seconds };
+    Estimate {
+        device: "cpu".into(),
+        dtype: "f32",
+        parts: vec![part("activations", 0.5), part("base weights", 0.4), part("optimiser", 0.1)],
+        total,
+        other_recompute: total / 2,
+        free: Some(6_000_000_000),
+        stages: vec![stage("zero-shot", 0, 31.0), stage("merge + fine-tune + prune", 21, 190.0)],
+        steps: 42,
+        seconds: 250.0,
+        tokens_per_second: 812.0,
+        speed_from: "measured in runs/games-20261124-101500".into(),
+    }
+}
+
+fn new() -> Setup {
+    let mut form = Setup::new(Path::new("/p/recipe.toml"), NEW, None, None).unwrap();
+    form.begin();
+    form.seen.looking = false;
+    form
+}
+
+/// A recipe of which everything was looked at.
+fn filled(text: &str, total: u64) -> Setup {
+    let mut form = Setup::new(Path::new("/p/games.toml"), text, Some(FILE.into()), None).unwrap();
+    let Effect::Look { ticket, .. } = form.begin().remove(1) else { panic!() };
+    let base = BaseEntry {
+        name: "SmolLM2-135M".into(),
+        architecture: "llama".into(),
+        parameters: 134_515_008,
+        dtype: "BF16".into(),
+        layers: 30,
+        context: 8192,
+        chat_template: true,
+        ..BaseEntry::default()
+    };
+    let facts = AdapterFacts {
+        rank: 16,
+        alpha: 32.0,
+        targets: vec![Projection::QProj, Projection::VProj],
+        layers: 30,
+        modules: 60,
+        parameters: 921_600,
+        base: Some("HuggingFaceTB/SmolLM2-135M".into()),
+        ..AdapterFacts::default()
+    };
+    for looked in [
+        Looked::Paths(Vec::new(), Some(base), [(1, Ok(facts))].into()),
+        Looked::Preview(Some(Ok(preview()))),
+        Looked::Estimate(Some(Ok(estimate(total)))),
+        Looked::All,
+    ] {
+        update(&mut form, Message::Looked(ticket, looked));
+    }
+    form
+}
+
+fn good() -> Setup {
+    filled(FILE, 1_240_000_000)
+}
+
+fn press(form: &mut Setup, keys: &[&str]) {
+    for key in keys {
+        update(form, Message::Key((*key).into()));
+    }
+}
+
+fn screen(form: &Setup, theme: &Theme, (width, height): (u16, u16)) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| lopper::ui::setup::draw(form, theme, frame)).unwrap();
+    let text = terminal.backend().to_string();
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+    text
+}
+
+fn coloured() -> Theme {
+    Theme::find("default", Depth::Indexed, false).unwrap()
+}
+
+const SIZES: [(u16, u16); 4] = [(40, 10), (80, 24), (120, 40), (200, 50)];
+
+#[test]
+fn a_new_recipe_at_every_size() {
+    for size in SIZES {
+        insta::assert_snapshot!(format!("new_{}x{}", size.0, size.1), screen(&new(), &coloured(), size));
+    }
+}
+
+#[test]
+fn a_recipe_at_every_size() {
+    for size in SIZES {
+        let mut form = good();
+        press(&mut form, &["home", "]"]);
+        insta::assert_snapshot!(format!("adapters_{}x{}", size.0, size.1), screen(&form, &coloured(), size));
+    }
+    for (name, keys) in [("data", &["2"][..]), ("estimate", &["3"])] {
+        for size in [(40, 10), (80, 24)] {
+            let mut form = good();
+            press(&mut form, keys);
+            insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), screen(&form, &coloured(), size));
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_stands_beside_it() {
+    let text = FILE.replace("lr = 3e-4", "lr = \"fast\"\nbatch = 0\noptimizer = \"adam\"").replace("= 0.5", "= inf");
+    for size in [(80, 24), (200, 50)] {
+        let mut form = filled(&text, 5_900_000_000);
+        press(&mut form, &["home", "/", "t", "r", "a", "i", "n", ".", "l", "r", "enter"]);
+        insta::assert_snapshot!(format!("wrong_{}x{}", size.0, size.1), screen(&form, &coloured(), size));
+    }
+    let mut form = good();
+    press(&mut form, &["/", "p", "r", "u", "n", "e", ".", "r", "a", "t", "i", "o", "enter", "enter", "ctrl-u", "2"]);
+    insta::assert_snapshot!("typed_80x24", screen(&form, &coloured(), (80, 24)));
+    insta::assert_snapshot!("typed_40x10", screen(&form, &coloured(), (40, 10)));
+    let mut form = good();
+    press(&mut form, &["/", "p", "r", "o", "m", "p", "t", "enter", "enter"]);
+    insta::assert_snapshot!("prompt", screen(&form, &coloured(), (80, 24)));
+    let unknown = FILE.replace("lr = 3e-4", "learning_rate = 3e-4");
+    insta::assert_snapshot!("unknown", screen(&filled(&unknown, 1), &coloured(), (80, 24)));
+}
+
+fn catalog() -> Catalog {
+    let base = |name: &str, problem: Option<&str>| BaseEntry {
+        name: name.into(),
+        path: format!("/hub/{name}").into(),
+        architecture: "llama".into(),
+        parameters: 134_515_008,
+        dtype: "BF16".into(),
+        problem: problem.map(str::to_owned),
+        ..BaseEntry::default()
+    };
+    let adapter = AdapterEntry {
+        name: "org/science".into(),
+        path: "/hub/science".into(),
+        rank: 16,
+        alpha: 32.0,
+        targets: vec!["q_proj".into(), "v_proj".into()],
+        base: Some("HuggingFaceTB/SmolLM2-135M".into()),
+        ..AdapterEntry::default()
+    };
+    let bases = vec![
+        base("HuggingFaceTB/SmolLM2-135M", None),
+        base("重要度/モデル", None),
+        base(
+            "org/mamba",
+            Some("the architecture \"mamba\" is not known to lopper; known are llama, mistral, qwen2 and qwen3"),
+        ),
+    ];
+    Catalog { bases, adapters: vec![adapter], notes: Vec::new() }
+}
+
+#[test]
+fn what_lies_over_the_form() {
+    let theme = coloured();
+    for (name, keys) in [
+        ("help", &["?"][..]),
+        ("menu", &["/", "i", "m", "p", "o", "r", "t", "enter", "enter", "j"]),
+        ("methods", &["end", "enter", "j"]),
+        ("start", &["R"]),
+        ("leave", &["home", "]", "space", "q"]),
+        ("copy", &["S"]),
+        ("find", &["/", "r", "a", "t", "i", "o"]),
+        ("actions", &[":", "s", "a", "v", "e"]),
+    ] {
+        let mut form = good();
+        press(&mut form, keys);
+        insta::assert_snapshot!(format!("over_{name}"), screen(&form, &theme, (80, 24)));
+    }
+    for (name, keys) in [("base", &["home", "j", "enter", "down", "down"][..]), ("adapter", &["a"])] {
+        for size in [(40, 10), (80, 24), (200, 50)] {
+            let mut form = good();
+            update(&mut form, Message::Catalog(catalog()));
+            press(&mut form, keys);
+            insta::assert_snapshot!(format!("pick_{name}_{}x{}", size.0, size.1), screen(&form, &theme, size));
+        }
+    }
+    let mut form = good();
+    press(&mut form, &["a", "/", "p", "/"]);
+    let folders = ["adapters", "models"].map(|name| Item::of_path(&Path::new("/p").join(name), true));
+    update(&mut form, Message::Listed("/p".into(), folders.into()));
+    insta::assert_snapshot!("pick_path", screen(&form, &theme, (80, 24)));
+}
+
+#[test]
+fn a_comparison_of_recipes() {
+    let other = FILE.replace("lr = 3e-4", "lr = 1e-3\nbatch = 4").replace("weight = 0.5", "weight = 0.25");
+    let both = [(FILE, Path::new("/p/games.toml")), (other.as_str(), Path::new("/p/other.toml"))];
+    let mut form = good();
+    update(&mut form, Message::Compared(compare::recipes(both).unwrap()));
+    insta::assert_snapshot!("compare", screen(&form, &coloured(), (80, 24)));
+}
+
+#[test]
+fn without_colours() {
+    let mono = Theme::find("mono", Depth::None, true).unwrap();
+    let plain = |size| {
+        let mut form = filled(&FILE.replace("記事", "net"), 5_900_000_000);
+        press(&mut form, &["home", "]"]);
+        screen(&form, &mono, size)
+    };
+    for size in [(40, 10), (80, 24), (120, 40), (200, 50)] {
+        let text = plain(size);
+        // The documents are Japanese in part.
+        assert!(text.chars().all(|c| c.is_ascii() || "重要度".contains(c)), "{text}");
+        insta::assert_snapshot!(format!("ascii_{}x{}", size.0, size.1), text);
+    }
+}
+
+#[test]
+fn no_size_panics() {
+    let theme = coloured();
+    for keys in
+        [&[][..], &["?"], &["R"], &["q"], &["/", "r"], &["end", "enter"], &["2"], &["3"], &["a"], &["S"], &[":"]]
+    {
+        for form in [new(), good(), filled(&FILE.replace("3e-4", "'x'"), u64::MAX)] {
+            let mut form = form;
+            update(&mut form, Message::Catalog(catalog()));
+            press(&mut form, keys);
+            for size in
+                [(1, 1), (2, 9), (29, 5), (30, 6), (31, 7), (40, 10), (119, 3), (120, 24), (121, 25), (300, 100)]
+            {
+                screen(&form, &theme, size);
+            }
+            press(&mut form, &["esc", "home", "end", "enter"]);
+            screen(&form, &theme, (40, 10));
+        }
+    }
+}
