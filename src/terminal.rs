@@ -62,7 +62,7 @@ pub struct Screen {
 }
 
 /// The sentence for a terminal that fails.
-pub(crate) fn failed(e: &std::io::Error) -> Error {
+fn failed(e: &std::io::Error) -> Error {
     Error::fault(format!("the terminal cannot be used: {e}"))
 }
 

@@ -36,6 +36,8 @@ struct ModulesLine {
     quantiles: Vec<Option<[f32; 3]>>,
     retained: Vec<Option<f32>>,
     flips: Vec<Option<f32>>,
+    #[serde(default)]
+    full: Vec<Option<f32>>,
 }
 
 /// Their type.
@@ -52,11 +54,23 @@ impl Event {
     /// When it is none.
     pub fn parse(line: &[u8]) -> serde_json::Result<Self> {
         if super::listing::kind(line) == Some("modules")
-            && let Ok(ModulesLine { v, seq, t, kind, step, ratio, sparsity, importance, quantiles, retained, flips }) =
-                serde_json::from_slice(line)
+            && let Ok(ModulesLine {
+                v,
+                seq,
+                t,
+                kind,
+                step,
+                ratio,
+                sparsity,
+                importance,
+                quantiles,
+                retained,
+                flips,
+                full,
+            }) = serde_json::from_slice(line)
         {
             let ModulesKind::Modules = kind;
-            let modules = Modules { step, ratio, sparsity, importance, quantiles, retained, flips };
+            let modules = Modules { step, ratio, sparsity, importance, quantiles, retained, flips, full };
             return Ok(Self { v, seq, t, body: EventBody::Modules(modules) });
         }
         serde_json::from_slice(line)
@@ -447,6 +461,7 @@ mod tests {
             quantiles: vec![Some([1e-3, 0.25, 17.0]), None],
             retained: vec![None, Some(1.0)],
             flips: vec![Some(0.0), Some(1.0)],
+            full: vec![Some(0.8), None],
         });
         let event = Event { v: VERSION, seq: 3, t: 1000.25, body };
         let line = serde_json::to_vec(&event).unwrap();

@@ -12,7 +12,7 @@ use crate::run::tail::{self, TailUpdate};
 use crate::run::{RunState, control, replay, write_aside};
 use crate::terminal::signals::Signals;
 use crate::terminal::wire::Written;
-use crate::terminal::{Screen, clipboard, failed, record};
+use crate::terminal::{Screen, clipboard, record};
 use crate::theme::Theme;
 use crossterm::event::Event;
 use ratatui::layout::Rect;

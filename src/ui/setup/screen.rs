@@ -9,7 +9,7 @@ use crate::terminal::Screen;
 use crate::terminal::signals::Signals;
 use crate::theme::Theme;
 use crate::{Error, Result};
-use crossterm::event::{self, Event, MouseEventKind};
+use crossterm::event::{Event, MouseEventKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -130,10 +130,6 @@ struct Loop<'a> {
     dirty: bool,
 }
 
-fn failed(e: &std::io::Error) -> Error {
-    Error::fault(format!("the terminal cannot be used: {e}"))
-}
-
 impl Loop<'_> {
     fn turn(&mut self) -> Result<()> {
         let mut drawn: Option<Instant> = None;
@@ -142,7 +138,7 @@ impl Loop<'_> {
             if self.signals.quit() {
                 return Ok(());
             }
-            self.stopped_or_continued()?;
+            self.dirty |= self.screen.heed(self.signals)?;
             let now = crate::run::now();
             if now as u64 != second {
                 second = now as u64;
@@ -170,24 +166,11 @@ impl Loop<'_> {
         }
     }
 
-    fn stopped_or_continued(&mut self) -> Result<()> {
-        if self.signals.stop() {
-            self.screen.suspend()?;
-            self.signals.go_on();
-            self.dirty = true;
-        }
-        if self.signals.go_on() {
-            self.screen.reclaim()?;
-            self.dirty = true;
-        }
-        Ok(())
-    }
-
     /// Takes everything that is typed within `wait`; true to leave.
     fn keys(&mut self, mut wait: Duration) -> Result<bool> {
-        while event::poll(wait).map_err(|e| failed(&e))? {
+        while let Some(event) = self.screen.event(wait)? {
             wait = Duration::ZERO;
-            let message = match event::read().map_err(|e| failed(&e))? {
+            let message = match event {
                 Event::Key(key) => input::key_name(key).map(Message::Key),
                 Event::Paste(text) => Some(Message::Paste(text)),
                 Event::Mouse(mouse) if mouse.kind == MouseEventKind::ScrollUp => Some(Message::Key("up".into())),
@@ -215,10 +198,7 @@ impl Loop<'_> {
             match effect {
                 Effect::Quit => return Ok(true),
                 Effect::Watch(path) => self.watch(&path)?,
-                Effect::Suspend => {
-                    self.screen.suspend()?;
-                    self.signals.go_on();
-                }
+                Effect::Suspend => self.screen.suspend(self.signals)?,
                 Effect::Redraw => self.screen.redraw()?,
                 other => self.jobs.begin(other),
             }
