@@ -222,9 +222,9 @@ fn the_shell_gets_the_terminal_and_gives_it_back() {
         screen.shows(&[shows]);
         for by_key in [true, false, true] {
             if by_key {
-                screen.press("\x1a")
+                screen.press("\x1a");
             } else {
-                screen.signal(Signal::TSTP)
+                screen.signal(Signal::TSTP);
             }
             until("the stop", || screen.is_stopped().then_some(()));
             until("the terminal as it was", || screen.is_given_back().then_some(()));

@@ -29,7 +29,7 @@ const SLOW_FRAME: Duration = Duration::from_millis(250);
 /// News of the run are looked for so often while no key is pressed.
 const LOOK: Duration = Duration::from_millis(100);
 /// So long news of a long journal are taken in before the next look at the keys.
-const TAKE: Duration = Duration::from_millis(4);
+const TAKE: Duration = Duration::from_millis(2);
 /// So long the next slice of a long journal is waited for.
 const NEXT: Duration = Duration::from_millis(1);
 /// So long the first frame waits for what there is to show.

@@ -238,8 +238,13 @@ fn idle(settings: &Settings, folder: &Path) {
     let mut journal = Journal::open(&paused.join("events.jsonl")).unwrap();
     journal.append(EventBody::Paused { paused: true }).unwrap();
     let _lock = Lock::take(&paused).unwrap();
+    // Of a run that has just begun the list counts the seconds.
     let over = folder.join("over");
-    finish(&run(&over, "run-0", 20));
+    let old = run(&over, "run-0", 20);
+    let t = lopper::run::now() - 9000.0;
+    let stage = Event { v: 1, seq: 0, t, body: EventBody::Stage(synthetic::stage(20)) };
+    std::fs::write(old.join("events.jsonl"), serde_json::to_string(&stage).unwrap() + "\n").unwrap();
+    finish(&old);
     let mut screens: Vec<(&str, Watched)> = vec![
         ("a finished run", Watched::start(folder, &["attach", finished.to_str().unwrap()])),
         ("a paused run", Watched::start(folder, &["attach", paused.to_str().unwrap()])),

@@ -20,7 +20,7 @@ const ANSWERS: [(&[u8], &[u8]); 2] = [
 /// Nothing takes longer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Of /proc/PID/stat, a second (USER_HZ, the same on every Linux).
+/// Of /proc/PID/stat, a second (`USER_HZ`, the same on every Linux).
 const TICKS: f64 = 100.0;
 /// Another program than the one of this build.
 pub static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -53,7 +53,7 @@ fn listen(
 ) {
     let mut left = Vec::new();
     let mut asked = 0;
-    let mut bytes = [0; 65536];
+    let mut bytes = vec![0; 65536];
     while let Ok(n @ 1..) = reader.read(&mut bytes) {
         let at = Instant::now();
         written.fetch_add(n as u64, Ordering::Relaxed);
