@@ -7,7 +7,7 @@ mod prune;
 mod range;
 pub mod ratios;
 pub mod sets;
-mod syntax;
+pub(crate) mod syntax;
 mod train;
 
 pub use adapters::{AdapterEntry, Role};

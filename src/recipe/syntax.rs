@@ -7,7 +7,7 @@ use crate::text::printable;
 const SHOWN: usize = 60;
 
 /// The sentence for `error`, found in `text`: line, what stands there, what is wrong.
-pub(super) fn sentence(text: &str, error: &toml::de::Error) -> Error {
+pub(crate) fn sentence(text: &str, error: &toml::de::Error) -> Error {
     let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
     let what = printable(&reworded(&message)).into_owned();
     // A key that the whole file lacks has no line.
