@@ -25,7 +25,11 @@ pub fn needs(estimate: &Estimate) -> String {
 /// `about 4:10 for 120 steps`.
 pub fn takes(estimate: &Estimate) -> String {
     let steps = format!("{} step{}", estimate.steps, if estimate.steps == 1 { "" } else { "s" });
-    estimate.seconds.map_or_else(|| steps.clone(), |s| format!("about {} for {steps}", fit::duration(s)))
+    match estimate.seconds {
+        None => steps,
+        Some(s) if s < 1.0 => format!("less than a second for {steps}"),
+        Some(s) => format!("about {} for {steps}", fit::duration(s)),
+    }
 }
 
 /// Draws it from the line that the user has scrolled to.
