@@ -1,5 +1,5 @@
 //! What `lopper models` and `lopper check` find in real folders, good and bad, and the functions below them.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 #[path = "tiny/project.rs"]
 mod project;
