@@ -55,10 +55,10 @@ pub fn base(entry: &BaseEntry) -> String {
     }
     let chat = if entry.chat_template { ", chat template" } else { "" };
     format!(
-        "{}: {}, {}M parameters, {}, {}, {} tokens{chat}: {path}",
+        "{}: {}, {:.1}M parameters, {}, {}, {} tokens{chat}: {path}",
         entry.name,
         entry.architecture,
-        (entry.parameters + 500_000) / 1_000_000,
+        entry.parameters as f64 / 1e6,
         entry.dtype,
         bytes(entry.bytes),
         entry.context

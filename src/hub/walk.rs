@@ -25,14 +25,25 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Named as the list shows it: the run of a `RUN/result/adapter`, otherwise the folder's own name.
+    /// Named as the list shows it: `ORG/NAME` for a snapshot of the hub's cache, the run of a `RUN/result/adapter`,
+    /// otherwise the folder's own name.
     pub fn new(path: &Path) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        let run =
-            path.ancestors().nth(2).filter(|run| path.ends_with("result/adapter") && run.join("recipe.toml").is_file());
-        let name = run.unwrap_or(&path).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let above = path.ancestors().nth(2).unwrap_or(&path);
+        let own = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let snapshot = path.parent().is_some_and(|p| p.ends_with("snapshots"));
+        let name = match repository(above).filter(|_| snapshot) {
+            Some(id) => id,
+            None if path.ends_with("result/adapter") && above.join("recipe.toml").is_file() => own(above),
+            None => own(&path),
+        };
         Self { path, name }
     }
+}
+
+/// `ORG/NAME` of a folder `models--ORG--NAME`.
+fn repository(folder: &Path) -> Option<String> {
+    Some(folder.file_name()?.to_str()?.strip_prefix("models--")?.replacen("--", "/", 1))
 }
 
 /// What [`folders`] found.
@@ -173,12 +184,11 @@ impl Found {
 
     fn of_hub(&mut self, cache: &Path) {
         for repository in self.entries(cache).into_iter().take(ENTRIES) {
-            let id = repository.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_prefix("models--"));
-            let Some(name) = id.map(|id| id.replacen("--", "/", 1)) else { continue };
+            let Some(name) = self::repository(&repository) else { continue };
             match snapshot(&repository) {
                 Some(path) if self.is_new(&path) => {
                     let entries = self.entries(&path);
-                    self.keep(&Folder { path, name }, &entries);
+                    self.keep(&Folder::new(&path), &entries);
                 }
                 Some(_) => {}
                 None => self.notes.push(format!("{}: the hub's cache holds no whole snapshot of it", printable(&name))),

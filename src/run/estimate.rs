@@ -64,10 +64,14 @@ impl Estimate {
     }
 }
 
-/// `1.4 GB`, `350 MB`.
+/// `1.4 GB`, `350 MB`, `12 kB`.
 pub fn bytes(n: u64) -> String {
     let n = n as f64;
-    if n >= 1e9 { format!("{:.1} GB", n / 1e9) } else { format!("{:.0} MB", n / 1e6) }
+    match n {
+        n if n >= 1e9 => format!("{:.1} GB", n / 1e9),
+        n if n >= 1e6 => format!("{:.0} MB", n / 1e6),
+        n => format!("{:.0} kB", (n / 1e3).ceil()),
+    }
 }
 
 /// One part of the memory.

@@ -8,7 +8,7 @@ use crate::model::inventory;
 use crate::module::Projection;
 
 /// The program itself: code, thread stacks, packed panels of matrix products; measured on the tiny fixtures.
-const PROGRAM: u64 = 30_000_000;
+const PROGRAM: u64 = 18_000_000;
 /// Bytes of memory a byte of tokenizer.json takes as vocabulary, merges and their maps; measured.
 const TOKENIZER: u64 = 12;
 /// Share that the allocator holds beside what is in use (free lists, arenas of threads); measured.
