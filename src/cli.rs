@@ -1,7 +1,9 @@
 //! The command line: what a user types, and what each command does.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod check;
 mod health;
+mod models;
 mod plain;
 
 use crate::app::action;
@@ -119,6 +121,26 @@ enum Verb {
         recompute: bool,
         #[command(flatten)]
         tape: Tape,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Check a recipe as a run would before it trains, and say what it will take
+    Check {
+        /// The recipe, a TOML file
+        recipe: PathBuf,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the bases and adapters that are found, and why some cannot be used
+    Models {
+        /// Folders to look through instead of the usual ones
+        folders: Vec<PathBuf>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: Place,
     },
@@ -287,6 +309,12 @@ fn dispatch(cli: Cli) -> Result<u8> {
             recipe.train.recompute |= recompute;
             recipe.validate()?;
             begin(&recipe, &place.runs, plain, detach, &WatchOptions { record: tape.record, ..look.into() })
+        }
+        Verb::Check { recipe, json, place } => {
+            check::report(&recipe, &place.runs, json).and_then(|text| say(&text)).map(|()| 0)
+        }
+        Verb::Models { folders, json, place } => {
+            models::report(&folders, &place.runs, json).and_then(|text| say(&text)).map(|()| 0)
         }
         Verb::Attach { run, plain, read_only, replay, tape } => {
             let run = RunDir::open(&run)?;

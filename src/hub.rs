@@ -2,7 +2,10 @@
 //! why. Only headers are read, never weights.
 
 pub mod catalog;
+mod walk;
 
 pub use catalog::{
-    AdapterEntry, AdapterFacts, BaseEntry, Catalog, Root, RootKind, adapter, adapters, base, bases, fits, roots, scan,
+    AdapterEntry, AdapterFacts, BaseEntry, Catalog, Root, RootKind, adapter, adapters, base, bases, fits, of_recipe,
+    scan,
 };
+pub use walk::roots;

@@ -10,7 +10,7 @@ mod range;
 pub mod ratios;
 pub mod sets;
 pub mod settings;
-mod syntax;
+pub(crate) mod syntax;
 mod train;
 
 pub use adapters::{AdapterEntry, Role};

@@ -8,6 +8,7 @@ pub mod journal;
 pub mod launch;
 pub mod listing;
 pub mod lock;
+pub mod memory;
 pub mod notes;
 pub mod remove;
 pub mod replay;

@@ -119,7 +119,7 @@ fn stopped(session: &dyn Session) -> Outcome {
 }
 
 /// Refuses rules that say nothing about any matrix: a slip in a name would otherwise pass unseen.
-fn check_rules(rules: &[Rule], recipe: &Recipe, matrices: &[MatrixInfo]) -> Result<()> {
+pub(crate) fn check_rules(rules: &[Rule], recipe: &Recipe, matrices: &[MatrixInfo]) -> Result<()> {
     let named = matrices.iter().map(|m| (m.module, recipe.adapters[m.adapter].name.as_str(), m.factor));
     let Some(number) = Ratios::new(recipe.prune.ratio, rules)?.idle(&named) else { return Ok(()) };
     let rule = &rules[number - 1];

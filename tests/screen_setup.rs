@@ -80,7 +80,7 @@ fn a_new_recipe_is_filled_in_started_and_watched() {
     screen.press("3");
     screen.shows(&["needs about ", " free", "steps"]);
     screen.press("R");
-    screen.shows(&["Save recipe.toml and start the run?", "needs about "]);
+    screen.shows(&["Save recipe.toml and start a run of it?", "needs about "]);
     screen.press("\r");
     screen.shows(&["stage ", "1 heatmap", "q back"]);
     let run = project.run();
@@ -132,7 +132,7 @@ fn an_edit_is_one_line_of_the_file_and_the_list_opens_the_form() {
     project.write("recipe.toml", &before);
     set(&mut screen, "train.lr", "7e-4");
     screen.press("s");
-    screen.shows(&["is not what this form has read or written"]);
+    screen.shows(&["is not what this form has"]);
     screen.press("\r");
     screen.hides("is not what this form");
     screen.press("qd");

@@ -81,20 +81,26 @@ fn preview() -> Preview {
 
 fn estimate(total: u64) -> Estimate {
     let part = |name, share: f64| Part { name, bytes: (total as f64 * share) as u64 };
-    let stage =
-        |method: &str, steps, seconds| StageEstimate { method: method.into(), steps, steps_per_epoch: 7, seconds };
+    let stage = |method: &str, steps, seconds| StageEstimate {
+        method: method.into(),
+        steps,
+        steps_per_epoch: 7,
+        seconds: Some(seconds),
+    };
     Estimate {
         device: "cpu".into(),
         dtype: "f32",
+        moment: "training",
+        resident: total,
         parts: vec![part("activations", 0.5), part("base weights", 0.4), part("optimiser", 0.1)],
         total,
         other_recompute: total / 2,
         free: Some(6_000_000_000),
         stages: vec![stage("zero-shot", 0, 31.0), stage("merge + fine-tune + prune", 21, 190.0)],
         steps: 42,
-        seconds: 250.0,
-        tokens_per_second: 812.0,
-        speed_from: "measured in runs/games-20261124-101500".into(),
+        seconds: Some(250.0),
+        tokens_per_second: Some(812.0),
+        speed_from: "as in the run games-20261124-101500".into(),
     }
 }
 

@@ -1,7 +1,12 @@
 //! What the examples of a recipe become: counts, lengths, and the first of them as the model reads them.
 
+use super::dataset::{self, Dataset, Fields};
+use super::template::Template;
+use super::tokenizer::Tokenizer;
+use crate::Result;
+use crate::model::config::Config;
 use crate::recipe::Recipe;
-use crate::{Error, Result};
+use crate::text::{printable, printable_lines};
 use std::path::PathBuf;
 
 /// The data of a recipe as the model reads it.
@@ -82,6 +87,23 @@ pub struct Lengths {
     pub bars: Vec<usize>,
 }
 
+/// Widest histogram.
+const BARS: usize = 20;
+
+impl Lengths {
+    /// Of `all`, in any order.
+    pub fn of(mut all: Vec<usize>) -> Self {
+        all.sort_unstable();
+        let (Some(&least), Some(&most)) = (all.first(), all.last()) else { return Self::default() };
+        let at = |share: f64| all[((all.len() - 1) as f64 * share).ceil() as usize];
+        let width = (0..).flat_map(|power| [1, 2, 5].map(|digit| digit * 10usize.pow(power)));
+        let width = width.take(40).find(|width| most / width < BARS).unwrap_or(most);
+        let mut bars = vec![0; most / width + 1];
+        all.iter().for_each(|length| bars[length / width] += 1);
+        Self { least, median: all[(all.len() - 1) / 2], p90: at(0.9), most, total: all.iter().sum(), width, bars }
+    }
+}
+
 /// Reads the data of `recipe` with its base's tokenizer and template, as training does; shows the first `limit`
 /// examples of each split.
 ///
@@ -89,6 +111,85 @@ pub struct Lengths {
 /// As training would: names file and line of an example that is malformed or does not fit, or what is wrong with
 /// the tokenizer or the prompt.
 pub fn preview(recipe: &Recipe, limit: usize) -> Result<Preview> {
-    let _ = (recipe, limit);
-    Err(Error::fault("not there yet"))
+    let context = Config::read(&recipe.base)?.max_position;
+    let tokenizer = Tokenizer::read(&recipe.base)?;
+    let template = Template::new(&tokenizer, &recipe.data, context)?;
+    let data = &recipe.data;
+    let test = data.test.as_ref().map(|path| ("test", path, data.test_limit));
+    let named = [("train", &data.train, data.train_limit), ("dev", &data.dev, data.dev_limit)];
+    let mut splits = Vec::new();
+    let mut read = Vec::new();
+    for (name, path, most) in named.into_iter().chain(test) {
+        let dataset = Dataset::read(path, Fields::from(data), most)?;
+        splits.push(split(name, &template, recipe, &dataset, limit)?);
+        read.push((name, dataset));
+    }
+    let examples: Vec<_> = read.iter().map(|(name, set)| (*name, &set.examples[..])).collect();
+    Ok(Preview { splits, warnings: dataset::leaks(&examples), context })
+}
+
+fn split(
+    name: &'static str,
+    template: &Template<'_>,
+    recipe: &Recipe,
+    dataset: &Dataset,
+    limit: usize,
+) -> Result<Split> {
+    let encoded = template.encode(dataset, recipe.samples.max_new_tokens)?;
+    let mut whole = Vec::with_capacity(dataset.examples.len());
+    let (mut cut, mut tokens_cut) = (0, 0);
+    let mut first = Vec::new();
+    for (i, ((example, document), sequence)) in
+        dataset.examples.iter().zip(&encoded.documents).zip(&encoded.sequences).enumerate()
+    {
+        let tokens = template.document_tokens(&example.document)?;
+        let mut kept = tokens;
+        if document.len() < example.document.len() {
+            kept = template.document_tokens(document)?;
+            cut += 1;
+            tokens_cut += tokens.saturating_sub(kept);
+        }
+        whole.push(tokens);
+        if i < limit {
+            first.push(Shown {
+                id: printable(&example.id).into_owned(),
+                line: example.line,
+                prompt: printable_lines(&template.rendered(document)?),
+                summary: printable_lines(&example.summary),
+                document_tokens: tokens,
+                kept_tokens: kept,
+                prompt_tokens: sequence.prompt,
+                summary_tokens: sequence.tokens.len() - sequence.prompt,
+            });
+        }
+    }
+    let sequences: Vec<_> = encoded.sequences.iter().map(|s| (s.prompt, s.tokens.len())).collect();
+    Ok(Split {
+        name,
+        path: dataset.path.clone(),
+        examples: dataset.examples.len(),
+        first,
+        cut,
+        tokens_cut,
+        document: Lengths::of(whole),
+        prompt: Lengths::of(sequences.iter().map(|s| s.0).collect()),
+        summary: Lengths::of(sequences.iter().map(|s| s.1 - s.0).collect()),
+        sequences,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_counted_and_lie_in_round_bars() {
+        let lengths = Lengths::of(vec![7, 3, 120, 45, 46, 0, 99, 100, 8, 9]);
+        assert_eq!((lengths.least, lengths.median, lengths.p90, lengths.most, lengths.total), (0, 9, 120, 120, 437));
+        assert_eq!((lengths.width, lengths.bars.len(), lengths.bars.iter().sum::<usize>()), (10, 13, 10));
+        assert_eq!((lengths.bars[0], lengths.bars[4], lengths.bars[12]), (5, 2, 1));
+        assert_eq!(Lengths::of(vec![5]).bars, [0, 0, 0, 0, 0, 1]);
+        assert_eq!(Lengths::of(Vec::new()), Lengths::default());
+    }
 }

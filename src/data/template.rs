@@ -61,16 +61,29 @@ impl<'a> Template<'a> {
         Ok(this)
     }
 
-    fn prompt_tokens(&self, document: &str) -> Result<Vec<u32>> {
+    /// The prompt around `document` as text, in the chat template if it is used.
+    ///
+    /// # Errors
+    /// When a template is malformed.
+    pub fn rendered(&self, document: &str) -> Result<String> {
         let text = chat::prompt(&self.settings.prompt, document)?;
         match self.tokenizer.chat_template().filter(|_| self.settings.chat_template) {
-            // The chat template writes the beginning token itself.
-            Some(template) => {
-                let chat = chat::render(template, &text, self.tokenizer.bos_text(), self.tokenizer.eos_text())?;
-                self.tokenizer.encode(&chat, false)
-            }
-            None => self.tokenizer.encode(&text, true),
+            Some(template) => chat::render(template, &text, self.tokenizer.bos_text(), self.tokenizer.eos_text()),
+            None => Ok(text),
         }
+    }
+
+    fn prompt_tokens(&self, document: &str) -> Result<Vec<u32>> {
+        // The chat template writes the beginning token itself.
+        self.tokenizer.encode(&self.rendered(document)?, !self.settings.chat_template)
+    }
+
+    /// Tokens of a document alone.
+    ///
+    /// # Errors
+    /// When the tokenizer refuses it.
+    pub fn document_tokens(&self, document: &str) -> Result<usize> {
+        Ok(self.tokenizer.encode(document, false)?.len())
     }
 
     fn summary_tokens(&self, summary: &str) -> Result<Vec<u32>> {

@@ -4,7 +4,7 @@ use crate::text::printable;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Text to token ids and back.
 #[derive(Debug, Clone)]
@@ -35,6 +35,29 @@ fn json(folder: &Path, name: &str) -> Result<Map<String, Value>> {
     }
 }
 
+/// The tokenizer's file in a model folder.
+///
+/// # Errors
+/// When it is missing.
+pub fn file(folder: &Path) -> Result<PathBuf> {
+    let path = folder.join("tokenizer.json");
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(Error::user(format!(
+        "{} is missing; save the tokenizer with transformers' save_pretrained (a fast tokenizer writes it)",
+        printable(&path.display().to_string())
+    )))
+}
+
+/// Whether a model folder has a chat template; its tokenizer is not read.
+///
+/// # Errors
+/// When a file is there and cannot be read.
+pub fn has_chat_template(folder: &Path) -> Result<bool> {
+    Ok(chat_template(folder, &json(folder, "tokenizer_config.json")?)?.is_some())
+}
+
 /// A special token, written as text or as an object with `content`.
 fn text_of(value: Option<&Value>) -> Option<String> {
     match value? {
@@ -61,13 +84,7 @@ impl Tokenizer {
     /// # Errors
     /// When there is no usable tokenizer.json, or the end-of-sequence token is not known.
     pub fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join("tokenizer.json");
-        if !path.is_file() {
-            return Err(Error::user(format!(
-                "{} is missing; save the tokenizer with transformers' save_pretrained (a fast tokenizer writes it)",
-                path.display()
-            )));
-        }
+        let path = file(folder)?;
         let mut inner = tokenizers::Tokenizer::from_file(&path)
             .map_err(|e| Error::user(format!("{} is not a tokenizer: {e}", path.display())))?;
         // Training cuts documents itself, by sense; a limit in the file would cut summaries.

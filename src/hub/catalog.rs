@@ -1,8 +1,20 @@
 //! The catalog: folders are looked through, headers are read.
 
+use super::walk;
+use crate::data::tokenizer;
+use crate::lora::adapter::{Outline, Sheet};
+use crate::model::config::Config;
+use crate::model::inventory::Inventory;
 use crate::module::Projection;
+use crate::recipe::Recipe;
+use crate::text::printable;
 use crate::{Error, Result};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+/// Settings above this are not looked into.
+const MAX_JSON: u64 = 4 << 20;
 
 /// A folder that is looked through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,21 +118,19 @@ pub struct AdapterFacts {
     pub base: Option<String>,
 }
 
-/// The folders that are looked through, nearest first, each once: the recipe's (if there is one yet), the working
-/// folder, `models/` and `adapters/` in both, the runs, the user's own ([`crate::config::model_folders`]), the
-/// hub's cache (`HF_HUB_CACHE`, `HF_HOME/hub`, `~/.cache/huggingface/hub`).
-///
-/// # Errors
-/// When the user's settings cannot be read or the working folder is gone.
-pub fn roots(recipe: Option<&Path>, runs: &Path) -> Result<Vec<Root>> {
-    let _ = (recipe, runs);
-    Err(Error::fault("not there yet"))
-}
-
 /// Looks through `roots` for bases and adapters. Never fails: what cannot be read is a note or a `problem`.
 pub fn scan(roots: &[Root]) -> Catalog {
-    let _ = roots;
-    Catalog::default()
+    let mut found = walk::folders(roots);
+    let mut catalog = Catalog {
+        bases: found.bases.iter().map(base_of).collect(),
+        adapters: found.adapters.iter().map(adapter_of).collect(),
+        notes: std::mem::take(&mut found.notes),
+    };
+    catalog.bases.sort_by(|a, b| (a.problem.is_some(), &a.name, &a.path).cmp(&(b.problem.is_some(), &b.name, &b.path)));
+    catalog
+        .adapters
+        .sort_by(|a, b| (a.problem.is_some(), &a.name, &a.path).cmp(&(b.problem.is_some(), &b.name, &b.path)));
+    catalog
 }
 
 /// The bases of [`scan`] alone, and its notes.
@@ -137,12 +147,87 @@ pub fn adapters(roots: &[Root]) -> (Vec<AdapterEntry>, Vec<String>) {
 
 /// What the base in `folder` is; anything wrong is its `problem`. For a path that the user types.
 pub fn base(folder: &Path) -> BaseEntry {
-    BaseEntry { path: folder.into(), ..BaseEntry::default() }
+    base_of(&walk::Folder::new(folder))
 }
 
 /// What the adapter in `folder` is; anything wrong with it on every base is its `problem`.
 pub fn adapter(folder: &Path) -> AdapterEntry {
-    AdapterEntry { path: folder.into(), ..AdapterEntry::default() }
+    adapter_of(&walk::Folder::new(folder))
+}
+
+/// A JSON file as far as it can be read.
+pub(super) fn json(path: &Path) -> Option<Value> {
+    let meta = std::fs::metadata(path).ok().filter(|m| m.is_file() && m.len() <= MAX_JSON);
+    meta.and_then(|_| serde_json::from_slice(&std::fs::read(path).ok()?).ok())
+}
+
+fn base_of(folder: &walk::Folder) -> BaseEntry {
+    let path = &folder.path;
+    let said = json(&path.join("config.json"));
+    let architecture = said.as_ref().and_then(|v| v.get("model_type")?.as_str()).unwrap_or_default();
+    let mut entry = BaseEntry {
+        name: printable(&folder.name).into_owned(),
+        path: path.clone(),
+        architecture: printable(architecture).into_owned(),
+        ..BaseEntry::default()
+    };
+    let config = Config::read(path);
+    if let Ok(config) = &config {
+        (entry.context, entry.layers) = (config.max_position, config.layers);
+    }
+    let inventory = Inventory::read(path);
+    if let Ok(inventory) = &inventory {
+        entry.parameters = inventory.parameters() as u64;
+        entry.bytes = inventory.bytes() as u64;
+        let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+        for tensor in inventory.tensors.values() {
+            *kinds.entry(tensor.entry.stored.name()).or_default() += tensor.entry.elements();
+        }
+        entry.dtype = kinds.into_iter().max_by_key(|kind| kind.1).map(|kind| kind.0).unwrap_or_default();
+    }
+    let usable = || -> Result<bool> {
+        let config = config?;
+        inventory?.check(&config)?;
+        tokenizer::file(path)?;
+        tokenizer::has_chat_template(path)
+    };
+    match usable() {
+        Ok(chat) => entry.chat_template = chat,
+        Err(e) => entry.problem = Some(e.to_string()),
+    }
+    entry
+}
+
+fn adapter_of(folder: &walk::Folder) -> AdapterEntry {
+    let path = &folder.path;
+    let said = json(&path.join("adapter_config.json")).unwrap_or_default();
+    let text = |key: &str| said.get(key).and_then(Value::as_str).map(|t| printable(t).into_owned());
+    let targets = match said.get("target_modules") {
+        Some(Value::Array(names)) => {
+            names.iter().filter_map(Value::as_str).map(|n| printable(n).into_owned()).collect()
+        }
+        Some(Value::String(pattern)) => vec![printable(pattern).into_owned()],
+        _ => Vec::new(),
+    };
+    let mut entry = AdapterEntry {
+        name: printable(&folder.name).into_owned(),
+        path: path.clone(),
+        targets,
+        base: text("base_model_name_or_path"),
+        ..AdapterEntry::default()
+    };
+    match Sheet::read(path) {
+        Ok(sheet) => {
+            (entry.rank, entry.alpha) = (sheet.settings.rank, sheet.settings.alpha);
+            (entry.parameters, entry.bytes) = (sheet.parameters() as u64, sheet.bytes() as u64);
+        }
+        Err(e) => {
+            entry.rank = said.get("r").and_then(Value::as_u64).unwrap_or_default() as usize;
+            entry.alpha = said.get("lora_alpha").and_then(Value::as_f64).unwrap_or_default();
+            entry.problem = Some(e.to_string());
+        }
+    }
+    entry
 }
 
 /// Whether the adapter in `adapter` fits the base in `base`, by the checks that loading makes; reads headers only.
@@ -150,6 +235,62 @@ pub fn adapter(folder: &Path) -> AdapterEntry {
 /// # Errors
 /// The first mismatch, as loading would name it, or what is wrong with either.
 pub fn fits(base: &Path, adapter: &Path) -> Result<AdapterFacts> {
-    let _ = (base, adapter);
-    Err(Error::fault("not there yet"))
+    let config = Config::read(base)?;
+    Ok(facts(&Sheet::read(adapter)?.outline(&config)?, &config))
+}
+
+fn facts(outline: &Outline, config: &Config) -> AdapterFacts {
+    let layers: BTreeSet<usize> = outline.modules.keys().map(|m| m.layer).collect();
+    AdapterFacts {
+        rank: outline.modules.values().map(|s| s.rank).max().unwrap_or(0),
+        alpha: outline.modules.values().map(|s| s.alpha).fold(0.0, f64::max),
+        rslora: outline.rslora,
+        dropout: outline.dropout,
+        targets: Projection::ALL.into_iter().filter(|p| outline.modules.keys().any(|m| m.projection == *p)).collect(),
+        layers: layers.len(),
+        modules: outline.modules.len(),
+        parameters: outline.parameters(config) as u64,
+        base: outline.base.as_deref().map(|b| printable(b).into_owned()),
+    }
+}
+
+/// The adapters of `recipe` on its base, headers only, in the recipe's order; a new one as it will be made.
+///
+/// # Errors
+/// As loading would: the base's configuration, the first adapter that does not fit it, by name.
+pub fn outlines(recipe: &Recipe) -> Result<(Config, Vec<Outline>)> {
+    let config = Config::read(&recipe.base)?;
+    let one = |entry: &crate::recipe::AdapterEntry| match &entry.path {
+        Some(path) => Sheet::read(path)
+            .and_then(|sheet| sheet.outline(&config))
+            .map_err(|e: Error| e.at(format!("adapter {}", entry.name))),
+        None => Ok(Outline::fresh(entry, &config)),
+    };
+    let all = recipe.adapters.iter().map(one).collect::<Result<_>>()?;
+    Ok((config, all))
+}
+
+/// The adapters of `recipe` on its base, in the recipe's order; its prune rules are checked against them.
+///
+/// # Errors
+/// As [`outlines`], and for a prune rule that matches no matrix.
+pub fn of_recipe(recipe: &Recipe) -> Result<Vec<AdapterFacts>> {
+    let (config, outlines) = outlines(recipe)?;
+    crate::train::check_rules(&recipe.prune.rules, recipe, &matrices(&config, &outlines))?;
+    Ok(outlines.iter().map(|outline| facts(outline, &config)).collect())
+}
+
+/// Every matrix of every adapter, as the journal will describe them.
+fn matrices(config: &Config, outlines: &[Outline]) -> Vec<crate::run::event::MatrixInfo> {
+    use crate::module::Factor;
+    let mut all = Vec::new();
+    for (adapter, outline) in outlines.iter().enumerate() {
+        for (&module, slot) in &outline.modules {
+            let (d_out, d_in) = config.linear_shape(module.projection);
+            for (factor, rows, cols) in [(Factor::A, slot.rank, d_in), (Factor::B, d_out, slot.rank)] {
+                all.push(crate::run::event::MatrixInfo { module, adapter, factor, rows, cols });
+            }
+        }
+    }
+    all
 }

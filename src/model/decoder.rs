@@ -104,6 +104,11 @@ enum Kept {
     Input(Tensor),
 }
 
+/// Rows of logits that the loss computes at once: about 64 MB of f32.
+pub fn logits_at_once(vocabulary: usize) -> usize {
+    (16 * 1024 * 1024 / vocabulary).max(1)
+}
+
 impl Decoder {
     /// Reads the base's weights in `dtype` onto `device`.
     ///
@@ -348,8 +353,7 @@ impl Decoder {
     /// # Errors
     /// When memory is short.
     pub fn loss(&self, x: &Tensor, targets: &[(u32, u32)], scale: Option<f64>) -> Result<(f64, Option<Tensor>)> {
-        // Rows of logits at once: about 64 MB of f32.
-        let chunk = (16 * 1024 * 1024 / self.config.vocab).max(1);
+        let chunk = logits_at_once(self.config.vocab);
         let mut sum = 0.0;
         let mut gradient = scale.map(|_| x.zeros_like()).transpose()?;
         for part in targets.chunks(chunk) {

@@ -96,6 +96,31 @@ pub fn check(name: &str, ordinal: Option<usize>) -> Result<()> {
     }
 }
 
+/// Where a recipe's `device` leads here, without opening it: the number of a card, or the CPU.
+pub fn leads_to(name: &str, ordinal: Option<usize>) -> Option<usize> {
+    match (name, ordinal) {
+        ("auto", _) if obstacle().is_none() && free_on_card(0).is_some() => Some(0),
+        (_, ordinal) => ordinal,
+    }
+}
+
+/// Free memory of a card in bytes; `None` where it cannot be asked.
+#[cfg(feature = "cuda")]
+pub fn free_on_card(ordinal: usize) -> Option<u64> {
+    use candle_core::cuda_backend::cudarc::driver::CudaContext;
+    if obstacle().is_some() {
+        return None;
+    }
+    let context = caught(|| CudaContext::new(ordinal).map_err(|e| e.to_string())).ok()?;
+    context.mem_get_info().ok().map(|(free, _)| free as u64)
+}
+
+/// Free memory of a card in bytes; `None` where it cannot be asked.
+#[cfg(not(feature = "cuda"))]
+pub fn free_on_card(_: usize) -> Option<u64> {
+    None
+}
+
 fn refused(ordinal: usize, why: &str) -> Error {
     Error::user(format!("device = \"cuda:{ordinal}\", but {why}; device = \"cpu\" works everywhere"))
 }

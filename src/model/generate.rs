@@ -50,12 +50,7 @@ pub fn generate(
     let mut answers = vec![Vec::new(); prompts.len()];
     let mut first = 0;
     while first < prompts.len() {
-        let mut count = 0;
-        let mut tokens = 0;
-        while first + count < prompts.len() && (count == 0 || tokens + prompts[first + count].len() <= PREFILL_TOKENS) {
-            tokens += prompts[first + count].len();
-            count += 1;
-        }
+        let count = together(prompts[first..].iter().map(Vec::len));
         let range = first..first + count;
         if !write(decoder, pass, &prompts[range.clone()], settings, first, &mut answers[range], progress)? {
             break;
@@ -66,6 +61,18 @@ pub fn generate(
         }
     }
     Ok(answers)
+}
+
+/// How many prompts of these lengths are answered together, the first ones: at least one if there is one.
+pub fn together(lengths: impl Iterator<Item = usize>) -> usize {
+    let mut tokens = 0;
+    lengths
+        .enumerate()
+        .take_while(|(i, length)| {
+            tokens += length;
+            *i == 0 || tokens <= PREFILL_TOKENS
+        })
+        .count()
 }
 
 /// One batch; false when `progress` wants to stop.

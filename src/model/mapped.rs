@@ -20,11 +20,13 @@ impl Mapped {
     /// When it is missing, not readable, empty, or no regular file.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = || crate::text::printable(&path.display().to_string()).into_owned();
-        let file = File::open(path).map_err(|e| Error::io("open", path, &e))?;
-        let meta = file.metadata().map_err(|e| Error::io("open", path, &e))?;
+        // Asked before it is opened: opening a pipe would wait for its writer.
+        let meta = std::fs::metadata(path).map_err(|e| Error::io("open", path, &e))?;
         if !meta.is_file() {
             return Err(Error::user(format!("{} is not a regular file", shown())));
         }
+        let file = File::open(path).map_err(|e| Error::io("open", path, &e))?;
+        let meta = file.metadata().map_err(|e| Error::io("open", path, &e))?;
         if meta.len() == 0 {
             return Err(Error::user(format!("{} is empty: copy or download it again", shown())));
         }

@@ -104,6 +104,20 @@ pub fn product_onto(c: Tensor, a: &Tensor, ta: As, b: &Tensor, tb: As) -> Result
     c + oriented(a, ta)?.matmul(&oriented(b, tb)?)?
 }
 
+/// Floating-point operations a second that this machine's cores reach together, measured on a product of a
+/// decoder's size in some tens of milliseconds: the best of a few.
+pub fn measured_rate() -> f64 {
+    const N: usize = 768;
+    let (a, b, mut c) = (vec![0.5f32; N * N], vec![0.25f32; N * N], vec![0f32; N * N]);
+    let best = (0..5).map(|_| {
+        let clock = std::time::Instant::now();
+        let view = |x| MatRef::from_row_major_slice(x, N, N);
+        matmul(MatMut::from_row_major_slice_mut(&mut c, N, N), Accum::Replace, view(&a), view(&b), 1.0, threads());
+        clock.elapsed().as_secs_f64()
+    });
+    2.0 * (N as f64).powi(3) / best.fold(f64::INFINITY, f64::min).max(1e-9)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -130,13 +130,17 @@ pub(crate) fn numbers(file: &Mapped, name: &str, entry: &Entry, dtype: DType, de
     match tensor {
         Some(Some(tensor)) => Ok(tensor?),
         Some(None) => Err(not_finite(name).at(at())),
-        None => Err(Error::user(format!(
-            "{}: the tensor {} is stored as {}; F32, F16, BF16 or F64 is needed",
-            at(),
-            printable(name),
-            entry.stored.name()
-        ))),
+        None => Err(no_float(name, entry.stored).at(at())),
     }
+}
+
+/// The refusal of a tensor that is stored in a type that is no float.
+pub(crate) fn no_float(name: &str, stored: Stored) -> Error {
+    Error::user(format!(
+        "the tensor {} is stored as {}; F32, F16, BF16 or F64 is needed",
+        printable(name),
+        stored.name()
+    ))
 }
 
 /// A float type that weights are turned into.

@@ -38,6 +38,10 @@ impl Place {
         }
     }
 
+    fn is_at_head(self) -> bool {
+        matches!(self, Self::Setting(_)) && self.setting().section.is_empty()
+    }
+
     /// The place of a setting outside the adapters.
     pub fn of(section: &str, name: &str) -> Option<Self> {
         SETTINGS.iter().position(|s| s.section == section && s.name == name).map(Self::Setting)
@@ -137,6 +141,7 @@ impl Draft {
         let mut value: toml_edit::Value =
             toml.trim().parse().map_err(|_| Error::user(format!("{} is no TOML value", printable(toml))))?;
         let setting = place.setting();
+        let head = if self.get(place).is_none() && place.is_at_head() { self.take_head() } else { None };
         let wrong = || Error::user(format!("{} is no table in this file", setting.section));
         let table = self.table_mut(place).ok_or_else(wrong)?;
         match table.get_mut(setting.name) {
@@ -147,7 +152,22 @@ impl Draft {
             Some(other) => *other = Item::Value(value),
             None => drop(table.insert(setting.name, Item::Value(value))),
         }
+        if let (Some(head), Some(mut key)) = (head, table.key_mut(setting.name)) {
+            key.leaf_decor_mut().set_prefix(head);
+        }
         Ok(())
+    }
+
+    /// In a file that begins with a table: the comment above that, as far as an empty line parts it from the table.
+    fn take_head(&mut self) -> Option<String> {
+        if self.document.iter().any(|(_, item)| item.is_value()) {
+            return None;
+        }
+        let (_, Item::Table(first)) = self.document.iter_mut().next()? else { return None };
+        let text = first.decor().prefix()?.as_str()?.to_owned();
+        let (head, rest) = text.rsplit_once("\n\n").filter(|(head, _)| head.contains('#'))?;
+        first.decor_mut().set_prefix(format!("\n{rest}"));
+        Some(format!("{head}\n\n"))
     }
 
     /// Takes a value away; the comment above it goes to the next key, that of the file's head stays there.

@@ -7,7 +7,7 @@ use crate::text::printable;
 const SHOWN: usize = 60;
 
 /// The sentence for `error`, found in `text`: line, what stands there, what is wrong.
-pub(super) fn sentence(text: &str, error: &toml::de::Error) -> Error {
+pub(crate) fn sentence(text: &str, error: &toml::de::Error) -> Error {
     let what = what(error);
     // A key that the whole file lacks has no line.
     let missing_at_top = |start| start == 0 && error.message().starts_with("missing field");

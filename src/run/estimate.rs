@@ -1,8 +1,17 @@
 //! What a run will take: memory by part, steps, time.
 
+mod need;
+mod pace;
+
 use crate::data::preview::Preview;
-use crate::recipe::Recipe;
-use crate::{Error, Result};
+use crate::lora::adapter::Outline;
+use crate::model::config::Config;
+use crate::model::inventory::{Inventory, Source};
+use crate::model::{device, generate};
+use crate::recipe::{BaseType, BestBy, OptimizerKind, Recipe};
+use crate::train::plan;
+use crate::{Result, hub};
+use need::{Need, Prompts};
 use std::path::Path;
 
 /// What a run will take.
@@ -12,24 +21,57 @@ pub struct Estimate {
     pub device: String,
     /// `f32` or `bf16`: type of the frozen weights in memory.
     pub dtype: &'static str,
-    /// The memory of the moment that needs most, by part, largest first.
+    /// What needs most: `training`, `pruning`, `writing summaries`, `loading`.
+    pub moment: &'static str,
+    /// The memory of that moment by part, largest first; without those that are 0.
     pub parts: Vec<Part>,
     /// The sum of the parts, bytes.
     pub total: u64,
     /// The total with `recompute` the other way round, bytes.
     pub other_recompute: u64,
+    /// The most that the system will show as the worker's resident memory on the CPU, bytes: the total, or while it
+    /// loads the weights' file with it, which the kernel takes back when it needs the room.
+    pub resident: u64,
     /// Memory that is free there, bytes; `None` where the system does not tell.
     pub free: Option<u64>,
     /// Stages in their order.
     pub stages: Vec<StageEstimate>,
     /// Updates of all stages.
     pub steps: usize,
-    /// Seconds of all stages, scoring included.
-    pub seconds: f64,
+    /// Seconds of all stages, scoring included; `None` on a card on which nothing was measured yet.
+    pub seconds: Option<f64>,
     /// Tokens that go through a training step, a second.
-    pub tokens_per_second: f64,
-    /// Where that figure comes from: `measured in runs/demo-…` or the assumption, safe to show.
+    pub tokens_per_second: Option<f64>,
+    /// Where that figure comes from: an earlier run, or what is assumed; safe to show.
     pub speed_from: String,
+}
+
+impl Estimate {
+    /// Why it will not fit, as a sentence; `None` if it will, or nothing is known of the room.
+    pub fn problem(&self) -> Option<String> {
+        let free = self.free.filter(|free| *free < self.total)?;
+        let remedy = if self.other_recompute < self.total {
+            "set train.recompute = true, lower train.micro_tokens, or use a smaller base"
+        } else {
+            "lower train.micro_tokens, or use a smaller base"
+        };
+        Some(format!(
+            "about {} are needed and {} are free on {}: {remedy}",
+            bytes(self.total),
+            bytes(free),
+            self.device
+        ))
+    }
+}
+
+/// `1.4 GB`, `350 MB`, `12 kB`.
+pub fn bytes(n: u64) -> String {
+    let n = n as f64;
+    match n {
+        n if n >= 1e9 => format!("{:.1} GB", n / 1e9),
+        n if n >= 1e6 => format!("{:.0} MB", n / 1e6),
+        n => format!("{:.0} kB", (n / 1e3).ceil()),
+    }
 }
 
 /// One part of the memory.
@@ -50,16 +92,110 @@ pub struct StageEstimate {
     pub steps: usize,
     /// Updates of an epoch, 0 without training.
     pub steps_per_epoch: usize,
-    /// Seconds, its evaluations and scoring included.
-    pub seconds: f64,
+    /// Seconds, its evaluations and scoring included; as [`Estimate::seconds`].
+    pub seconds: Option<f64>,
 }
 
 /// What `recipe` will take on this machine, with its data as [`crate::data::preview::preview`] read it. `runs` is
-/// the folder of runs where an earlier one may tell how fast this machine is. Reads headers only.
+/// the folder of runs where an earlier one may tell how fast this machine is. Reads headers only, and measures a
+/// product of matrices for some tens of milliseconds where no run tells.
 ///
 /// # Errors
 /// When the base or an adapter cannot be used.
 pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estimate> {
-    let _ = (recipe, preview, runs);
-    Err(Error::fault("not there yet"))
+    let (config, outlines) = hub::catalog::outlines(recipe)?;
+    let inventory = Inventory::read(&recipe.base)?;
+    inventory.check(&config)?;
+    let card = device::leads_to(&recipe.device, recipe.cuda_ordinal());
+    let half = recipe.dtype == BaseType::Bf16 || recipe.dtype == BaseType::Auto && card.is_some();
+    let mut need = need(recipe, preview, &config, &outlines, half, card.is_some());
+    let files = match &inventory.source {
+        Source::Safetensors(paths) => paths.clone(),
+        Source::Gguf(path) => vec![path.clone()],
+    };
+    need.files = files.iter().map(|p| p.metadata().map_or(0, |m| m.len())).sum();
+    need.tokenizer = recipe.base.join("tokenizer.json").metadata().map_or(0, |m| m.len());
+    let (moment, parts) = need.most();
+    let total = parts.iter().map(|p| p.bytes).sum();
+    let resident = need.resident();
+    let other = Need { recompute: !need.recompute, ..need.clone() };
+    let device = card.map_or_else(|| "cpu".to_owned(), |card| format!("cuda:{card}"));
+    let dtype = if half { "bf16" } else { "f32" };
+    let speed = pace::speed(recipe, &need, &config, runs, card.is_some(), &format!("{device}, {dtype}"));
+    let mut stages = Vec::new();
+    for stage in plan::stages(recipe) {
+        let examples = preview.splits.first().map_or(0, |s| s.examples);
+        let (steps, steps_per_epoch) = stage.steps(examples, recipe.train.batch);
+        let seconds = speed.tokens.map(|_| pace::seconds(recipe, preview, &stage, &speed));
+        stages.push(StageEstimate { method: stage.label, steps, steps_per_epoch, seconds });
+    }
+    Ok(Estimate {
+        dtype,
+        moment,
+        parts,
+        total,
+        other_recompute: other.most().1.iter().map(|p| p.bytes).sum(),
+        resident,
+        free: card.map_or_else(super::memory::free, device::free_on_card),
+        steps: stages.iter().map(|s| s.steps).sum(),
+        seconds: speed.tokens.map(|_| stages.iter().filter_map(|s| s.seconds).sum()),
+        stages,
+        tokens_per_second: speed.tokens,
+        speed_from: speed.from,
+        device,
+    })
+}
+
+/// The passes of a whole step, an evaluation and the summaries that need most, from the examples' lengths.
+fn need(recipe: &Recipe, preview: &Preview, config: &Config, outlines: &[Outline], half: bool, card: bool) -> Need {
+    let lengths = |name: &str| preview.splits.iter().find(|s| s.name == name).map_or(&[][..], |s| &s.sequences[..]);
+    let mut train: Vec<(usize, usize)> = lengths("train").to_vec();
+    // The longest examples in one step: an epoch's order may bring them together.
+    train.sort_unstable_by_key(|s| std::cmp::Reverse(s.1));
+    train.truncate(recipe.train.batch);
+    let micro = recipe.train.micro_tokens;
+    let steps = need::passes(&train, micro);
+    let mut scored = lengths("dev").to_vec();
+    scored.extend_from_slice(lengths("test"));
+    scored.sort_unstable_by_key(|s| std::cmp::Reverse(s.1));
+    let evaluation = need::passes(&scored, micro).into_iter().next().unwrap_or_default();
+    let answers = |split: &str, limit: usize| {
+        let all: Vec<usize> = lengths(split).iter().take(limit).map(|s| s.0).collect();
+        let mut batches = Vec::new();
+        let mut rest = &all[..];
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(generate::together(rest.iter().copied()));
+            batches.push(Prompts { lengths: now.to_vec(), room: recipe.samples.max_new_tokens });
+            rest = later;
+        }
+        batches.into_iter().max_by_key(Prompts::tokens).unwrap_or_default()
+    };
+    let samples = if recipe.train.best_by == BestBy::RougeL { usize::MAX } else { recipe.samples.documents };
+    let mut ranks = vec![0; config.layers];
+    let mut numbers = 0;
+    let mut dropout: f64 = 0.0;
+    for outline in outlines {
+        numbers += outline.parameters(config) as u64;
+        dropout = dropout.max(outline.dropout);
+        outline.modules.iter().for_each(|(module, slot)| ranks[module.layer] += slot.rank);
+    }
+    Need {
+        config: config.clone(),
+        ranks,
+        numbers,
+        half,
+        card,
+        recompute: recipe.train.recompute,
+        dropout: recipe.train.dropout.unwrap_or(dropout) > 0.0,
+        moments: if recipe.train.optimizer == OptimizerKind::Adamw { 2 } else { 0 },
+        sensitivity: recipe.prune.importance == crate::recipe::Importance::Sensitivity,
+        passes: steps.len(),
+        largest: steps.into_iter().next().unwrap_or_default(),
+        evaluation,
+        samples: answers("dev", samples),
+        summaries: answers(if lengths("test").is_empty() { "dev" } else { "test" }, usize::MAX),
+        threads: rayon::current_num_threads(),
+        files: 0,
+        tokenizer: 0,
+    }
 }

@@ -77,6 +77,18 @@ fn what_is_new_is_added_to_its_table() {
 }
 
 #[test]
+fn the_head_of_a_new_recipe_stays_its_head() {
+    let mut draft = Draft::parse(NEW).unwrap();
+    draft.set(place("", "base"), "\"b\"").unwrap();
+    draft.set(place("", "seed"), "2").unwrap();
+    let text = draft.text();
+    assert!(
+        text.starts_with("# A recipe of lopper") && text.contains("\n\nbase = \"b\"\nseed = 2\n\n[data]\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn taking_a_value_away_keeps_the_comments_above_it() {
     let mut draft = draft();
     draft.unset(place("", "name"));

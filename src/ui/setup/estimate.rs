@@ -1,7 +1,7 @@
 //! Memory and time before the start.
 
 use crate::app::setup::Setup;
-use crate::run::estimate::Estimate;
+use crate::run::estimate::{Estimate, bytes};
 use crate::theme::Theme;
 use crate::ui::fit;
 use ratatui::Frame;
@@ -16,15 +16,20 @@ pub fn is_tight(estimate: &Estimate) -> bool {
     estimate.free.is_some_and(|free| estimate.total as f64 > 0.9 * free as f64)
 }
 
-/// `needs about 21 GB, 76 GB free`.
+/// `needs about 21.0 GB, 76.0 GB free`.
 pub fn needs(estimate: &Estimate) -> String {
-    let free = estimate.free.map(|free| format!(", {} free", fit::bytes(free))).unwrap_or_default();
-    format!("needs about {}{free}", fit::bytes(estimate.total))
+    let free = estimate.free.map(|free| format!(", {} free", bytes(free))).unwrap_or_default();
+    format!("needs about {}{free}", bytes(estimate.total))
 }
 
 /// `about 4:10 for 120 steps`.
 pub fn takes(estimate: &Estimate) -> String {
-    format!("about {} for {} steps", fit::duration(estimate.seconds), estimate.steps)
+    let steps = format!("{} step{}", estimate.steps, if estimate.steps == 1 { "" } else { "s" });
+    match estimate.seconds {
+        None => steps,
+        Some(s) if s < 1.0 => format!("less than a second for {steps}"),
+        Some(s) => format!("about {} for {steps}", fit::duration(s)),
+    }
 }
 
 /// Draws it from the line that the user has scrolled to.
@@ -51,23 +56,24 @@ pub fn lines(setup: &Setup, theme: &Theme, width: usize) -> Vec<Line<'static>> {
 
 fn all(estimate: &Estimate, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let style = if is_tight(estimate) { theme.bad } else { theme.title() };
-    let mut lines = fit::wrap(&[(&needs(estimate), style)], width);
-    if is_tight(estimate) {
-        let text = "This may not do: a smaller train.micro_tokens or train.recompute = true need less.";
-        lines.extend(fit::wrap(&[(text, theme.warn)], width));
+    let mut lines =
+        fit::wrap(&[(&needs(estimate), style), (&format!(" (while {})", estimate.moment), theme.dim)], width);
+    let close = is_tight(estimate).then(|| "this is close: another program may take what is free".to_owned());
+    if let Some(sentence) = estimate.problem().or(close) {
+        lines.extend(fit::wrap(&[(&sentence, theme.warn)], width));
     }
-    let name = estimate.parts.iter().map(|p| p.name.len()).max().unwrap_or(0);
+    let name = estimate.parts.iter().map(|p| fit::width(p.name)).max().unwrap_or(0);
     for part in &estimate.parts {
         let share = part.bytes as f64 / estimate.total.max(1) as f64;
         let full = ((share * BAR as f64).round() as usize).min(BAR);
-        let text = format!("  {:name$} {:>9} ", part.name, fit::bytes(part.bytes));
+        let text = format!("  {} {:>8} ", fit::pad(part.name, name, theme), bytes(part.bytes));
         let mut spans = vec![Span::styled(fit::cut(&text, width, theme), theme.text)];
         if fit::width(&text) + BAR <= width {
             spans.push(Span::styled(theme.glyphs.full.repeat(full), theme.accent));
         }
         lines.push(Line::from(spans));
     }
-    let other = format!("with recompute the other way round: {}", fit::bytes(estimate.other_recompute));
+    let other = format!("with train.recompute the other way round: {}", bytes(estimate.other_recompute));
     lines.extend(fit::wrap(&[(&other, theme.dim)], width));
     lines.push(Line::default());
     lines.extend(fit::wrap(&[(&takes(estimate), theme.title())], width));
@@ -78,13 +84,12 @@ fn all(estimate: &Estimate, theme: &Theme, width: usize) -> Vec<Line<'static>> {
             n => format!("{n} steps, {} an epoch", stage.steps_per_epoch),
         };
         let name = fit::pad(&stage.method, method, theme);
-        let text = format!("  {name} {:>7}  {steps}", fit::duration(stage.seconds));
+        let time = stage.seconds.map(fit::duration).unwrap_or_default();
+        let text = format!("  {name} {time:>7}  {steps}");
         lines.push(Line::styled(fit::cut(&text, width, theme), theme.text));
     }
-    let speed = format!(
-        "{:.0} tokens a second ({}); {} on {}",
-        estimate.tokens_per_second, estimate.speed_from, estimate.dtype, estimate.device
-    );
-    lines.extend(fit::wrap(&[(&speed, theme.dim)], width));
+    let speed = estimate.tokens_per_second.map(|t| format!("{t:.0} tokens a second: ")).unwrap_or_default();
+    let from = format!("{speed}{}; {} on {}", estimate.speed_from, estimate.dtype, estimate.device);
+    lines.extend(fit::wrap(&[(&from, theme.dim)], width));
     lines
 }

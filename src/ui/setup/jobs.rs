@@ -90,7 +90,7 @@ impl Jobs {
 /// Does what an effect asks for, and says what came of it.
 fn work(effect: Effect, runs: &Path) -> Result<Vec<Message>> {
     Ok(match effect {
-        Effect::Catalog(file) => match hub::roots(Some(&file), runs) {
+        Effect::Catalog(file) => match hub::roots(file.parent(), runs) {
             Ok(roots) => vec![Message::Catalog(hub::scan(&roots))],
             // Paths can be typed all the same.
             Err(e) => vec![Message::Catalog(hub::Catalog::default()), Message::Toast(e.to_string())],

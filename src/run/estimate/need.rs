@@ -1,0 +1,266 @@
+//! Memory by part: what the decoder, the trainer and the pruner hold at the moments that need most. A formula
+//! of shapes; every term names the code that allocates it.
+
+use super::Part;
+use crate::model::config::Config;
+use crate::model::decoder::logits_at_once;
+use crate::model::inventory;
+use crate::module::Projection;
+
+/// The program itself: code, thread stacks, packed panels of matrix products; measured on the tiny fixtures.
+const PROGRAM: u64 = 18_000_000;
+/// Bytes of memory a byte of tokenizer.json takes as vocabulary, merges and their maps; measured.
+const TOKENIZER: u64 = 12;
+/// Share that the allocator holds beside what is in use (free lists, arenas of threads); measured.
+const SLACK: f64 = 0.08;
+
+/// Sequences of one pass: (tokens, tokens with a loss).
+pub(super) type Sequences = Vec<(usize, usize)>;
+
+/// Prompts that are answered together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Prompts {
+    pub lengths: Vec<usize>,
+    /// Tokens that each may add.
+    pub room: usize,
+}
+
+impl Prompts {
+    pub fn tokens(&self) -> usize {
+        self.lengths.iter().sum()
+    }
+}
+
+/// The passes of sequences (prompt tokens, all tokens), longest first, as [`crate::data::batch::micro_batches`] cuts them.
+pub(super) fn passes(sorted: &[(usize, usize)], micro_tokens: usize) -> Vec<Sequences> {
+    let mut all: Vec<Sequences> = Vec::new();
+    let mut tokens = 0;
+    for &(prompt, length) in sorted {
+        if let Some(pass) = all.last_mut().filter(|_| tokens + length <= micro_tokens) {
+            pass.push((length, length - prompt));
+        } else {
+            all.push(vec![(length, length - prompt)]);
+            tokens = 0;
+        }
+        tokens += length;
+    }
+    all
+}
+
+/// What the formula needs to know.
+#[derive(Debug, Clone)]
+pub(super) struct Need {
+    pub config: Config,
+    /// Σ of ranks over a layer's adapted modules, by layer.
+    pub ranks: Vec<usize>,
+    /// Numbers in all A and B.
+    pub numbers: u64,
+    /// Base and activations in bf16.
+    pub half: bool,
+    /// On a card: what stays in this machine's memory does not count.
+    pub card: bool,
+    pub recompute: bool,
+    pub dropout: bool,
+    /// Moments that the optimiser keeps of each number.
+    pub moments: u64,
+    pub sensitivity: bool,
+    /// Passes of the largest step.
+    pub passes: usize,
+    /// The largest pass of training.
+    pub largest: Sequences,
+    /// The largest pass that computes dev or test loss.
+    pub evaluation: Sequences,
+    /// What is answered together while the optimiser's state is there.
+    pub samples: Prompts,
+    /// What is answered together for the report.
+    pub summaries: Prompts,
+    pub threads: usize,
+    /// Bytes of the weights' files.
+    pub files: u64,
+    /// Bytes of tokenizer.json.
+    pub tokenizer: u64,
+}
+
+impl Need {
+    /// Bytes of one activation.
+    fn width(&self) -> u64 {
+        if self.half { 2 } else { 4 }
+    }
+
+    pub fn base(&self) -> u64 {
+        let numbers: usize = inventory::expected(&self.config).iter().map(|(_, s)| s.iter().product::<usize>()).sum();
+        numbers as u64 * self.width()
+    }
+
+    /// Numbers of queries and of keys (as many values) a token.
+    fn heads(&self) -> (u64, u64) {
+        let (q, kv) = (self.config.linear_shape(Projection::QProj).0, self.config.linear_shape(Projection::KProj).0);
+        (q as u64, kv as u64)
+    }
+
+    /// What a layer keeps for the way back (`decoder::Trace`), bytes: x, h, mid, h2; q, attended; k, v; gate, up, act;
+    /// z of every adapted module; the attention weights; before head norms also raw q and k.
+    fn trace(&self, sequences: &[(usize, usize)], rank: usize) -> u64 {
+        let (q, kv) = self.heads();
+        let raw = if self.config.qk_norm { q + kv } else { 0 };
+        let row =
+            4 * self.config.hidden as u64 + 2 * q + 2 * kv + raw + 3 * self.config.intermediate as u64 + rank as u64;
+        let tokens: u64 = sequences.iter().map(|s| s.0 as u64).sum();
+        (tokens * row + self.weights(sequences)) * self.width()
+    }
+
+    /// Attention weights: heads · t² of each sequence.
+    fn weights(&self, sequences: &[(usize, usize)]) -> u64 {
+        sequences.iter().map(|s| self.config.heads as u64 * (s.0 as u64).pow(2)).sum()
+    }
+
+    /// What a layer needs beside its trace, forward: the copies by head, or the MLP's output; masks of dropout.
+    fn forward(&self, sequences: &[(usize, usize)]) -> u64 {
+        let tokens: u64 = sequences.iter().map(|s| s.0 as u64).sum();
+        let (q, kv) = self.heads();
+        let dropout = if self.dropout { 2 * self.config.intermediate.max(self.config.hidden) as u64 } else { 0 };
+        // Scores before the mask is added, where that is not done in place.
+        let scores = if self.half || self.card { 2 * self.weights(sequences) } else { 0 };
+        (tokens * (2 * q + 2 * kv + dropout) + scores) * self.width()
+    }
+
+    /// What a layer's way back needs beside its trace: `d_act`, `d_gate` and `d_up` together, three rows of the hidden width;
+    /// or of the attention three matrices of t² for the sequences that run at once, and the gradients by head.
+    fn backward(&self, sequences: &[(usize, usize)]) -> u64 {
+        let tokens: u64 = sequences.iter().map(|s| s.0 as u64).sum();
+        let (q, kv) = self.heads();
+        let (hidden, inner) = (self.config.hidden as u64, self.config.intermediate as u64);
+        let mut squares: Vec<u64> = sequences.iter().map(|s| (s.0 as u64).pow(2)).collect();
+        squares.sort_unstable_by_key(|s| std::cmp::Reverse(*s));
+        let at_once: u64 = squares.iter().take(if self.card { 1 } else { self.threads }).sum();
+        let dropout = if self.dropout { 2 * inner.max(hidden) } else { 0 };
+        let mlp = tokens * (3 * inner + 3 * hidden + dropout);
+        let attention = 3 * self.config.heads as u64 * at_once + tokens * (3 * (q + 2 * kv) + 2 * hidden);
+        // Without a fused pass every step of the formulas is a tensor of its own.
+        mlp.max(attention) * self.width() * if self.half || self.card { 2 } else { 1 }
+    }
+
+    /// Logits of the loss, with their gradient in place; on a card in f32 and several times over.
+    fn logits(&self, sequences: &[(usize, usize)], trains: bool) -> u64 {
+        let targets: usize = sequences.iter().map(|s| s.1).sum();
+        let rows = targets.min(logits_at_once(self.config.vocab)) as u64;
+        let copies = if self.half || self.card { if trains { 5 } else { 3 } } else { 1 };
+        rows * self.config.vocab as u64 * 4 * copies
+    }
+
+    /// Rotary tables, and attention masks where they are tensors: one for every length and kind of layer.
+    fn tables(&self, sequences: &[(usize, usize)]) -> u64 {
+        let tokens: u64 = sequences.iter().map(|s| s.0 as u64).sum();
+        let mut lengths: Vec<u64> = sequences.iter().map(|s| s.0 as u64).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
+        let kinds =
+            if self.config.sliding.iter().any(|s| *s) && !self.config.sliding.iter().all(|s| *s) { 2 } else { 1 };
+        let masks = if self.half || self.card { kinds * lengths.iter().map(|t| t * t).sum::<u64>() } else { 0 };
+        (tokens * self.config.head_dim as u64 + masks) * self.width()
+    }
+
+    /// One pass of training at its top layer, where all layers' memory is there: (activations, working room, logits).
+    fn training(&self) -> (u64, u64, u64) {
+        let s = &self.largest;
+        let tokens: u64 = s.iter().map(|s| s.0 as u64).sum();
+        let row = tokens * self.config.hidden as u64 * self.width();
+        let largest = self.ranks.iter().copied().max().unwrap_or(0);
+        let kept = if self.recompute {
+            row * self.config.layers as u64 + self.trace(s, largest)
+        } else {
+            self.ranks.iter().map(|r| self.trace(s, *r)).sum()
+        };
+        let logits = self.logits(s, true);
+        // The logits are gone when the way back begins; the gradient of the rows stays and is added to.
+        (kept + row, 2 * row + self.backward(s).max(self.forward(s)).max(logits), logits)
+    }
+
+    /// Answering: (one layer's activations, keys and values, working room).
+    fn writing(&self, prompts: &Prompts) -> (u64, u64) {
+        let sequences: Sequences = prompts.lengths.iter().map(|t| (*t, 1)).collect();
+        let largest = self.ranks.iter().copied().max().unwrap_or(0);
+        let room = (prompts.tokens() + prompts.room * prompts.lengths.len()) as u64;
+        let cache = room * 2 * self.heads().1 * self.config.layers as u64 * self.width();
+        let logits = 2 * prompts.lengths.len() as u64 * self.config.vocab as u64 * self.width();
+        let tokens = prompts.tokens() as u64 * self.config.hidden as u64 * self.width();
+        (self.trace(&sequences, largest) + self.forward(&sequences) + tokens + logits + self.tables(&sequences), cache)
+    }
+
+    /// The moments and their parts.
+    fn moments(&self) -> Vec<(&'static str, Vec<(&'static str, u64)>)> {
+        let n = self.numbers;
+        // On a card masks and sensitivities stay in this machine's memory, the adapters have a copy in bf16.
+        let host = u64::from(!self.card);
+        let masks = host * (n + if self.sensitivity { 4 * n } else { 0 });
+        let base = ("base weights", self.base());
+        let program = if self.card { 600_000_000 } else { PROGRAM + TOKENIZER * self.tokenizer };
+        let program = ("program, tokenizer", program);
+        // As loaded, as they are trained, the best so far, and in the type of the activations.
+        let adapters = ("adapters", 12 * n + if self.half { 2 * n } else { 0 });
+        let moments = ("optimiser moments", 4 * self.moments * n);
+        let masks = ("prune masks", masks);
+        let held = [base, adapters, moments, masks, program];
+        let gradients = |there: bool| ("gradients", if there { 4 * n } else { 0 });
+        let (activations, working, logits) = self.training();
+        let with = |more: &[(&'static str, u64)]| held.iter().chain(more).copied().collect::<Vec<_>>();
+        let evaluation = {
+            let s = &self.evaluation;
+            let rows: u64 = s.iter().map(|s| s.0 as u64).sum::<u64>() * self.config.hidden as u64 * self.width();
+            let layer = self.trace(s, self.ranks.iter().copied().max().unwrap_or(0)) + self.forward(s);
+            layer.max(self.logits(s, false)) + rows + self.tables(s)
+        };
+        let (layer, cache) = self.writing(&self.samples);
+        let (report_layer, report_cache) = self.writing(&self.summaries);
+        let light = [base, ("adapters", 8 * n + if self.half { 2 * n } else { 0 }), program];
+        vec![
+            ("training", {
+                let logits = if working > logits { ("logits", 0) } else { ("logits", logits) };
+                with(&[
+                    gradients(self.passes > 1 || self.recompute),
+                    ("activations", activations),
+                    ("working room", working + self.tables(&self.largest) - logits.1),
+                    logits,
+                ])
+            }),
+            // Scores and new masks beside the old ones.
+            ("pruning", with(&[gradients(true), ("prune scores", host * 5 * n + (1 - host) * n)])),
+            ("checking on dev", with(&[("activations", evaluation)])),
+            ("writing samples", with(&[("activations", layer), ("keys and values", cache)])),
+            (
+                "writing summaries",
+                [&light[..], &[("activations", report_layer), ("keys and values", report_cache)]].concat(),
+            ),
+            ("loading", [&light[..], &[("largest tensor", self.largest_tensor())]].concat()),
+        ]
+    }
+
+    /// Room that the largest tensor takes twice while it is read.
+    fn largest_tensor(&self) -> u64 {
+        (self.config.vocab * self.config.hidden) as u64 * 4 * u64::from(!self.card)
+    }
+
+    /// The moment that needs most, and its parts, largest first.
+    pub fn most(&self) -> (&'static str, Vec<Part>) {
+        let sum = |parts: &[(&str, u64)]| parts.iter().map(|p| p.1).sum::<u64>();
+        let (moment, mut parts) = self.moments().into_iter().max_by_key(|m| sum(&m.1)).unwrap_or_default();
+        // The allocator holds on to some of what comes and goes; what stays lies tight.
+        let fixed = ["base weights", "program, tokenizer"];
+        let moving: u64 = parts.iter().filter(|p| !fixed.contains(&p.0)).map(|p| p.1).sum();
+        parts.push(("allocator", (moving as f64 * SLACK) as u64));
+        parts.retain(|p| p.1 > 0);
+        parts.sort_by_key(|p| std::cmp::Reverse(p.1));
+        (moment, parts.into_iter().map(|(name, bytes)| Part { name, bytes }).collect())
+    }
+
+    /// The most that is resident on the CPU, with the pages of the weights' file while it is read.
+    pub fn resident(&self) -> u64 {
+        let total: u64 = self.most().1.iter().map(|p| p.bytes).sum();
+        let loading = self.base() + 4 * self.numbers + PROGRAM + TOKENIZER * self.tokenizer + self.files;
+        total.max(loading)
+    }
+}
+
+#[cfg(test)]
+#[path = "need/tests.rs"]
+mod tests;
