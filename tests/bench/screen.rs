@@ -1,7 +1,7 @@
 //! How fast the screen is: the real binary in a terminal of 200 x 50.
 //!
 //! ```text
-//! cargo bench --bench screen                       # all, about five minutes; 1 GB of disk in --folder
+//! cargo bench --bench screen                       # all, about three minutes; 1 GB of disk in --folder
 //! cargo bench --bench screen -- --only live        # live, start, idle or large
 //! ```
 //! The terminal answers questions at once and knows synchronised updates, so that the end of a frame can be seen: a
