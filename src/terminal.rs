@@ -57,8 +57,10 @@ impl Write for Out {
 pub struct Screen {
     terminal: Terminal<Wire<Out>>,
     mouse: bool,
-    /// What was typed before anybody listened.
+    /// What comes next: typed before anybody listened, or put off.
     typed: VecDeque<Event>,
+    /// Columns and rows, as far as was told.
+    told: (u16, u16),
 }
 
 /// The sentence for a terminal that fails.
@@ -114,7 +116,10 @@ impl Screen {
         });
         let terminal = claim(mouse).and_then(|()| Terminal::new(Wire::new(Out, None)).map_err(|e| failed(&e)));
         match terminal {
-            Ok(terminal) => Ok(Self { terminal, mouse, typed: VecDeque::new() }),
+            Ok(terminal) => {
+                let told = terminal.size().map_or((0, 0), |s| (s.width, s.height));
+                Ok(Self { terminal, mouse, typed: VecDeque::new(), told })
+            }
             Err(e) => {
                 restore();
                 Err(e)
@@ -156,7 +161,14 @@ impl Screen {
             return Ok(Some(event));
         }
         let there = event::poll(wait).map_err(|e| failed(&e))?;
-        there.then(event::read).transpose().map_err(|e| failed(&e))
+        let event = there.then(event::read).transpose().map_err(|e| failed(&e))?;
+        // crossterm 0.29 forgets a new size that comes together with a key (event/source/unix/mio.rs).
+        let (width, height) = self.size()?;
+        if std::mem::replace(&mut self.told, (width, height)) != (width, height) {
+            self.typed.extend(event.filter(|event| !matches!(event, Event::Resize(..))));
+            return Ok(Some(Event::Resize(width, height)));
+        }
+        Ok(event)
     }
 
     /// What was written so far.

@@ -32,8 +32,10 @@ const LOOK: Duration = Duration::from_millis(100);
 const TAKE: Duration = Duration::from_millis(2);
 /// So long the next slice of a long journal is waited for.
 const NEXT: Duration = Duration::from_millis(1);
-/// So long the first frame waits for what there is to show.
-const FIRST: Duration = Duration::from_millis(30);
+/// So long the first frame waits for all that there is to show: half of it would look like a run that is not so far.
+const FIRST: Duration = Duration::from_millis(100);
+/// The same where the journal is so long that the screen says how much of it was read.
+const FIRST_OF_LONG: Duration = Duration::from_millis(30);
 
 /// How the user left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,9 +211,10 @@ impl Loop<'_> {
     /// Takes in what is there at the start, so that the first frame shows it.
     fn first(&mut self, news: &Receiver<TailUpdate>) {
         let start = Instant::now();
-        while let Some(left) = FIRST.checked_sub(start.elapsed())
-            && let Ok(new) = news.recv_timeout(left)
-        {
+        loop {
+            let limit = if self.app.read.is_some() { FIRST_OF_LONG } else { FIRST };
+            let Some(left) = limit.checked_sub(start.elapsed()) else { return };
+            let Ok(new) = news.recv_timeout(left) else { return };
             let whole = new.caught_up;
             self.hear(new);
             if whole {
