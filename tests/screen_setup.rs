@@ -150,7 +150,7 @@ fn an_edit_is_one_line_of_the_file_and_the_list_opens_the_form() {
     // A run's recipe is a record.
     let run = project.detached();
     let mut screen = Terminal::start(&project, SMALL, &["edit", utf8(&run.recipe_file())], &[]);
-    let (code, text) = (screen.ends().0, screen.text());
+    let (code, text) = screen.ends_tidily();
     assert!(code == 2 && text.replace('\n', "").contains("is the record of a run"), "{code} {text}");
     drop(screen);
     let mut screen = Terminal::start(&project, SMALL, &[], &[]);
