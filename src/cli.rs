@@ -226,8 +226,10 @@ enum Verb {
     },
     /// Draw a run's screen, or the list of runs, into an SVG file
     Picture {
-        /// The run directory, or a folder of runs
+        /// The run directory, a folder of runs, or a recipe
         run: PathBuf,
+        #[command(flatten)]
+        place: Place,
         /// Columns x rows of the screen
         #[arg(long, default_value = "200x50", value_parser = size)]
         size: (u16, u16),
@@ -356,9 +358,11 @@ fn dispatch(cli: Cli) -> Result<u8> {
             })?;
             Ok(0)
         }
-        Verb::Picture { run, size, out, until, keys } => {
+        Verb::Picture { run, place, size, out, until, keys } => {
             let theme = WatchOptions::from(look).picture_theme()?;
-            let svg = if run.is_dir() && !run.join("recipe.toml").exists() && until.is_none() {
+            let svg = if run.is_file() && until.is_none() {
+                ui::setup::picture_of_form(&run, &place.runs, &theme, size, &keys)?
+            } else if run.is_dir() && !run.join("recipe.toml").exists() && until.is_none() {
                 ui::runs::picture_of_list(&run, &theme, size, &keys)?
             } else {
                 ui::picture::of_run(&RunDir::open(&run)?, &theme, size, until, &keys)?

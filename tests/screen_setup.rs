@@ -171,3 +171,21 @@ fn an_edit_is_one_line_of_the_file_and_the_list_opens_the_form() {
     assert_eq!(screen.ends_tidily().0, 0);
     tiny::until_over(&run);
 }
+
+#[test]
+fn the_form_has_a_picture() {
+    let project = Project::new();
+    let picture =
+        |keys: &str| project.lopper(&["picture", "recipe.toml", "--size", "200x50", "--out", "x.svg", "--keys", keys]);
+    let said = picture("] ] down");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let svg = std::fs::read_to_string(project.path("x.svg")).unwrap();
+    assert!(
+        svg.starts_with("<svg") && [">nothing<", ">wrong<", ">settings<"].iter().all(|word| svg.contains(word)),
+        "{svg}"
+    );
+    std::fs::remove_file(project.path("x.svg")).unwrap();
+    let said = picture("down down down right s");
+    assert!(said.code == Some(2) && said.err.contains("would write or start"), "{said:?}");
+    assert!(!project.path("x.svg").exists());
+}

@@ -5,8 +5,10 @@ mod estimate;
 mod form;
 mod jobs;
 mod overlay;
+mod picture;
 pub mod screen;
 
+pub use picture::picture_of_form;
 pub use screen::{Source, edit};
 
 use super::fit::{self, Fact, fact, facts};

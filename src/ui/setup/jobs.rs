@@ -79,6 +79,11 @@ impl Jobs {
         }
     }
 
+    /// Whether nothing is at work but what looks at the recipe.
+    pub(super) fn is_done(&self) -> bool {
+        self.running.iter().all(JoinHandle::is_finished)
+    }
+
     /// Waits for what was begun, so that nothing is half written or half started; not for what is only looked at.
     pub(super) fn finish(self) {
         for job in self.running {

@@ -34,7 +34,7 @@ impl Source {
     ///
     /// # Errors
     /// When the file is there and should not be, cannot be read, or is no TOML.
-    fn form(&self) -> Result<Setup> {
+    pub(super) fn form(&self) -> Result<Setup> {
         let whole = |path: &Path| std::path::absolute(path).map_err(|e| Error::io("find", path, &e));
         let home = etcetera::home_dir().ok();
         match self {
