@@ -10,7 +10,7 @@ use super::worker::{self, LastWord};
 use super::{RunDir, RunState, lock};
 use crate::Result;
 use crate::recipe::Recipe;
-use lines::{Newest, first_time, holds_a_stage};
+use lines::{Newest, first_line, first_time, holds_a_stage};
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -88,6 +88,8 @@ struct Known {
     /// The journal up to here.
     offset: u64,
     paused: bool,
+    /// Parameters of each matrix, as the worker said at its start; empty where that was not read.
+    sizes: Vec<usize>,
     word: Option<LastWord>,
     word_stamp: Stamp,
 }
@@ -193,6 +195,12 @@ impl Known {
             while window < length && window < FURTHEST && !holds_a_stage(&mut file, length - window) {
                 window *= 4;
             }
+            if window < length
+                && let Some(event) = first_line(&mut file).and_then(|line| serde_json::from_slice::<Event>(&line).ok())
+                && matches!(event.body, EventBody::Started(_))
+            {
+                self.apply(event);
+            }
             self.take(&mut file, length.saturating_sub(window), window < length);
         } else {
             self.take(&mut file, self.offset, false);
@@ -229,9 +237,7 @@ impl Known {
             }
             EventBody::Dev(dev) => summary.dev_loss = Some(dev.loss),
             EventBody::Modules(modules) => {
-                let shares: Vec<f64> = modules.sparsity.iter().flatten().map(|s| f64::from(*s)).collect();
-                let mean = shares.iter().sum::<f64>() / shares.len().max(1) as f64;
-                summary.sparsity = (!shares.is_empty()).then_some(mean);
+                summary.sparsity = sparsity(&modules.sparsity, &self.sizes);
             }
             EventBody::Report(report) => {
                 // The row of the run's own method comes last, after those it is compared with.
@@ -243,7 +249,10 @@ impl Known {
                 }
             }
             EventBody::Paused { paused } => self.paused = paused,
-            EventBody::Started(_) => self.paused = false,
+            EventBody::Started(started) => {
+                self.paused = false;
+                self.sizes = started.matrices.iter().map(|m| m.rows * m.cols).collect();
+            }
             EventBody::Warning { text }
             | EventBody::Finished { text }
             | EventBody::Stopped { text }
@@ -251,6 +260,21 @@ impl Known {
             _ => {}
         }
     }
+}
+
+/// Share of the parameters that are zero, from that of each matrix; the plain mean where the sizes are not those
+/// of these matrices.
+fn sparsity(shares: &[Option<f32>], sizes: &[usize]) -> Option<f64> {
+    let known = sizes.len() == shares.len();
+    let (mut zero, mut all) = (0.0, 0.0);
+    for (i, share) in shares.iter().enumerate() {
+        let size = if known { sizes[i] as f64 } else { 1.0 };
+        if let Some(share) = share {
+            zero += f64::from(*share) * size;
+            all += size;
+        }
+    }
+    (all > 0.0).then(|| zero / all)
 }
 
 impl About {

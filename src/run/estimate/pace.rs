@@ -17,9 +17,10 @@ use std::path::Path;
 const RUNS: usize = 100;
 /// The end of a journal that is looked at, bytes.
 const WINDOW: u64 = 4 * 1024 * 1024;
-/// Share of the rate of a plain product that a training step reaches: measured on SmolLM2 and the demo.
+/// Share of the rate of a plain product that a training step reaches: what the figures of the README's bench
+/// (SmolLM2-135M and the demo's base, on two cores) come to; elsewhere a rough guess.
 const SHARE: f64 = 0.7;
-/// Bytes of weights a second that go by when one token at a time is written: what memory gives two cores.
+/// Bytes of weights a second that go by when one token at a time is written: a guess, measured nowhere.
 const STREAM: f64 = 8e9;
 
 /// How fast it goes.

@@ -6,6 +6,8 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 
 /// The type of an event stands this near to the start of its line.
 const TYPE_WITHIN: usize = 120;
+/// What a worker says at its start is read up to so many bytes.
+const LONGEST: u64 = 16 * 1024 * 1024;
 
 /// Calls `see` with each complete line from `from` on.
 pub(in crate::run) fn each_line(file: &mut File, from: u64, mut see: impl FnMut(&[u8])) {
@@ -48,6 +50,14 @@ pub(super) fn first_time(file: &mut File) -> Option<f64> {
     let text = String::from_utf8_lossy(&head[..n]).into_owned();
     let (_, rest) = text.split_once("\"t\":")?;
     rest.split(',').next()?.trim().parse().ok()
+}
+
+/// The first line, if it is complete and not too long to be the start of a run.
+pub(super) fn first_line(file: &mut File) -> Option<Vec<u8>> {
+    file.seek(SeekFrom::Start(0)).ok()?;
+    let mut line = Vec::new();
+    BufReader::new(file).take(LONGEST).read_until(b'\n', &mut line).ok()?;
+    (line.last() == Some(&b'\n')).then_some(line)
 }
 
 /// The last line of each type that counts: the others are not parsed.

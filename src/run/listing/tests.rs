@@ -1,6 +1,6 @@
 //! Summaries of runs, from journals as workers write them.
 
-use super::super::event::{Dev, Modules, Report, ReportRow, Stage, Step};
+use super::super::event::{Dev, MatrixInfo, Modules, Report, ReportRow, Stage, Started, Step};
 use super::super::journal::Journal;
 use super::*;
 
@@ -117,4 +117,39 @@ fn a_bad_recipe_and_bad_notes_are_said_and_the_run_is_listed() {
     let seen = Listing::new(folder.path()).scan().unwrap().remove(0);
     assert!(seen.about.error.unwrap().contains("recipe.toml"));
     assert!(seen.notes_error.unwrap().contains("notes.toml"));
+}
+
+#[test]
+fn the_sparsity_of_a_run_under_way_weighs_matrices_by_their_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let matrix = |rows, cols| MatrixInfo {
+        module: crate::module::ModuleId::new(0, crate::module::Projection::ALL[0]),
+        adapter: 0,
+        factor: crate::module::Factor::A,
+        rows,
+        cols,
+    };
+    let started = || {
+        let matrices = vec![matrix(2, 30), matrix(5, 5), matrix(2, 10)];
+        EventBody::Started(Box::new(Started { matrices, ..Started::default() }))
+    };
+    let modules = |shares: &[Option<f32>]| {
+        EventBody::Modules(Modules { step: 1, sparsity: shares.to_vec(), ..Modules::default() })
+    };
+    // (60 * 0.25 + 20 * 0.75) / 80; the second matrix takes no part.
+    let three = [Some(0.25), None, Some(0.75)];
+    write(&run(folder.path(), "a"), vec![started(), stage(0, 1, 9), modules(&three)]);
+    // Of a long journal only its first line and its end are read.
+    let mut long = vec![started(), stage(0, 1, 9)];
+    long.extend((0..4).map(|_| EventBody::Warning { text: "x".repeat(100_000) }));
+    long.extend([stage(0, 1, 9), modules(&three)]);
+    write(&run(folder.path(), "b"), long);
+    // The sizes of other matrices say nothing.
+    write(&run(folder.path(), "c"), vec![started(), stage(0, 1, 9), modules(&[Some(0.25), Some(0.75)])]);
+    write(&run(folder.path(), "d"), vec![stage(0, 1, 9), modules(&three)]);
+    write(&run(folder.path(), "e"), vec![started(), stage(0, 1, 9), modules(&[None, None, None])]);
+    let mut seen = Listing::new(folder.path()).scan().unwrap();
+    seen.sort_by(|a, b| a.name.cmp(&b.name));
+    let shares: Vec<Option<f64>> = seen.iter().map(|run| run.sparsity).collect();
+    assert_eq!(shares, [Some(0.375), Some(0.375), Some(0.5), Some(0.5), None]);
 }
