@@ -32,6 +32,9 @@ struct Cli {
     /// Folder that holds the runs
     #[arg(long = "runs", id = "folder", value_name = "RUNS")]
     folder: Option<PathBuf>,
+    /// Record the screen into a new file for asciinema
+    #[arg(long = "record", id = "tape", value_name = "FILE.cast")]
+    record: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Verb>,
 }
@@ -90,6 +93,9 @@ enum Verb {
     New {
         /// The new recipe [default: recipe.toml, or recipe-2.toml where that is there]
         recipe: Option<PathBuf>,
+        /// Record the screen into a new file for asciinema
+        #[arg(long, value_name = "FILE.cast")]
+        record: Option<PathBuf>,
         #[command(flatten)]
         place: Place,
     },
@@ -97,6 +103,9 @@ enum Verb {
     Edit {
         /// The recipe, a TOML file
         recipe: PathBuf,
+        /// Record the screen into a new file for asciinema
+        #[arg(long, value_name = "FILE.cast")]
+        record: Option<PathBuf>,
         #[command(flatten)]
         place: Place,
     },
@@ -283,11 +292,14 @@ fn dispatch(cli: Cli) -> Result<u8> {
     if !without && let Some((path, text)) = config::key_file()? {
         action::take_keys(&path.display().to_string(), &text)?;
     }
+    if cli.command.is_some() && cli.record.is_some() {
+        return Err(Error::user("--record goes after the command: lopper attach RUN --record FILE.cast"));
+    }
     let Some(verb) = cli.command else {
         if on_terminal() {
             let place = std::env::var_os("LOPPER_RUNS").filter(|p| !p.is_empty()).map(PathBuf::from);
             let folder = cli.folder.or(place).unwrap_or_else(|| PathBuf::from("runs"));
-            ui::runs::list(&folder, &look.into())?;
+            ui::runs::list(&folder, &WatchOptions { record: cli.record, ..look.into() })?;
         } else {
             use clap::CommandFactory;
             Cli::command().print_help().map_err(|e| Error::fault(e.to_string()))?;
@@ -302,8 +314,12 @@ fn dispatch(cli: Cli) -> Result<u8> {
             let recipe = Recipe::read(&demo::prepare()?)?;
             begin(&recipe, &place.runs, plain, false, &WatchOptions { record: tape.record, ..look.into() })
         }
-        Verb::New { recipe, place } => form(&ui::setup::Source::New(recipe), &place.runs, look),
-        Verb::Edit { recipe, place } => form(&ui::setup::Source::File(recipe), &place.runs, look),
+        Verb::New { recipe, record, place } => {
+            form(&ui::setup::Source::New(recipe), &place.runs, &WatchOptions { record, ..look.into() })
+        }
+        Verb::Edit { recipe, record, place } => {
+            form(&ui::setup::Source::File(recipe), &place.runs, &WatchOptions { record, ..look.into() })
+        }
         Verb::Run { recipe, plain, detach, name, device, recompute, tape, place } => {
             let mut recipe = Recipe::read(&recipe)?;
             recipe.name = name.unwrap_or(recipe.name);
@@ -413,11 +429,11 @@ fn begin(recipe: &Recipe, runs: &Path, plain: bool, detach: bool, options: &Watc
 }
 
 /// The recipe form, which needs a terminal.
-fn form(source: &ui::setup::Source, runs: &Path, look: Look) -> Result<u8> {
+fn form(source: &ui::setup::Source, runs: &Path, options: &WatchOptions) -> Result<u8> {
     if !on_terminal() {
         return Err(Error::user("the form needs a terminal; a recipe is a TOML file that any editor writes"));
     }
-    ui::setup::edit(source, runs, &look.into())?;
+    ui::setup::edit(source, runs, options)?;
     Ok(0)
 }
 
