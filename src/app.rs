@@ -13,6 +13,7 @@ pub mod picker;
 pub mod prompt;
 pub mod ratios;
 pub mod runs;
+pub mod scroll;
 pub mod series;
 pub mod setup;
 pub mod steady;

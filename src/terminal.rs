@@ -165,6 +165,7 @@ impl Screen {
         // crossterm 0.29 forgets a new size that comes together with a key (event/source/unix/mio.rs).
         let (width, height) = self.size()?;
         if std::mem::replace(&mut self.told, (width, height)) != (width, height) {
+            record::resize((width, height));
             self.typed.extend(event.filter(|event| !matches!(event, Event::Resize(..))));
             return Ok(Some(Event::Resize(width, height)));
         }

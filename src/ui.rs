@@ -28,6 +28,7 @@ pub mod screen;
 pub mod sets;
 pub mod setup;
 pub mod status;
+mod threads;
 pub mod timeline;
 
 pub use options::WatchOptions;

@@ -12,8 +12,8 @@ use tiny::{Project, until_over, utf8};
 
 const SMALL: (u16, u16) = (80, 24);
 
-/// Goes to a setting by its name, and puts a value there.
-fn set(screen: &mut Terminal, key: &str, value: &str) {
+/// Goes to a setting by its name, and opens it.
+fn open(screen: &mut Terminal, key: &str) {
     screen.press("/");
     screen.shows(&["╭ setting"]);
     screen.press(key);
@@ -21,6 +21,11 @@ fn set(screen: &mut Terminal, key: &str, value: &str) {
     screen.press("\r");
     screen.hides("╭ setting");
     screen.press("\r");
+}
+
+/// Goes to a setting by its name, and puts a value there.
+fn set(screen: &mut Terminal, key: &str, value: &str) {
+    open(screen, key);
     screen.shows(&["enter keep"]);
     screen.press(&format!("\x15{value}"));
     screen.shows(&[value]);
@@ -30,13 +35,7 @@ fn set(screen: &mut Terminal, key: &str, value: &str) {
 
 /// Opens the picker of a setting and picks what is typed.
 fn pick(screen: &mut Terminal, key: &str, text: &str, shows: &str) {
-    screen.press("/");
-    screen.shows(&["╭ setting"]);
-    screen.press(key);
-    screen.shows(&[&format!("> {key}")]);
-    screen.press("\r");
-    screen.hides("╭ setting");
-    screen.press("\r");
+    open(screen, key);
     screen.shows(&["│ > "]);
     screen.press(text);
     screen.shows(&[&format!("> {text}"), shows]);

@@ -28,6 +28,26 @@ pub fn message(app: &App, event: Event, area: Rect, notice: u16) -> Option<Messa
     }
 }
 
+/// What is typed on a screen that is all lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Typed {
+    /// A key, by its name in the action table; the wheel is up and down.
+    Key(String),
+    /// A pasted text.
+    Paste(String),
+}
+
+/// What an event types, if anything.
+pub fn typed(event: Event) -> Option<Typed> {
+    match event {
+        Event::Key(key) => key_name(key).map(Typed::Key),
+        Event::Paste(text) => Some(Typed::Paste(text)),
+        Event::Mouse(mouse) if mouse.kind == MouseEventKind::ScrollUp => Some(Typed::Key("up".into())),
+        Event::Mouse(mouse) if mouse.kind == MouseEventKind::ScrollDown => Some(Typed::Key("down".into())),
+        _ => None,
+    }
+}
+
 /// The action table's name of a key.
 pub fn key_name(key: KeyEvent) -> Option<String> {
     if key.kind == KeyEventKind::Release || key.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER) {

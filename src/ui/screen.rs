@@ -247,12 +247,8 @@ impl Loop<'_> {
     fn keys(&mut self, mut wait: Duration) -> Result<bool> {
         while let Some(event) = self.screen.event(wait)? {
             wait = Duration::ZERO;
-            let resized = matches!(event, Event::Resize(..));
-            self.dirty |= resized;
+            self.dirty |= matches!(event, Event::Resize(..));
             let (width, height) = self.screen.size()?;
-            if resized {
-                record::resize((width, height));
-            }
             let notice = status::notice(self.app, &self.theme, width.saturating_sub(2)).len() as u16;
             let Some(message) = input::message(self.app, event, Rect::new(0, 0, width, height), notice) else {
                 continue;

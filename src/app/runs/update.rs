@@ -6,6 +6,7 @@ use crate::app::action::runs::List;
 use crate::app::action::{self, Action, Screen};
 use crate::app::picker::{Picker, Pressed};
 use crate::app::prompt::Line;
+use crate::app::scroll::{PAGE, scrolled};
 use crate::app::{Pane, clean};
 use crate::run::RunState;
 use crate::run::control::Command;
@@ -14,8 +15,6 @@ use crate::run::notes::Notes;
 
 /// Seconds that a toast stays.
 const TOAST: f64 = 5.0;
-/// Rows of a page.
-const PAGE: usize = 10;
 
 /// One message.
 pub fn update(list: &mut Runs, message: Message) -> Vec<Effect> {
@@ -303,20 +302,6 @@ fn picked(list: &mut Runs, pressed: Pressed) -> Vec<Effect> {
         Pressed::Left => Vec::new(),
         Pressed::Picked(item) => vec![Effect::Edit(item.value)],
     }
-}
-
-/// The first line after a key of movement; none after one that closes.
-fn scrolled(key: &str, top: usize, last: usize) -> Option<usize> {
-    let top = match key {
-        "down" | "j" => top + 1,
-        "up" | "k" => top.saturating_sub(1),
-        "page-down" | "space" => top + PAGE,
-        "page-up" => top.saturating_sub(PAGE),
-        "home" => 0,
-        "end" => last,
-        _ => return None,
-    };
-    Some(top.min(last))
 }
 
 fn save(list: &mut Runs, edit: Edit, path: std::path::PathBuf, text: &str) -> Vec<Effect> {

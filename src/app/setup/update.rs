@@ -7,11 +7,9 @@ use crate::app::action::{self, Action, Screen};
 use crate::app::palette::{Palette, Pressed};
 use crate::app::prompt::Line;
 use crate::app::runs::Comparison;
+use crate::app::scroll::{PAGE, scrolled};
 use crate::app::{self, clean};
 use std::path::Path;
-
-/// Rows of a page.
-const PAGE: usize = 10;
 
 /// One message.
 pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
@@ -285,20 +283,6 @@ fn over(setup: &mut Setup, overlay: Overlay, key: &str) -> Vec<Effect> {
         Overlay::Ask { question, at } => return answer(setup, question, at, key),
     }
     Vec::new()
-}
-
-/// The first line after a key of movement; none after one that closes.
-fn scrolled(key: &str, top: usize, last: usize) -> Option<usize> {
-    let top = match key {
-        "down" | "j" => top + 1,
-        "up" | "k" => top.saturating_sub(1),
-        "page-down" | "space" => top + PAGE,
-        "page-up" => top.saturating_sub(PAGE),
-        "home" => 0,
-        "end" => last,
-        _ => return None,
-    };
-    Some(top.min(last))
 }
 
 fn save_as(setup: &mut Setup, mut line: Line, key: &str) -> Vec<Effect> {

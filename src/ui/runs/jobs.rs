@@ -5,13 +5,13 @@ use crate::recipe::Recipe;
 use crate::run::listing::{Listing, Summary};
 use crate::run::{RunDir, compare, control, launch, remove};
 use crate::ui::files;
+use crate::ui::threads::{Running, thread, wait_for};
 use crate::{Error, Result, demo};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// The folder is looked at so often.
@@ -29,14 +29,7 @@ pub(super) struct Jobs {
     wake: Sender<()>,
     /// Nobody looks at the list: the scanner rests.
     away: Arc<AtomicBool>,
-    running: Vec<JoinHandle<()>>,
-}
-
-fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(run)
-        .map_err(|e| Error::fault(format!("no thread could be started: {e}")))
+    running: Running,
 }
 
 impl Jobs {
@@ -70,7 +63,7 @@ impl Jobs {
                 }
             }
         })?;
-        Ok(Self { folder: folder.to_path_buf(), sender, news, wake, away, running: Vec::new() })
+        Ok(Self { folder: folder.to_path_buf(), sender, news, wake, away, running: Running::default() })
     }
 
     /// What was said since the last call.
@@ -92,24 +85,20 @@ impl Jobs {
     /// Begins what an effect asks for; what concerns the terminal is not for this room.
     pub(super) fn begin(&mut self, effect: Effect) {
         let (sender, wake, folder) = (self.sender.clone(), self.wake.clone(), self.folder.clone());
-        self.running.retain(|job| !job.is_finished());
-        let job = thread("job", move || {
+        let begun = self.running.begin(move || {
             for message in work(effect, &folder).unwrap_or_else(|e| vec![Message::Toast(e.to_string())]) {
                 sender.send(message).ok();
             }
             wake.send(()).ok();
         });
-        match job {
-            Ok(job) => self.running.push(job),
-            Err(e) => drop(self.sender.send(Message::Toast(e.to_string()))),
+        if let Err(e) = begun {
+            self.sender.send(Message::Toast(e.to_string())).ok();
         }
     }
 
     /// Waits for what was begun: nothing is left half deleted or half started.
     pub(super) fn finish(self) {
-        for job in self.running {
-            job.join().ok();
-        }
+        self.running.finish();
     }
 }
 
@@ -148,9 +137,7 @@ pub(super) fn work(effect: Effect, folder: &Path) -> Result<Vec<Message>> {
 
 /// Starts a worker on the run.
 fn begin(run: &RunDir) -> Result<Vec<Message>> {
-    let mut worker = launch::launch(run)?;
-    // Waited for, so that it does not stay behind as a zombie while this process lives.
-    thread("worker", move || drop(worker.wait()))?;
+    wait_for(launch::launch(run)?)?;
     let text = format!("{} has a worker; enter watches it", run.name());
     Ok(vec![Message::Begun(run.path().to_path_buf()), Message::Toast(text)])
 }

@@ -7,11 +7,12 @@ use crate::run::listing::Listing;
 use crate::terminal::Screen;
 use crate::terminal::signals::Signals;
 use crate::theme::Theme;
+use crate::ui::input::Typed;
 use crate::ui::setup::{self, Source};
 use crate::ui::{WatchOptions, screen};
 use crate::ui::{input, picture};
 use crate::{Error, Result};
-use crossterm::event::{Event, MouseEventKind};
+use crossterm::event::Event;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -105,17 +106,11 @@ impl Loop<'_> {
     fn keys(&mut self, mut wait: Duration) -> Result<bool> {
         while let Some(event) = self.screen.event(wait)? {
             wait = Duration::ZERO;
-            let message = match event {
-                Event::Key(key) => input::key_name(key).map(Message::Key),
-                Event::Paste(text) => Some(Message::Paste(text)),
-                Event::Mouse(mouse) if mouse.kind == MouseEventKind::ScrollUp => Some(Message::Key("up".into())),
-                Event::Mouse(mouse) if mouse.kind == MouseEventKind::ScrollDown => Some(Message::Key("down".into())),
-                Event::Resize(..) => {
-                    self.dirty = true;
-                    None
-                }
-                _ => None,
-            };
+            self.dirty |= matches!(event, Event::Resize(..));
+            let message = input::typed(event).map(|typed| match typed {
+                Typed::Key(key) => Message::Key(key),
+                Typed::Paste(text) => Message::Paste(text),
+            });
             let Some(message) = message else { continue };
             self.dirty = true;
             for effect in update(&mut self.list, message) {

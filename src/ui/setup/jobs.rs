@@ -1,6 +1,7 @@
 //! What the form has others do, on threads of their own: a slow disk never holds up a key.
 
 use super::super::files;
+use super::super::threads::{Running, thread, wait_for};
 use crate::app::setup::{Effect, Looked, Message, Purpose};
 use crate::data::preview::{self, Preview};
 use crate::hub;
@@ -11,7 +12,6 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 /// Examples of each split that are shown.
@@ -31,14 +31,7 @@ pub(super) struct Jobs {
     sender: Sender<Message>,
     news: Receiver<Message>,
     wishes: Sender<Wish>,
-    running: Vec<JoinHandle<()>>,
-}
-
-fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(run)
-        .map_err(|e| Error::fault(format!("no thread could be started: {e}")))
+    running: Running,
 }
 
 impl Jobs {
@@ -48,7 +41,7 @@ impl Jobs {
         let (wishes, wished) = mpsc::channel();
         let mut looker = Looker { runs: runs.to_path_buf(), to: sender.clone(), wished, read: None };
         thread("look", move || looker.serve())?;
-        Ok(Self { runs: runs.to_path_buf(), sender, news, wishes, running: Vec::new() })
+        Ok(Self { runs: runs.to_path_buf(), sender, news, wishes, running: Running::default() })
     }
 
     /// What was said since the last call.
@@ -66,29 +59,25 @@ impl Jobs {
             other => other,
         };
         let (sender, runs) = (self.sender.clone(), self.runs.clone());
-        self.running.retain(|job| !job.is_finished());
         let failed = if matches!(effect, Effect::Start(_)) { Message::NotStarted } else { Message::Toast };
-        let job = thread("job", move || {
+        let begun = self.running.begin(move || {
             for message in work(effect, &runs).unwrap_or_else(|e| vec![failed(e.to_string())]) {
                 sender.send(message).ok();
             }
         });
-        match job {
-            Ok(job) => self.running.push(job),
-            Err(e) => drop(self.sender.send(Message::Toast(e.to_string()))),
+        if let Err(e) = begun {
+            self.sender.send(Message::Toast(e.to_string())).ok();
         }
     }
 
     /// Whether nothing is at work but what looks at the recipe.
     pub(super) fn is_done(&self) -> bool {
-        self.running.iter().all(JoinHandle::is_finished)
+        self.running.is_done()
     }
 
     /// Waits for what was begun, so that nothing is half written or half started; not for what is only looked at.
     pub(super) fn finish(self) {
-        for job in self.running {
-            job.join().ok();
-        }
+        self.running.finish();
     }
 }
 
@@ -122,9 +111,8 @@ fn work(effect: Effect, runs: &Path) -> Result<Vec<Message>> {
             vec![Message::Compared(compare::recipes([(&text, &file), (&theirs, &other)])?)]
         }
         Effect::Start(path) => {
-            let (run, mut worker) = start::start(&Recipe::read(&path)?, runs)?;
-            // Waited for, so that it does not stay behind as a zombie while this process lives.
-            thread("worker", move || drop(worker.wait()))?;
+            let (run, worker) = start::start(&Recipe::read(&path)?, runs)?;
+            wait_for(worker)?;
             vec![Message::Started(run.path().to_path_buf())]
         }
         Effect::Look { .. } | Effect::Watch(_) | Effect::Quit | Effect::Suspend | Effect::Redraw => Vec::new(),

@@ -1,5 +1,6 @@
 //! The loop of the form: keys, news of what was looked at and the clock in; frames and jobs out.
 
+use super::super::input::Typed;
 use super::super::{WatchOptions, files, input, screen};
 use super::jobs::Jobs;
 use crate::app::setup::{Effect, Message, Setup, update};
@@ -9,7 +10,7 @@ use crate::terminal::Screen;
 use crate::terminal::signals::Signals;
 use crate::theme::Theme;
 use crate::{Error, Result};
-use crossterm::event::{Event, MouseEventKind};
+use crossterm::event::Event;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -170,18 +171,11 @@ impl Loop<'_> {
     fn keys(&mut self, mut wait: Duration) -> Result<bool> {
         while let Some(event) = self.screen.event(wait)? {
             wait = Duration::ZERO;
-            let message = match event {
-                Event::Key(key) => input::key_name(key).map(Message::Key),
-                Event::Paste(text) => Some(Message::Paste(text)),
-                Event::Mouse(mouse) if mouse.kind == MouseEventKind::ScrollUp => Some(Message::Key("up".into())),
-                Event::Mouse(mouse) if mouse.kind == MouseEventKind::ScrollDown => Some(Message::Key("down".into())),
-                Event::Resize(width, height) => {
-                    crate::terminal::record::resize((width, height));
-                    self.dirty = true;
-                    None
-                }
-                _ => None,
-            };
+            self.dirty |= matches!(event, Event::Resize(..));
+            let message = input::typed(event).map(|typed| match typed {
+                Typed::Key(key) => Message::Key(key),
+                Typed::Paste(text) => Message::Paste(text),
+            });
             if let Some(message) = message
                 && self.take(message)?
             {
