@@ -200,12 +200,17 @@ impl Terminal {
         rustix::process::kill_process(pid, signal).ok();
     }
 
-    /// Waits for the program's end and returns its exit code and how long that took.
+    /// Waits for the program's end and returns its exit code and how long that took; all it wrote is read by then.
     pub fn ends(&mut self) -> (u32, Duration) {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return (status.exit_code(), start.elapsed());
+                let took = start.elapsed();
+                // The last words may still be in the terminal when the process is gone.
+                if let Some(reader) = self.reader.take() {
+                    reader.join().unwrap();
+                }
+                return (status.exit_code(), took);
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -215,7 +220,6 @@ impl Terminal {
     /// Waits for the end, checks that the terminal is as it was, and returns the exit code and the normal screen.
     pub fn ends_tidily(&mut self) -> (u32, String) {
         let (code, _) = self.ends();
-        self.reader.take().unwrap().join().unwrap();
         assert_eq!(self.modes(), [false; 4], "alternate screen, cursor, paste, mouse");
         let raw = self.raw();
         for mode in ["1049", "2004", "1000", "1002", "1003", "1006", "1015"] {
