@@ -1,6 +1,7 @@
 //! Bases and adapters on this machine: which there are, what they hold, what lopper refuses of them and
 //! why. Only headers are read, never weights.
 
+pub mod card;
 pub mod catalog;
 mod walk;
 
