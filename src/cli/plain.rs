@@ -3,7 +3,7 @@
 use crate::run::event::{EventBody, Phase, PhaseKind, Stage, Started, Step};
 use crate::run::tail::Tail;
 use crate::run::{RunDir, RunState, launch};
-use crate::text::printable;
+use crate::text::{counted, printable};
 use crate::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::Write;
@@ -202,14 +202,15 @@ impl Lines {
 
 /// What the run is about, as its first line.
 fn opening(started: &Started) -> String {
-    let cut = if started.truncated > 0 { format!("; {} documents cut", started.truncated) } else { String::new() };
+    let cut =
+        if started.truncated > 0 { format!("; {} cut", counted(started.truncated, "document")) } else { String::new() };
     format!(
-        "{}: {} of {:.1}M parameters on {}; {} adapters, {} trainable parameters; {} train, {} dev, {} test examples{cut}",
+        "{}: {} of {:.1}M parameters on {}; {}, {} trainable parameters; {} train, {} dev, {} test examples{cut}",
         printable(&started.name),
         printable(&started.base),
         started.base_parameters as f64 / 1e6,
         printable(&started.device),
-        started.adapters.len(),
+        counted(started.adapters.len(), "adapter"),
         started.adapter_parameters,
         started.train_examples,
         started.dev_examples,

@@ -8,7 +8,7 @@ use crate::recipe::Recipe;
 use crate::run::event::{EventBody, Modules, Report, Started};
 use crate::run::journal::last_of;
 use crate::run::{RunDir, RunState};
-use crate::text::{printable, printable_lines};
+use crate::text::{counted, printable, printable_lines};
 use crate::{Error, Result};
 pub use head::head;
 use std::fmt::Write;
@@ -95,10 +95,7 @@ pub fn card(facts: &Facts, repository: &str, picture: Option<&str>) -> String {
          *Adaptive LoRA Merge with Parameter Pruning for Low-Resource Generation* \
          ([arXiv 2505.24174](https://arxiv.org/abs/2505.24174)).\n",
         line(&base),
-        match facts.started.adapters.len() {
-            1 => "one adapter".into(),
-            n => format!("{n} adapters"),
-        },
+        counted(facts.started.adapters.len(), "adapter"),
         facts.started.train_examples,
         if facts.pruned() { ", and pruned after every update" } else { "" },
         line(&facts.started.lopper),
@@ -263,7 +260,7 @@ fn pruning(facts: &Facts, out: &mut String) {
         prune.ratio,
         match prune.rules.len() {
             0 => String::new(),
-            n => format!(" with {n} rules"),
+            n => format!(" with {}", counted(n, "rule")),
         },
         word(&prune.importance),
         word(&prune.norms),

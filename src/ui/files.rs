@@ -4,6 +4,7 @@ use super::fit;
 use crate::app::clean;
 use crate::app::picker::Item;
 use crate::run::RunDir;
+use crate::text::counted;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -105,8 +106,7 @@ fn about(path: &Path) -> Option<String> {
     let adapters = table.get("adapters")?.as_array()?;
     let base = table.get("base").and_then(toml::Value::as_str).unwrap_or("no base yet");
     let base = Path::new(base).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let s = if adapters.len() == 1 { "" } else { "s" };
-    Some(clean::line(&format!("{base}, {} adapter{s}", adapters.len())))
+    Some(clean::line(&format!("{base}, {}", counted(adapters.len(), "adapter"))))
 }
 
 /// Whether a file is the record of a run, which never changes.

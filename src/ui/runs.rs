@@ -15,6 +15,7 @@ use crate::app::action::runs::List;
 use crate::app::action::{self, Action, Screen};
 use crate::app::runs::{Overlay, Runs};
 use crate::run::RunState;
+use crate::text::counted;
 use crate::theme::Theme;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -88,10 +89,7 @@ fn empty(list: &Runs, theme: &Theme) -> Vec<Line<'static>> {
 fn head(list: &Runs, theme: &Theme, width: usize) -> Line<'static> {
     let count = |state: RunState| list.rows.iter().filter(|row| row.state == state).count();
     let all = list.rows.len();
-    let mut parts = vec![
-        fact("lopper", theme.title(), 8),
-        fact(if all == 1 { "1 run".to_owned() } else { format!("{all} runs") }, theme.text, 9),
-    ];
+    let mut parts = vec![fact("lopper", theme.title(), 8), fact(counted(all, "run"), theme.text, 9)];
     for state in [RunState::Running, RunState::Paused, RunState::Failed, RunState::Crashed] {
         let n = count(state);
         if n > 0 {

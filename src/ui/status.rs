@@ -5,6 +5,7 @@ use super::log;
 use crate::app::looks::Frames;
 use crate::app::{App, Tone, action};
 use crate::run::RunState;
+use crate::text::counted;
 use crate::theme::Theme;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -57,7 +58,8 @@ fn what(app: &App, theme: &Theme, width: usize) -> Line<'static> {
     }
     if let Some(started) = &app.started {
         all.push(fact(format!("{} base", fit::count(started.base_parameters)), theme.dim, 3));
-        let adapters = format!("{} adapters, {}", started.adapters.len(), fit::count(started.adapter_parameters));
+        let adapters =
+            format!("{}, {}", counted(started.adapters.len(), "adapter"), fit::count(started.adapter_parameters));
         all.push(fact(adapters, theme.dim, 4));
         let examples = format!(
             "{} train, {} dev, {} test examples",

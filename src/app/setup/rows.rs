@@ -4,6 +4,7 @@ use super::Setup;
 use crate::app::clean;
 use crate::recipe::draft::Place;
 use crate::recipe::settings::{ADAPTER, Kind, SETTINGS, Setting, default_of};
+use crate::text::counted;
 use toml::Value;
 
 /// What a row is about.
@@ -164,7 +165,7 @@ pub fn shown(setting: &Setting, value: &Value) -> String {
             _ => "none".to_owned(),
         },
         Value::Array(all) if setting.kind == Kind::Rules && all.iter().all(Value::is_table) => {
-            format!("{} rule{}", all.len(), if all.len() == 1 { "" } else { "s" })
+            counted(all.len(), "rule")
         }
         Value::Array(all) => {
             let parts: Vec<String> = all.iter().map(|v| shown(setting, v)).collect();

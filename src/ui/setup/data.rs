@@ -2,6 +2,7 @@
 
 use crate::app::setup::Setup;
 use crate::data::preview::{Lengths, Preview, Shown, Split};
+use crate::text::counted;
 use crate::theme::Theme;
 use crate::ui::fit;
 use ratatui::Frame;
@@ -54,7 +55,7 @@ fn all(preview: &Preview, theme: &Theme, width: usize) -> Vec<Line<'static>> {
 
 /// Counts and lengths of a split.
 fn about(split: &Split, theme: &Theme, width: usize) -> Vec<Line<'static>> {
-    let count = format!(" {} example{}", split.examples, if split.examples == 1 { "" } else { "s" });
+    let count = format!(" {}", counted(split.examples, "example"));
     let cut = match split.cut {
         0 => ", none cut".to_owned(),
         n => format!(", {n} cut by {} tokens in all", split.tokens_cut),

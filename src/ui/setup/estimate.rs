@@ -2,6 +2,7 @@
 
 use crate::app::setup::Setup;
 use crate::run::estimate::{Estimate, bytes};
+use crate::text::counted;
 use crate::theme::Theme;
 use crate::ui::fit;
 use ratatui::Frame;
@@ -24,7 +25,7 @@ pub fn needs(estimate: &Estimate) -> String {
 
 /// `about 4:10 for 120 steps`.
 pub fn takes(estimate: &Estimate) -> String {
-    let steps = format!("{} step{}", estimate.steps, if estimate.steps == 1 { "" } else { "s" });
+    let steps = counted(estimate.steps, "step");
     match estimate.seconds {
         None => steps,
         Some(s) if s < 1.0 => format!("less than a second for {steps}"),
