@@ -114,6 +114,8 @@ fn turn(
 ) -> Result<Jobs> {
     let jobs = Jobs::new(runs)?;
     let mut turning = Loop { form, options, theme, screen, signals, jobs, dirty: true };
+    // What is said at once stays as long as what is said later.
+    update(&mut turning.form, Message::Tick(crate::run::now()));
     let first = turning.form.begin();
     turning.carry_out(first)?;
     turning.turn()?;
