@@ -18,7 +18,7 @@ pub struct Compared {
     /// Its name.
     pub name: String,
     /// Its recipe, key by key: `train.lr` to `0.0003`; and the prune ratios that were changed under way:
-    /// `prune.ratio layers.3.* games A` to `0.9 from step 12 of stage 5`.
+    /// `prune.ratio layers.3.* games A` to `0.9 at step 12 of stage 5`.
     pub settings: BTreeMap<String, String>,
     /// The last row of its report.
     pub row: Option<ReportRow>,
@@ -75,7 +75,7 @@ struct Told {
 struct Change {
     /// The command's id.
     id: String,
-    /// `from step 12 of stage 5`.
+    /// `at step 12 of stage 5`.
     when: String,
 }
 
@@ -147,7 +147,7 @@ fn take(body: EventBody, compared: &mut Compared, told: &mut Told) {
         }
         // A worker keeps what it has taken, also where it is resumed from a checkpoint.
         EventBody::Control(outcome) if outcome.ok && outcome.command == "set_ratios" => {
-            let when = format!("{} of stage {}", outcome.text, told.stage);
+            let when = format!("{} of stage {}", outcome.text.replacen("from step", "at step", 1), told.stage);
             told.changes.push(Change { id: outcome.id, when });
         }
         EventBody::Dev(dev) if dev.loss.is_finite() => {
@@ -277,11 +277,11 @@ mod tests {
         }
         let settings = read(&run).unwrap().settings;
         let of = |key: &str| settings.get(key).map(String::as_str);
-        assert_eq!(of("prune.ratio layers.3.*"), Some("0.9 from step 8 of stage 5, 0.7 from step 12 of stage 5"));
-        assert_eq!(of("prune.ratio * games A"), Some("0.25 from step 8 of stage 5"));
+        assert_eq!(of("prune.ratio layers.3.*"), Some("0.9 at step 8 of stage 5, 0.7 at step 12 of stage 5"));
+        assert_eq!(of("prune.ratio * games A"), Some("0.25 at step 8 of stage 5"));
         assert_eq!((of("prune.ratio"), settings.len()), (Some("0.5"), 4), "{settings:?}");
         std::fs::remove_file(run.control_file()).unwrap();
         let settings = read(&run).unwrap().settings;
-        assert!(settings["prune.ratio under way"].starts_with("changed from step 8 of stage 5, to what"));
+        assert!(settings["prune.ratio under way"].starts_with("changed at step 8 of stage 5, to what"));
     }
 }

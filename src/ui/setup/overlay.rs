@@ -128,7 +128,6 @@ fn ask(setup: &Setup, question: &Question, at: usize, theme: &Theme, frame: &mut
             (" start ", lines)
         }
     };
-    lines.push(Line::default());
     let mut spans = Vec::new();
     for (i, (key, label)) in question.answers().iter().enumerate() {
         let style = if i == at { theme.selected() } else { theme.text };
@@ -136,11 +135,16 @@ fn ask(setup: &Setup, question: &Question, at: usize, theme: &Theme, frame: &mut
         spans.push(Span::raw(" "));
     }
     let answers = Line::from(spans);
-    if answers.width() <= width {
-        lines.push(answers);
+    let answers = if answers.width() <= width {
+        vec![answers]
     } else {
         // One below the other where they have no room beside each other.
-        lines.extend(answers.spans.into_iter().filter(|s| s.width() > 1).map(Line::from));
-    }
+        answers.spans.into_iter().filter(|s| s.width() > 1).map(Line::from).collect()
+    };
+    // In a small window the answers are what is needed.
+    let room = usize::from(area.height).saturating_sub(3 + answers.len()).max(1);
+    lines = fit::limit(lines, room, width, theme);
+    lines.push(Line::default());
+    lines.extend(answers);
     overlay::popup(title.to_owned(), lines, theme, frame, area);
 }
