@@ -421,7 +421,10 @@ impl App {
                 }
             }
             (None, Some(modules)) => of(modules.step, Some(&self.stage)),
-            (None, None) => String::new(),
+            (None, None) => self.past().map_or_else(String::new, |past| {
+                let label = of(past.place.step, self.watch.history.stage(past.place.stage));
+                format!("{label} of stage {}", past.place.stage + 1)
+            }),
         }
     }
 

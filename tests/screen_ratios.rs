@@ -47,6 +47,10 @@ fn a_draft_is_sent_and_obeyed_and_a_set_outlives_the_screen() {
     assert_eq!(screen.leave().0, 0);
     assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
     tiny::until_over(&run);
+    // A comparison names what was changed under way.
+    let settings = lopper::run::compare::read(&run).unwrap().settings;
+    let named = |(key, value): (&String, &String)| key.starts_with("prune.ratio ") && value.contains("0.9 at step ");
+    assert!(settings.iter().any(named), "{settings:?}");
     // Read-only, nothing of it is there.
     let mut screen = Terminal::attach(&project, &run, SMALL, &["--read-only"]);
     screen.shows(&["mean importance"]);

@@ -1,47 +1,19 @@
 //! A run set up in a real terminal: a new recipe, filled in, started, watched, and what is on disk afterwards.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
+#[path = "pty/form.rs"]
+mod form;
 #[path = "pty/terminal.rs"]
 mod pty;
 #[path = "tiny/project.rs"]
 mod tiny;
 
+use form::{pick, set};
 use lopper::recipe::Recipe;
 use pty::Terminal;
 use tiny::{Project, until_over, utf8};
 
 const SMALL: (u16, u16) = (80, 24);
-
-/// Goes to a setting by its name, and opens it.
-fn open(screen: &mut Terminal, key: &str) {
-    screen.press("/");
-    screen.shows(&["╭ setting"]);
-    screen.press(key);
-    screen.shows(&[&format!("> {key}")]);
-    screen.press("\r");
-    screen.hides("╭ setting");
-    screen.press("\r");
-}
-
-/// Goes to a setting by its name, and puts a value there.
-fn set(screen: &mut Terminal, key: &str, value: &str) {
-    open(screen, key);
-    screen.shows(&["enter keep"]);
-    screen.press(&format!("\x15{value}"));
-    screen.shows(&[value]);
-    screen.press("\r");
-    screen.hides("enter keep");
-}
-
-/// Opens the picker of a setting and picks what is typed.
-fn pick(screen: &mut Terminal, key: &str, text: &str, shows: &str) {
-    open(screen, key);
-    screen.shows(&["│ > "]);
-    screen.press(text);
-    screen.shows(&[&format!("> {text}"), shows]);
-    screen.press("\r");
-    screen.hides("│ > ");
-}
 
 #[test]
 fn a_new_recipe_is_filled_in_started_and_watched() {

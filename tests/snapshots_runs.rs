@@ -95,6 +95,22 @@ fn the_list_at_every_size() {
 }
 
 #[test]
+fn the_clock_alone_changes_nothing_within_a_minute() {
+    let mut fresh = run("fresh", RunState::Paused, 10.0);
+    fresh.last = NOW - 4.0;
+    for rows in [rows(), vec![fresh]] {
+        for keys in [&[][..], &["j"]] {
+            let mut list = list(rows.clone());
+            press(&mut list, keys);
+            let before = screen(&list, &coloured(), (200, 50));
+            update(&mut list, Message::Tick(NOW + 1.0));
+            update(&mut list, Message::Tick(NOW + 20.0));
+            assert_eq!(screen(&list, &coloured(), (200, 50)), before);
+        }
+    }
+}
+
+#[test]
 fn nothing_to_list() {
     let theme = coloured();
     insta::assert_snapshot!("empty", screen(&list(Vec::new()), &theme, (80, 24)));
@@ -153,9 +169,11 @@ fn compared() -> Vec<Compared> {
         }),
         dev: curve(from),
     };
+    let mut demo = run("demo-20261125-165125", "0.001", 3.8, Some(22.4));
+    demo.settings.insert("prune.ratio layers.3.* games A".into(), "0.9 at step 8 of stage 5".into());
     vec![
         run("net-20261123-100000", "0.0003", 4.0, Some(21.79)),
-        run("demo-20261125-165125", "0.001", 3.8, Some(22.4)),
+        demo,
         run("重要度-20261121-100000", "0.0003", 3.9, None),
     ]
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use lopper::app::picker::Item;
-use lopper::app::setup::{Effect, Looked, Message, Setup, update};
+use lopper::app::setup::{Effect, Found, Left, Looked, Message, Setup, update};
 use lopper::data::preview::{Lengths, Preview, Shown, Split};
 use lopper::hub::{AdapterEntry, AdapterFacts, BaseEntry, Catalog};
 use lopper::module::Projection;
@@ -259,7 +259,7 @@ fn what_lies_over_the_form() {
         press(&mut form, keys);
         insta::assert_snapshot!(format!("over_{name}"), screen(&form, &theme, (80, 24)));
     }
-    for (name, keys) in [("base", &["home", "j", "enter", "down", "down"][..]), ("adapter", &["a"])] {
+    for (name, keys) in [("base", &["home", "j", "enter", "ctrl-u", "down", "down"][..]), ("adapter", &["a"])] {
         for size in [(40, 10), (80, 24), (200, 50)] {
             let mut form = good();
             update(&mut form, Message::Catalog(catalog()));
@@ -272,6 +272,32 @@ fn what_lies_over_the_form() {
     let folders = ["adapters", "models"].map(|name| Item::of_path(&Path::new("/p").join(name), true));
     update(&mut form, Message::Listed("/p".into(), folders.into()));
     insta::assert_snapshot!("pick_path", screen(&form, &theme, (80, 24)));
+    // Of a path that is there, it goes on from that.
+    let mut form = good();
+    press(&mut form, &["home", "j", "enter"]);
+    let folders = ["SmolLM2-135M", "SmolLM2-360M"].map(|name| Item::of_path(&Path::new("/p/models").join(name), true));
+    update(&mut form, Message::Listed("/p/models".into(), folders.into()));
+    insta::assert_snapshot!("pick_begun", screen(&form, &theme, (80, 24)));
+}
+
+/// What an earlier form has left.
+fn asked(mut form: Setup, older: bool, more: usize) -> Setup {
+    let left = Left { copy: "/p/.games.toml.unsaved".into(), text: FILE.replace("3e-4", "1e-4"), age: 240.0, older };
+    update(&mut form, Message::Unsaved(Found { left: Some(left), more, ..Found::default() }));
+    form
+}
+
+#[test]
+fn what_was_left_is_asked_about() {
+    let theme = coloured();
+    insta::assert_snapshot!("restore_80x24", screen(&asked(good(), false, 0), &theme, (80, 24)));
+    insta::assert_snapshot!("restore_older_80x24", screen(&asked(good(), true, 2), &theme, (80, 24)));
+    for (name, form) in [("new", asked(new(), false, 0)), ("older", asked(good(), true, 2))] {
+        insta::assert_snapshot!(format!("restore_{name}_40x10"), screen(&form, &theme, (40, 10)));
+    }
+    let mut form = asked(good(), false, 0);
+    press(&mut form, &["r"]);
+    insta::assert_snapshot!("restored_80x24", screen(&form, &theme, (80, 24)));
 }
 
 #[test]
@@ -305,7 +331,7 @@ fn no_size_panics() {
     for keys in
         [&[][..], &["?"], &["R"], &["q"], &["/", "r"], &["end", "enter"], &["2"], &["3"], &["a"], &["S"], &[":"]]
     {
-        for form in [new(), good(), filled(&FILE.replace("3e-4", "'x'"), u64::MAX)] {
+        for form in [new(), good(), asked(good(), true, 1), filled(&FILE.replace("3e-4", "'x'"), u64::MAX)] {
             let mut form = form;
             update(&mut form, Message::Catalog(catalog()));
             press(&mut form, keys);

@@ -112,6 +112,15 @@ impl Picker {
         self
     }
 
+    /// A path to begin with, as if it was typed: the folder to read, if it names one. A name alone is one of the
+    /// ground's folder.
+    pub fn begin_with(&mut self, path: &str) -> Option<PathBuf> {
+        let here = if path.contains('/') || path.is_empty() { "" } else { "./" };
+        self.input = Line::default();
+        self.input.insert(&format!("{here}{path}"));
+        self.typed()
+    }
+
     /// The items that there are, after all.
     pub fn fill(&mut self, items: Vec<Item>) {
         self.items = Some(items);
@@ -232,7 +241,10 @@ impl Picker {
             (None, Some(items)) => search(items.iter(), self.input.text()),
         };
         if found != self.found {
-            (self.found, self.at) = (found, 0);
+            // The very path that is typed comes before what only is like it.
+            let typed = self.ground.whole(self.input.text().trim());
+            let at = found.iter().position(|item| item.value == typed).filter(|_| self.takes_paths());
+            (self.found, self.at) = (found, at.unwrap_or(0));
         }
     }
 }
@@ -316,6 +328,24 @@ mod tests {
         assert_eq!((picker.input.text(), read), ("d/more/", vec![PathBuf::from("/work/x/d/more")]));
         let (picker, read) = type_in(picker, &["ctrl-u", "~", "/"]);
         assert_eq!((picker.is_waiting(), read), (true, vec![PathBuf::from("/home/k")]));
+    }
+
+    #[test]
+    fn a_path_to_begin_with_is_under_the_cursor_once_its_folder_was_read() {
+        let mut picker = Picker::new("base", true, ground()).with(vec![item("other", "/hub/other")]);
+        assert_eq!(picker.begin_with("m/smol"), Some("/work/x/m".into()));
+        assert!(picker.is_waiting());
+        let folder = |name: &str| Item::of_path(&Path::new("/work/x/m").join(name), true);
+        picker.list(Path::new("/work/x/m"), vec![folder("my-smol-2"), folder("smol-2"), folder("smol")]);
+        assert_eq!((picker.found.len(), picker.found[picker.at].label.as_str()), (3, "smol"));
+        let (picker, read) = type_in(picker, &["ctrl-u"]);
+        assert!(read.is_empty() && picker.found[0].label == "other");
+        // A name alone lies in the ground's folder; an absolute path where it says.
+        let mut picker = Picker::new("base", true, ground()).with(Vec::new());
+        assert_eq!(picker.begin_with("smol").as_deref(), Some(Path::new("/work/x/.")));
+        assert_eq!(picker.input.text(), "./smol");
+        assert_eq!(picker.begin_with("/hub/smol").as_deref(), Some(Path::new("/hub")));
+        assert_eq!(picker.begin_with(""), None);
     }
 
     #[test]

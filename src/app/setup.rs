@@ -3,12 +3,14 @@
 pub mod edit;
 pub mod look;
 pub mod pick;
+pub mod restore;
 pub mod rows;
 pub mod update;
 
 pub use edit::{Editing, Menu};
 pub use look::Looked;
 pub use pick::Purpose;
+pub use restore::{Found, Kept, Left};
 pub use rows::{CELLS, Row, What};
 pub use update::update;
 
@@ -65,7 +67,7 @@ pub enum Then {
 }
 
 /// A question and its answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Question {
     /// There are changes that are not saved.
     Unsaved(Then),
@@ -73,6 +75,15 @@ pub enum Question {
     Start,
     /// The file is not what the form began with.
     Overwrite(PathBuf, Then),
+    /// An earlier form has left changes.
+    Restore {
+        /// Which.
+        left: Left,
+        /// How many more copies there are.
+        more: usize,
+        /// Whether the file is there.
+        there: bool,
+    },
 }
 
 impl Question {
@@ -82,6 +93,10 @@ impl Question {
             Self::Unsaved(_) => &[("s", "save"), ("d", "drop the changes"), ("esc", "stay")],
             Self::Start => &[("y", "start"), ("esc", "not yet")],
             Self::Overwrite(..) => &[("esc", "leave the file"), ("y", "replace it")],
+            Self::Restore { there: true, .. } => {
+                &[("r", "restore"), ("f", "look at the file as it is"), ("d", "drop them")]
+            }
+            Self::Restore { .. } => &[("r", "restore"), ("f", "begin anew"), ("d", "drop them")],
         }
     }
 }
@@ -160,6 +175,17 @@ pub enum Effect {
         /// The other.
         other: PathBuf,
     },
+    /// Look for changes that an earlier form has left.
+    Recover {
+        /// The recipe's file.
+        file: PathBuf,
+        /// What it holds, nothing if there is none.
+        saved: Option<String>,
+    },
+    /// This copy is from now on that of this form.
+    Adopt(PathBuf),
+    /// Take this copy away.
+    Forget(PathBuf),
     /// Start a run of the saved recipe.
     Start(PathBuf),
     /// Show a run; come back afterwards.
@@ -193,6 +219,8 @@ pub enum Message {
     Differs(PathBuf, Then),
     /// Another recipe was read.
     Opened(PathBuf, String),
+    /// What earlier forms have left.
+    Unsaved(Found),
     /// What was read for a comparison.
     Compared(Vec<Compared>),
     /// A run has begun.
@@ -308,7 +336,8 @@ impl Setup {
 
     /// What is to be done first.
     pub fn begin(&mut self) -> Vec<Effect> {
-        vec![Effect::Catalog(self.file.clone()), self.look()]
+        let recover = Effect::Recover { file: self.file.clone(), saved: self.saved.clone() };
+        vec![Effect::Catalog(self.file.clone()), self.look(), recover]
     }
 
     /// Whether there are changes that are not in the file.

@@ -56,6 +56,7 @@ pub fn start(app: &mut App, started: &Started) {
 /// A stage begins.
 pub fn begin(app: &mut App, stage: &Stage) {
     app.watch.history.begin(stage);
+    scrub::begin(app, stage.steps);
 }
 
 /// The state of the matrices after a step.

@@ -1,12 +1,14 @@
 //! What runs are compared by: settings, final scores, the curve of the dev loss.
 
 use super::RunDir;
+use super::control::{Command, Inbox};
 use super::event::{Event, EventBody, ReportRow};
 use super::listing::{each_line, kind};
 use crate::recipe::Recipe;
+use crate::recipe::ratios::Rule;
 use crate::text::printable;
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 
@@ -15,7 +17,8 @@ use std::path::Path;
 pub struct Compared {
     /// Its name.
     pub name: String,
-    /// Its recipe, key by key: `train.lr` to `0.0003`.
+    /// Its recipe, key by key: `train.lr` to `0.0003`; and the prune ratios that were changed under way:
+    /// `prune.ratio layers.3.* games A` to `0.9 at step 12 of stage 5`.
     pub settings: BTreeMap<String, String>,
     /// The last row of its report.
     pub row: Option<ReportRow>,
@@ -42,16 +45,64 @@ pub fn read(run: &RunDir) -> Result<Compared> {
     compared.settings.remove("name");
     if let Ok(mut file) = File::open(run.journal_file()) {
         // A journal may be long: what does not count is not parsed.
-        let mut stage = None;
+        let mut told = Told::default();
         each_line(&mut file, 0, |line| {
-            if matches!(kind(line), Some("stage" | "dev" | "report"))
+            if matches!(kind(line), Some("stage" | "dev" | "report" | "control"))
                 && let Ok(event) = serde_json::from_slice::<Event>(line)
             {
-                take(event.body, &mut compared, &mut stage);
+                take(event.body, &mut compared, &mut told);
             }
         });
+        if !told.changes.is_empty() {
+            name_changes(run, &told.changes, &mut compared.settings);
+        }
     }
     Ok(compared)
+}
+
+/// Where the journal is while it is read, and what it has told that is looked up later.
+#[derive(Debug, Default)]
+struct Told {
+    /// The stage that the curve is of.
+    curve: Option<usize>,
+    /// The stage under way, from 1.
+    stage: usize,
+    changes: Vec<Change>,
+}
+
+/// Prune rules that a worker took under way.
+#[derive(Debug)]
+struct Change {
+    /// The command's id.
+    id: String,
+    /// `at step 12 of stage 5`.
+    when: String,
+}
+
+/// Puts each rule that was sent under way beside the settings; the journal says when one was taken, the control
+/// file what it was.
+fn name_changes(run: &RunDir, changes: &[Change], settings: &mut BTreeMap<String, String>) {
+    let sent = Inbox::new(run.path(), HashSet::new()).read().map(|(requests, _)| requests).unwrap_or_default();
+    let sent: HashMap<String, Command> = sent.into_iter().map(|request| (request.id, request.command)).collect();
+    let mut add = |key: String, value: String| {
+        let all = settings.entry(key).or_default();
+        *all = if all.is_empty() { value } else { format!("{all}, {value}") };
+    };
+    for Change { id, when } in changes {
+        match sent.get(id) {
+            Some(Command::SetRatios { rules }) => {
+                rules.iter().for_each(|rule| add(key_of(rule), format!("{} {when}", rule.ratio)));
+            }
+            _ => add("prune.ratio under way".into(), format!("changed {when}, to what is not in control.jsonl")),
+        }
+    }
+}
+
+/// The matrices of a rule, under the setting that it is about.
+fn key_of(rule: &Rule) -> String {
+    let adapter = if rule.adapter == "*" { String::new() } else { format!(" {}", rule.adapter) };
+    let factor = rule.factor.map(|factor| format!(" {factor}")).unwrap_or_default();
+    format!("prune.ratio {}{adapter}{factor}", rule.modules)
 }
 
 /// What recipes are compared by: their texts and files. Settings that are left out have their defaults, unless one
@@ -85,15 +136,19 @@ pub fn recipes(all: [(&str, &Path); 2]) -> Result<Vec<Compared>> {
     Ok(values.into_iter().zip(&all).map(compared).collect())
 }
 
-/// `stage` is the number of the stage that the curve is of.
-fn take(body: EventBody, compared: &mut Compared, stage: &mut Option<usize>) {
+fn take(body: EventBody, compared: &mut Compared, told: &mut Told) {
     match body {
-        // A stage that is resumed is told again, and goes on with its curve.
-        EventBody::Stage(new) if new.steps > 0 => {
-            let resumed = stage.replace(new.index) == Some(new.index);
-            if !resumed {
+        EventBody::Stage(new) => {
+            told.stage = new.index + 1;
+            // A stage that is resumed is told again, and goes on with its curve.
+            if new.steps > 0 && told.curve.replace(new.index) != Some(new.index) {
                 compared.dev.clear();
             }
+        }
+        // A worker keeps what it has taken, also where it is resumed from a checkpoint.
+        EventBody::Control(outcome) if outcome.ok && outcome.command == "set_ratios" => {
+            let when = format!("{} of stage {}", outcome.text.replacen("from step", "at step", 1), told.stage);
+            told.changes.push(Change { id: outcome.id, when });
         }
         EventBody::Dev(dev) if dev.loss.is_finite() => {
             let step = dev.step as f64;
@@ -149,7 +204,11 @@ fn adapter(value: &toml::Value, out: &mut BTreeMap<String, String>) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::control;
+    use super::super::event::{ControlOutcome, Stage};
+    use super::super::journal::Journal;
     use super::*;
+    use crate::module::Factor;
 
     #[test]
     fn settings_stand_under_their_whole_keys() {
@@ -176,7 +235,7 @@ mod tests {
     fn the_curve_is_that_of_the_last_stage_and_of_what_was_gone_on_with() {
         let dev = |step, loss| EventBody::Dev(super::super::event::Dev { step, loss, ..Default::default() });
         let stage = |index, steps| EventBody::Stage(super::super::event::Stage { index, steps, ..Default::default() });
-        let (mut compared, mut of) = (Compared::default(), None);
+        let (mut compared, mut of) = (Compared::default(), Told::default());
         for body in [stage(0, 4), dev(2, 9.0), stage(1, 4), dev(2, 3.0), dev(4, 2.0), dev(3, 2.5), stage(2, 0)] {
             take(body, &mut compared, &mut of);
         }
@@ -186,5 +245,43 @@ mod tests {
             take(body, &mut compared, &mut of);
         }
         assert_eq!(compared.dev, [(2.0, 3.0), (3.0, 2.25), (4.0, 2.0)]);
+    }
+
+    #[test]
+    fn ratios_that_were_changed_under_way_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir { path: folder.path().to_path_buf() };
+        std::fs::write(run.recipe_file(), "base = \"b\"\n[prune]\nratio = 0.5\n").unwrap();
+        let rule = |modules: &str, adapter: &str, factor, ratio| Rule {
+            modules: modules.into(),
+            adapter: adapter.into(),
+            factor,
+            ratio,
+        };
+        let send = |rules| control::send(run.path(), Command::SetRatios { rules }).unwrap();
+        let first = send(vec![rule("layers.3.*", "*", None, 0.9), rule("*", "games", Some(Factor::A), 0.25)]);
+        let second = send(vec![rule("layers.3.*", "*", None, 0.7)]);
+        let refused = send(vec![rule("*", "*", None, 1.0)]);
+        let mut journal = Journal::open(&run.journal_file()).unwrap();
+        let answer = |id: &str, ok, text: &str| {
+            let (id, command, text) = (id.to_owned(), "set_ratios".to_owned(), text.to_owned());
+            EventBody::Control(ControlOutcome { id, command, ok, text })
+        };
+        for body in [
+            answer(&refused, false, "this stage does not prune"),
+            EventBody::Stage(Stage { index: 4, steps: 20, ..Stage::default() }),
+            answer(&first, true, "from step 8"),
+            answer(&second, true, "from step 12"),
+        ] {
+            journal.append(body).unwrap();
+        }
+        let settings = read(&run).unwrap().settings;
+        let of = |key: &str| settings.get(key).map(String::as_str);
+        assert_eq!(of("prune.ratio layers.3.*"), Some("0.9 at step 8 of stage 5, 0.7 at step 12 of stage 5"));
+        assert_eq!(of("prune.ratio * games A"), Some("0.25 at step 8 of stage 5"));
+        assert_eq!((of("prune.ratio"), settings.len()), (Some("0.5"), 4), "{settings:?}");
+        std::fs::remove_file(run.control_file()).unwrap();
+        let settings = read(&run).unwrap().settings;
+        assert!(settings["prune.ratio under way"].starts_with("changed at step 8 of stage 5, to what"));
     }
 }

@@ -46,7 +46,7 @@ pub struct Summary {
     pub sparsity: Option<f64>,
     /// Unix time of its first event, or of its making.
     pub started: f64,
-    /// Unix time of its last event.
+    /// Unix time of its last event; in a pause that of its beginning.
     pub last: f64,
     /// The last sentence: a warning, or the end.
     pub said: String,
@@ -223,7 +223,10 @@ impl Known {
 
     fn apply(&mut self, event: Event) {
         let summary = &mut self.summary;
-        summary.last = summary.last.max(event.t);
+        // Only says that the worker lives.
+        if !(self.paused && matches!(event.body, EventBody::Heartbeat {})) {
+            summary.last = summary.last.max(event.t);
+        }
         match event.body {
             EventBody::Stage(stage) => {
                 summary.stage = (stage.index + 1, stage.of);

@@ -1,6 +1,7 @@
 //! Files and folders to pick from.
 
 use super::fit;
+use super::setup::unsaved::is_open;
 use crate::app::clean;
 use crate::app::picker::Item;
 use crate::run::RunDir;
@@ -133,12 +134,15 @@ pub fn read_recipe(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|e| Error::io("read the recipe", path, &e))
 }
 
-/// `stem.toml` in `folder`, with a number behind it where that exists.
+/// `stem.toml` in `folder`, with a number behind it where that exists or somebody is about to write it.
 pub fn free_recipe(folder: &Path, stem: &str) -> PathBuf {
     let kept: String = stem.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
     let stem = if kept.trim_matches('.').is_empty() { "recipe".to_owned() } else { kept };
     let name = |n: usize| if n == 1 { format!("{stem}.toml") } else { format!("{stem}-{n}.toml") };
-    (1..10_000).map(|n| folder.join(name(n))).find(|path| !path.exists()).unwrap_or_else(|| folder.join(name(1)))
+    (1..10_000)
+        .map(|n| folder.join(name(n)))
+        .find(|path| !path.exists() && !is_open(path))
+        .unwrap_or_else(|| folder.join(name(1)))
 }
 
 #[cfg(test)]

@@ -58,8 +58,8 @@ fn waiting(app: &App, theme: &Theme, frame: &mut Frame<'_>, map: &Map, area: Rec
     let (trains, past) = (app.stage.steps > 0 || app.stage.of == 0, !app.watch.history.is_empty());
     let text = match (app.state.is_over(), trains, past) {
         (true, _, false) => "this run has made no step".to_owned(),
-        (true, _, true) | (false, false, true) => "this stage has no steps: [ goes back to those that have".to_owned(),
-        (false, true, true) => "the map fills with the first step: [ goes back to earlier ones".to_owned(),
+        (true, _, true) => "this stage has made no step: [ goes back to those of the stage before".to_owned(),
+        (false, _, true) => "the map fills with the first step: [ goes back to earlier ones".to_owned(),
         (false, true, false) => "the map fills with the first step".to_owned(),
         (false, false, false) => format!(
             "stage {} of {}, {}, does not train: the map fills when one does",
@@ -319,6 +319,9 @@ mod tests {
         let modules = Modules { step: 1, ratio: vec![Some(0.0)], ..Modules::default() };
         shown(EventBody::Modules(modules), running);
         assert!(shown(stage(2, 5), running).contains("the map fills with the first step: [ goes back"));
-        assert!(shown(stage(2, 0), running).contains("this stage has no steps: [ goes back"));
+        assert!(shown(stage(2, 5), RunState::Crashed).contains("this stage has made no step: [ goes back"));
+        // One without steps of its own shows the last one's, and says so.
+        let past = shown(stage(2, 0), running);
+        assert!(past.contains("this stage has no steps: step 1 of 5 of stage 2, m") && past.contains("mean"), "{past}");
     }
 }

@@ -115,11 +115,12 @@ fn scores(app: &App, out: &mut String) {
 
 fn maps(app: &mut App, theme: &Theme, out: &mut String) -> Result<()> {
     section(out, "Heatmaps");
-    if app.modules.is_none() {
+    if app.shown().is_none() {
         note(out, "This run has made no step.");
         return Ok(());
     }
-    note(out, &format!("{}, all adapters, A and B; {}.", app.stage.method, app.step_label()));
+    let stage = app.past().and_then(|past| app.watch.history.stage(past.place.stage)).unwrap_or(&app.stage);
+    note(out, &format!("{}, all adapters, A and B; {}.", stage.method, app.step_label()));
     // No cell is under a cursor.
     app.cursor = (app.layers(), usize::MAX);
     let area = Rect::new(0, 0, MAP.0, MAP.1);

@@ -5,15 +5,19 @@ use crate::app::action::keymap;
 use crate::app::ratios::Order;
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
-use crate::run::RunDir;
 use crate::run::event::{Event, EventBody};
-use crate::run::journal::Reader;
+use crate::run::journal::{Reader, last_of};
 use crate::run::tail::Tail;
+use crate::run::{RunDir, RunState};
 use crate::theme::Theme;
 use crate::{Error, Result};
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+
+/// Events and bytes of the journal that are read at once, about.
+const SLICE: usize = 500;
+const SLICE_BYTES: u64 = 1024 * 1024;
 
 /// The screen of `run` at `size` after `keys`, as SVG; with `until`, as it stood right after that step of
 /// its last stage.
@@ -111,18 +115,35 @@ pub fn now(run: &RunDir) -> Result<App> {
 
 /// As somebody saw it who was there right after `step` of the last stage.
 fn early(run: &RunDir, step: usize) -> Result<App> {
-    let all = Reader::new(&run.journal_file()).read(usize::MAX, u64::MAX)?;
-    let stage = all.iter().rposition(|e| matches!(e.body, EventBody::Stage(_))).unwrap_or(0);
-    let reached = |e: &Event| matches!(&e.body, EventBody::Modules(m) if m.step == step);
-    let end = all.iter().skip(stage).position(reached).map(|at| stage + at + 1);
-    let end =
-        end.ok_or_else(|| Error::user(format!("the last stage of {} has no step {step}", run.path().display())))?;
+    let journal = run.journal_file();
+    // Where the last stage begins is looked for from the end; what comes after the step is not read.
+    let stage = last_of(&journal, "stage")?.map_or(0, |event| event.seq);
     let mut app = App::new(&run.name(), false);
-    let now = all.get(end - 1).map_or(0.0, |e| e.t);
-    let events = all.into_iter().take(end).collect();
-    update(&mut app, Message::Run { events, state: crate::run::RunState::Running, caught_up: true });
-    update(&mut app, Message::Tick(now));
-    Ok(app)
+    if told_until(&mut Reader::new(&journal), &mut app, (stage, step))? {
+        return Ok(app);
+    }
+    let place = crate::text::printable(&run.path().display().to_string()).into_owned();
+    Err(Error::user(format!("the last stage of {place} has no step {step}")))
+}
+
+/// Tells the app the events up to the state after a step, the first of that number from event `seq` on; false where
+/// there is none.
+fn told_until(reader: &mut Reader, app: &mut App, (seq, step): (u64, usize)) -> Result<bool> {
+    loop {
+        let mut events = reader.read(SLICE, SLICE_BYTES)?;
+        if events.is_empty() {
+            return Ok(false);
+        }
+        let reached = |e: &Event| e.seq >= seq && matches!(&e.body, EventBody::Modules(m) if m.step == step);
+        let end = events.iter().position(reached);
+        events.truncate(end.map_or(events.len(), |at| at + 1));
+        let now = events.last().map_or(0.0, |e| e.t);
+        update(app, Message::Run { events, state: RunState::Running, caught_up: end.is_some() });
+        if end.is_some() {
+            update(app, Message::Tick(now));
+            return Ok(true);
+        }
+    }
 }
 
 /// Refuses what is no name of a key.
@@ -134,4 +155,35 @@ pub(super) fn check_key(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::user(format!("there is no key {name:?}; `lopper keys` lists them")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::run::event::{Modules, Stage};
+    use crate::run::journal::Journal;
+
+    #[test]
+    fn a_journal_is_read_as_far_as_the_step_of_its_last_stage() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("recipe.toml"), "").unwrap();
+        let run = RunDir::open(folder.path()).unwrap();
+        let mut journal = Journal::open(&run.journal_file()).unwrap();
+        for index in 0..2 {
+            journal.append(EventBody::Stage(Stage { index, of: 2, steps: 3000, ..Stage::default() })).unwrap();
+            for step in 1..=3000 {
+                let modules = Modules { step, sparsity: vec![Some(0.5)], ..Modules::default() };
+                journal.append(EventBody::Modules(modules)).unwrap();
+            }
+        }
+        let app = early(&run, 700).unwrap();
+        assert_eq!((app.stage.index, app.modules.as_ref().unwrap().step), (1, 700));
+        assert_eq!(app.watch.history.len(), 3700);
+        let mut reader = Reader::new(&run.journal_file());
+        let mut app = App::new("x", false);
+        assert!(told_until(&mut reader, &mut app, (3001, 700)).unwrap());
+        assert!(reader.offset() < reader.length() * 3 / 4, "{} of {}", reader.offset(), reader.length());
+        assert!(early(&run, 3001).unwrap_err().to_string().contains("has no step 3001"));
+    }
 }

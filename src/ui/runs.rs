@@ -5,7 +5,7 @@ mod details;
 mod jobs;
 mod overlay;
 pub mod screen;
-mod table;
+pub(super) mod table;
 
 pub use screen::{list, picture_of_list};
 

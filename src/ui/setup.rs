@@ -4,9 +4,11 @@ mod data;
 mod estimate;
 mod form;
 mod jobs;
+mod keep;
 mod overlay;
 mod picture;
 pub mod screen;
+pub(super) mod unsaved;
 
 pub use picture::picture_of_form;
 pub use screen::{Source, edit};

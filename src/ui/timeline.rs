@@ -13,7 +13,7 @@ const ROOM: (u16, u16) = (16, 5);
 /// Rows that the line takes at the top of `area`.
 pub fn rows(app: &App, area: Rect) -> u16 {
     let scrub = &app.watch.scrub;
-    let moved = scrub.shown.is_some() || scrub.reference.is_some() || scrub.plays();
+    let moved = scrub.shown.is_some() || scrub.reference.is_some() || scrub.plays() || app.past().is_some();
     let wanted = if moved { area.height >= ROOM.1 } else { area.height >= ROOM.0 };
     u16::from(wanted && !app.watch.history.is_empty())
 }
@@ -26,20 +26,24 @@ fn words(app: &App, theme: &Theme) -> (String, bool) {
     if text.is_empty() {
         text = "[ goes back to earlier stages".into();
     }
-    if let Some(shown) = &scrub.shown
+    if app.past().is_some() {
+        text = format!("this stage has no steps: {text}");
+    }
+    if let Some(shown) = scrub.shown.as_ref().or(app.past())
         && let Some(stage) = history.stage(shown.place.stage).filter(|s| s.index != app.stage.index)
     {
         text = format!("{text}, {}", stage.method);
     }
     if let Some(reference) = &scrub.reference {
-        let other = reference.place.stage != scrub.shown.as_ref().map_or(app.stage.index, |s| s.place.stage);
+        let shown = scrub.shown.as_ref().or(app.past());
+        let other = reference.place.stage != shown.map_or(app.stage.index, |s| s.place.stage);
         let stage = if other { format!(" of stage {}", reference.place.stage + 1) } else { String::new() };
         text = format!("{text} minus step {}{stage}", reference.place.step);
     }
     if scrub.plays() {
         text = format!("{} {text}", theme.glyphs.states[0]);
     }
-    (text, scrub.shown.is_some() || scrub.reference.is_some())
+    (text, scrub.shown.is_some() || scrub.reference.is_some() || app.past().is_some())
 }
 
 /// Draws the words and the bar: all steps that are kept, the one on show, the one compared with.

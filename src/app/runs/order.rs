@@ -64,9 +64,9 @@ impl Column {
     }
 }
 
-/// Seconds from the first event to the last, to now while it is under way.
+/// Seconds from the first event to the last, to now while it is under way; while it is paused the clock stands.
 pub fn duration(row: &Summary, now: f64) -> f64 {
-    let until = if matches!(row.state, RunState::Running | RunState::Paused) { now.max(row.last) } else { row.last };
+    let until = if row.state == RunState::Running { now.max(row.last) } else { row.last };
     (until - row.started).max(0.0)
 }
 

@@ -7,7 +7,7 @@ use crate::app::clean;
 use crate::app::picker::{Ground, Item, Picker, Pressed};
 use crate::hub::{AdapterEntry, BaseEntry};
 use crate::recipe::draft::Place;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use toml::Value;
 
 /// What for.
@@ -61,8 +61,27 @@ pub(super) fn open(setup: &mut Setup, purpose: Purpose) -> Vec<Effect> {
             }
         }
     }
+    // What is there already is a path to go on from.
+    if let Some(path) = place_of(purpose).and_then(|place| path_at(setup, place)) {
+        effects.extend(picker.begin_with(&path).map(Effect::List));
+    }
     setup.overlay = Some(Overlay::Pick(purpose, picker));
     effects
+}
+
+/// The setting whose path is picked.
+fn place_of(purpose: Purpose) -> Option<Place> {
+    match purpose {
+        Purpose::Base => Place::of("", "base"),
+        Purpose::AdapterPath(i) => Place::of_adapter(i, "path"),
+        Purpose::File(place) => Some(place),
+        Purpose::Adapter | Purpose::Open | Purpose::Compare | Purpose::Setting => None,
+    }
+}
+
+/// The path that the recipe has there.
+fn path_at(setup: &Setup, place: Place) -> Option<String> {
+    setup.draft.get(place)?.as_str().map(str::to_owned)
 }
 
 /// The catalog has come: an open picker shows it.
@@ -163,20 +182,15 @@ pub(super) fn pressed(setup: &mut Setup, purpose: Purpose, pressed: Pressed) -> 
 }
 
 fn picked(setup: &mut Setup, purpose: Purpose, item: &Item) -> Vec<Effect> {
-    let written = |setup: &Setup, path: &Path| quoted(&setup.ground().written(path));
+    if let Some(place) = place_of(purpose) {
+        let ground = setup.ground();
+        // The same path stays as it is written.
+        let same = path_at(setup, place).is_some_and(|path| ground.whole(&path) == item.value);
+        let toml = quoted(&ground.written(&item.value));
+        return if same { Vec::new() } else { put(setup, place, &toml) };
+    }
     match purpose {
-        Purpose::Base => {
-            let toml = written(setup, &item.value);
-            Place::of("", "base").map_or_else(Vec::new, |place| put(setup, place, &toml))
-        }
-        Purpose::File(place) => {
-            let toml = written(setup, &item.value);
-            put(setup, place, &toml)
-        }
-        Purpose::AdapterPath(i) => {
-            let toml = written(setup, &item.value);
-            Place::of_adapter(i, "path").map_or_else(Vec::new, |place| put(setup, place, &toml))
-        }
+        Purpose::Base | Purpose::File(_) | Purpose::AdapterPath(_) => Vec::new(),
         Purpose::Adapter => add(setup, item),
         Purpose::Open if setup.is_changed() => {
             let question = Question::Unsaved(Then::Open(item.value.clone()));

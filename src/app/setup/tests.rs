@@ -144,7 +144,7 @@ fn a_prompt_has_line_breaks_and_takes_pastes() {
 fn a_new_recipe_says_what_it_needs_and_pickers_give_it() {
     let mut form = Setup::new(Path::new("/p/recipe.toml"), NEW, None, None).unwrap();
     assert_eq!((form.wrong(), form.row().name), (3, "base"));
-    assert!(matches!(form.begin()[..], [Effect::Catalog(_), Effect::Look { .. }]));
+    assert!(matches!(form.begin()[..], [Effect::Catalog(_), Effect::Look { .. }, Effect::Recover { saved: None, .. }]));
     press(&mut form, &["enter"]);
     assert!(matches!(&form.overlay, Some(Overlay::Pick(Purpose::Base, picker)) if picker.is_waiting()));
     let base = BaseEntry { name: "smol".into(), path: "/p/models/smol".into(), ..BaseEntry::default() };
@@ -309,4 +309,101 @@ fn panes_sections_and_settings_are_gone_to() {
     assert_eq!(press(&mut form, &[":", "s", "u", "s", "p", "enter"]), [Effect::Suspend]);
     let effects = press(&mut form, &["="]);
     assert!(matches!(&effects[..], [Effect::Search(Purpose::Compare, _)]));
+}
+
+#[test]
+fn a_path_is_gone_on_from_and_the_same_one_stays_as_it_is_written() {
+    let text = FILE.replace("models/b", "./models/b");
+    let mut form = Setup::new(Path::new("/p/r.toml"), &text, Some(text.clone()), None).unwrap();
+    at(&mut form, "base");
+    assert_eq!(press(&mut form, &["enter"]), [Effect::List("/p/./models".into())]);
+    let listed = || ["a-b", "b", "b-2"].map(|name| Item::of_path(&Path::new("/p/./models").join(name), true)).to_vec();
+    update(&mut form, Message::Listed("/p/./models".into(), listed()));
+    assert!(press(&mut form, &["enter"]).is_empty() && !form.is_changed());
+    press(&mut form, &["enter"]);
+    update(&mut form, Message::Listed("/p/./models".into(), listed()));
+    press(&mut form, &["-", "2", "enter"]);
+    assert_eq!(form.row().value.as_deref(), Some("models/b-2"));
+    // Files that suit stand there once the line is empty.
+    at(&mut form, "data.train");
+    let effects = press(&mut form, &["enter"]);
+    assert!(matches!(&effects[..], [Effect::Search(..), Effect::List(folder)] if folder == Path::new("/p/.")));
+    let Some(Overlay::Pick(purpose, picker)) = form.overlay.clone() else { panic!() };
+    assert_eq!(picker.input.text(), "./t.jsonl");
+    let found = Item { label: "x".into(), value: "/p/data/x.jsonl".into(), ..Item::default() };
+    update(&mut form, Message::Found(purpose, vec![found]));
+    press(&mut form, &["ctrl-u", "enter"]);
+    assert_eq!(form.row().value.as_deref(), Some("data/x.jsonl"));
+    // An adapter's folder elsewhere.
+    let text = FILE.replace("adapters/net", "/hub/net");
+    let mut form = Setup::new(Path::new("/p/r.toml"), &text, Some(text.clone()), None).unwrap();
+    at(&mut form, "net");
+    form.cell = CELLS.iter().position(|cell| *cell == "path").unwrap();
+    assert_eq!(press(&mut form, &["enter"]), [Effect::List("/hub".into())]);
+}
+
+#[test]
+fn what_is_kept_is_what_the_file_does_not_have() {
+    let mut form = form();
+    assert_eq!(form.kept(), None);
+    at(&mut form, "train.recompute");
+    press(&mut form, &["space"]);
+    let kept = form.kept().unwrap();
+    assert_eq!((kept.file.as_path(), kept.saved.as_deref()), (Path::new("/p/r.toml"), Some(FILE)));
+    assert!(kept.text.contains("recompute = true"));
+    press(&mut form, &["u"]);
+    assert_eq!(form.kept(), None);
+    press(&mut form, &["ctrl-r"]);
+    update(&mut form, Message::Saved("/p/r.toml".into(), kept.text.clone(), Then::Stay));
+    assert_eq!(form.kept(), None);
+    // Back to what it was opened with is a change by now.
+    press(&mut form, &["u"]);
+    assert_eq!(form.kept().unwrap().saved, Some(kept.text));
+    // A value that is still typed is no part of it; a new recipe that nobody has touched is not kept.
+    let mut new = Setup::new(Path::new("/p/recipe.toml"), NEW, None, None).unwrap();
+    at(&mut new, "train.lr");
+    typed(&mut new, "3e-4");
+    assert!(new.is_changed() && new.kept().is_none());
+    press(&mut new, &["enter"]);
+    assert!(new.kept().unwrap().text.contains("lr = 3e-4"));
+    press(&mut new, &["u"]);
+    assert_eq!(new.kept(), None);
+}
+
+#[test]
+fn what_was_left_is_restored_put_off_or_dropped() {
+    let left = || Left {
+        copy: "/p/.r.toml.unsaved".into(),
+        text: FILE.replace("epochs = 3", "epochs = 9"),
+        age: 60.0,
+        older: false,
+    };
+    let asked = || {
+        let mut form = form();
+        update(&mut form, Message::Unsaved(Found { left: Some(left()), ..Found::default() }));
+        form
+    };
+    for key in ["r", "enter"] {
+        let mut form = asked();
+        let effects = press(&mut form, &[key]);
+        assert!(matches!(&effects[..], [Effect::Adopt(copy), Effect::Look { .. }] if *copy == left().copy));
+        assert_eq!((form.draft.text(), form.saved.as_deref()), (left().text, Some(FILE)));
+        assert_eq!(form.kept().map(|kept| kept.text), Some(left().text));
+        press(&mut form, &["u"]);
+        assert_eq!((form.draft.text().as_str(), form.kept()), (FILE, None));
+    }
+    for key in ["f", "esc", "x"] {
+        let mut form = asked();
+        assert!(press(&mut form, &[key]).is_empty() && !form.is_changed());
+        assert!(form.toast.as_ref().unwrap().0.contains("stay in .r.toml.unsaved"), "{:?}", form.toast);
+    }
+    let mut form = asked();
+    assert_eq!(press(&mut form, &["d"]), [Effect::Forget(left().copy)]);
+    assert!(!form.is_changed());
+    // What is of no use, and who else is at it, is said.
+    let found = Found { open: Some("process 7 on k".into()), said: vec!["x is damaged".into()], ..Found::default() };
+    update(&mut form, Message::Unsaved(found));
+    let said = &form.toast.as_ref().unwrap().0;
+    assert!(said.contains("x is damaged; another form has changes of r.toml") && said.contains("process 7"), "{said}");
+    assert!(form.overlay.is_none());
 }

@@ -1,7 +1,7 @@
 //! How messages change the form: no I/O, effects come back.
 
 use super::rows::What;
-use super::{Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, look, pick};
+use super::{Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, look, pick, restore};
 use crate::app::action::setup::Form;
 use crate::app::action::{self, Action, Screen};
 use crate::app::palette::{Palette, Pressed};
@@ -38,6 +38,7 @@ pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
             setup.overlay = Some(Overlay::Ask { question: Question::Overwrite(path, then), at: 0 });
         }
         Message::Opened(path, text) => return opened(setup, &path, &text),
+        Message::Unsaved(found) => restore::found(setup, found),
         Message::Compared(both) => {
             setup.overlay = Some(Overlay::Compare { comparison: Comparison::new(both), top: 0 });
         }
@@ -324,6 +325,12 @@ fn answer(setup: &mut Setup, question: Question, at: usize, key: &str) -> Vec<Ef
         key => answers.iter().map(|a| a.0).find(|k| *k == key).unwrap_or("esc"),
     };
     match (question, chosen) {
+        (Question::Restore { left, .. }, "r") => restore::restore(setup, &left),
+        (Question::Restore { left, .. }, "d") => vec![Effect::Forget(left.copy)],
+        (Question::Restore { left, .. }, _) => {
+            restore::put_off(setup, &left);
+            Vec::new()
+        }
         (_, "esc") => Vec::new(),
         (Question::Unsaved(then), "s") => save(setup, then),
         (Question::Unsaved(Then::Open(path)), _) => vec![Effect::Open(path)],

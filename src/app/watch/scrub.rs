@@ -25,6 +25,8 @@ pub struct Scrub {
     pub shown: Option<Shown>,
     /// The step that the heatmap is compared with.
     pub reference: Option<Shown>,
+    /// The last step of the stages before, while this one has no steps at all.
+    pub past: Option<Shown>,
     /// When the next step is due, while it plays.
     next: Option<f64>,
 }
@@ -41,10 +43,18 @@ impl Scrub {
     }
 }
 
-/// Where the live step is among those kept: behind the last one while the stage has none of its own.
+/// Where the live step is among those kept: behind the last one before the first of a stage that has steps.
 fn live(app: &App) -> usize {
     let count = app.watch.history.len();
-    if app.modules.is_some() { count.saturating_sub(1) } else { count }
+    if app.modules.is_some() || app.watch.scrub.past.is_some() { count.saturating_sub(1) } else { count }
+}
+
+/// A stage begins: one without steps shows what the last one with steps ended with.
+pub fn begin(app: &mut App, steps: usize) {
+    let history = &app.watch.history;
+    let newest = history.len().checked_sub(1).filter(|_| steps == 0);
+    let shown = |at: usize| Some(Shown { place: history.place(at)?, modules: history.modules(at)? });
+    app.watch.scrub.past = newest.and_then(shown);
 }
 
 /// The index of the step on show.
@@ -110,7 +120,7 @@ fn compare(app: &mut App) {
         .modules
         .as_ref()
         .map(|modules| Shown { place: Place { stage: app.stage.index, step: modules.step }, modules: modules.clone() });
-    let marked = app.watch.scrub.shown.clone().or(live);
+    let marked = app.watch.scrub.shown.clone().or(live).or_else(|| app.watch.scrub.past.clone());
     if let Some(marked) = &marked {
         let step = marked.place.step;
         toast(app, format!("the heatmap shows the change since step {step}: [ and ] choose the other step, D leaves"));
@@ -146,9 +156,16 @@ pub fn forget(app: &mut App) {
 }
 
 impl App {
-    /// The state that the heatmap shows: an earlier step's or the live one.
+    /// The state that the heatmap shows: an earlier step's or the live one; in a stage without steps the last one.
     pub fn shown(&self) -> Option<&Modules> {
-        self.watch.scrub.shown.as_ref().map(|shown| &shown.modules).or(self.modules.as_ref())
+        let scrub = &self.watch.scrub;
+        let [shown, past] = [&scrub.shown, &scrub.past].map(|s| s.as_ref().map(|s| &s.modules));
+        shown.or(self.modules.as_ref()).or(past)
+    }
+
+    /// The step that the heatmap shows because the stage has none.
+    pub fn past(&self) -> Option<&Shown> {
+        self.watch.scrub.past.as_ref().filter(|_| self.is_live() && self.modules.is_none())
     }
 
     /// Whether the heatmap shows what is now, so that requests and their marks belong there.
@@ -158,7 +175,7 @@ impl App {
 
     /// A measure of the step on show.
     pub fn shown_grid(&self, measure: Measure, selection: Selection) -> Option<grid::Grid> {
-        if self.is_live() {
+        if self.is_live() && self.modules.is_some() {
             return self.grid(measure, selection);
         }
         Some(grid::Grid::new(self.started.as_ref()?, self.shown()?, measure, selection))
@@ -277,6 +294,29 @@ mod tests {
         let mut empty = App::new("x", false);
         press(&mut empty, &["[", "]", "{", " ", "D", "backspace"]);
         assert!(empty.toast.is_some() && empty.is_live() && !empty.watch.scrub.plays());
+    }
+
+    #[test]
+    fn a_stage_without_steps_shows_how_the_last_one_ended() {
+        let mut app = app();
+        update(&mut app, events(vec![EventBody::Stage(Stage { index: 2, of: 3, ..Stage::default() })]));
+        assert_eq!((app.shown().unwrap().step, app.is_live(), app.modules.is_none()), (20, true, true));
+        assert_eq!(app.step_label(), "step 20 of 40 of stage 2");
+        let grid = app.shown_grid(Measure::Sparsity, Selection::default()).unwrap();
+        assert_eq!(grid.module(app.module()), Some(0.2));
+        // The same step is not shown twice.
+        press(&mut app, &["["]);
+        assert_eq!(place(&app), Some((1, 19)));
+        press(&mut app, &["D", "]"]);
+        let change = app.change_grid(Measure::Sparsity, Selection::default()).unwrap().module(app.module()).unwrap();
+        assert!(app.is_live() && (change - 0.01).abs() < 1e-6);
+        press(&mut app, &["D", "D"]);
+        assert_eq!(app.watch.scrub.reference.as_ref().unwrap().place, Place { stage: 1, step: 20 });
+        // There is nothing to edit, and it goes when a stage trains again.
+        let effects = update(&mut app, Message::Key("+".into()));
+        assert!(effects.is_empty() && app.ratios.draft.is_empty() && app.toast.is_some());
+        update(&mut app, events(vec![stage(3)]));
+        assert!(app.shown().is_none());
     }
 
     #[test]

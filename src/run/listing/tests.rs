@@ -58,6 +58,11 @@ fn a_summary_holds_the_last_figures_of_the_last_stage() {
     assert_eq!((seen.train_loss, seen.dev_loss, seen.step.0), (Some(2.5), Some(2.8), 2));
     assert!((seen.sparsity.unwrap() - 0.6).abs() < 1e-6);
     assert_eq!(seen.state, RunState::Paused);
+    // While it is paused its worker only says that it lives.
+    let journal = path.join("events.jsonl");
+    let whole = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, whole + "{\"v\":1,\"seq\":99,\"t\":9e9,\"type\":\"heartbeat\"}\n").unwrap();
+    assert_eq!(listing.scan().unwrap(), [seen]);
     let rows =
         vec![ReportRow { sparsity: 0.5, rouge: Rouge { rouge_l: 21.5, ..Rouge::default() }, ..ReportRow::default() }];
     write(&path, vec![EventBody::Report(Report { split: "test".into(), rows })]);

@@ -2,6 +2,7 @@
 
 use crate::app::clean;
 use crate::app::runs::{Column, Runs, order};
+use crate::run::RunState;
 use crate::run::listing::Summary;
 use crate::theme::Theme;
 use crate::ui::{fit, status};
@@ -173,16 +174,27 @@ pub fn figure(row: &Summary, column: Column, now: f64) -> Option<String> {
         Column::Rouge => row.rouge.map(|r| format!("{:.2}", r.rouge_l)),
         Column::Sparsity => row.sparsity.map(|s| format!("{:.1} %", 100.0 * s)),
         Column::Started => Some(ago(now - row.started)),
-        Column::Duration => Some(fit::duration(order::duration(row, now))),
+        Column::Duration => Some(took(row, now)),
         Column::State | Column::Name => None,
     }
 }
 
-/// `12 s ago`, `5 min ago`, `3 h ago`, `2 d ago`.
+/// How long a run took. One under way says whole minutes: a list that nobody touches is not written every second.
+fn took(row: &Summary, now: f64) -> String {
+    let seconds = order::duration(row, now);
+    match seconds as u64 / 60 {
+        _ if row.state != RunState::Running => fit::duration(seconds),
+        0 => "< 1 min".to_owned(),
+        minutes @ 1..60 => format!("{minutes} min"),
+        minutes => fit::duration(minutes as f64 * 60.0),
+    }
+}
+
+/// `just now`, `5 min ago`, `3 h ago`, `2 d ago`.
 pub fn ago(seconds: f64) -> String {
     let s = seconds.clamp(0.0, 1e10) as u64;
     match s {
-        0..60 => format!("{s} s ago"),
+        0..60 => "just now".to_owned(),
         60..3600 => format!("{} min ago", s / 60),
         3600..86_400 => format!("{} h ago", s / 3600),
         _ => format!("{} d ago", s / 86_400),
@@ -232,6 +244,13 @@ mod tests {
 
     #[test]
     fn ages_are_coarse_so_that_they_do_not_flicker() {
-        assert_eq!([5.0, 130.0, 7300.0, 200_000.0].map(ago), ["5 s ago", "2 min ago", "2 h ago", "2 d ago"]);
+        assert_eq!([5.0, 130.0, 7300.0, 200_000.0].map(ago), ["just now", "2 min ago", "2 h ago", "2 d ago"]);
+        // A run under way changes once a minute, a paused one not at all.
+        let mut row = Summary { started: 1000.0, last: 1030.0, state: RunState::Running, ..Summary::default() };
+        let shown = |row: &Summary, now: f64| figure(row, Column::Duration, 1000.0 + now).unwrap();
+        assert_eq!([59.0, 60.0, 119.0, 3599.0].map(|now| shown(&row, now)), ["< 1 min", "1 min", "1 min", "59 min"]);
+        assert_eq!([7200.0, 7259.0, 90_000.0].map(|now| shown(&row, now)), ["2h00", "2h00", "1d01h"]);
+        row.state = RunState::Paused;
+        assert_eq!([40.0, 4000.0].map(|now| shown(&row, now)), ["0:30", "0:30"]);
     }
 }

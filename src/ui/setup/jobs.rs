@@ -2,7 +2,8 @@
 
 use super::super::files;
 use super::super::threads::{Running, thread, wait_for};
-use crate::app::setup::{Effect, Looked, Message, Purpose};
+use super::keep::Keeper;
+use crate::app::setup::{Effect, Kept, Looked, Message, Purpose};
 use crate::data::preview::{self, Preview};
 use crate::hub;
 use crate::recipe::Recipe;
@@ -32,6 +33,7 @@ pub(super) struct Jobs {
     news: Receiver<Message>,
     wishes: Sender<Wish>,
     running: Running,
+    keeper: Keeper,
 }
 
 impl Jobs {
@@ -41,7 +43,8 @@ impl Jobs {
         let (wishes, wished) = mpsc::channel();
         let mut looker = Looker { runs: runs.to_path_buf(), to: sender.clone(), wished, read: None };
         thread("look", move || looker.serve())?;
-        Ok(Self { runs: runs.to_path_buf(), sender, news, wishes, running: Running::default() })
+        let keeper = Keeper::new(sender.clone());
+        Ok(Self { runs: runs.to_path_buf(), sender, news, wishes, running: Running::default(), keeper })
     }
 
     /// What was said since the last call.
@@ -56,6 +59,14 @@ impl Jobs {
                 self.wishes.send(Wish { ticket, text, file }).ok();
                 return;
             }
+            Effect::Adopt(copy) => {
+                let begun = self.keeper.adopt(copy);
+                return self.say(begun);
+            }
+            Effect::Forget(copy) => {
+                let begun = self.keeper.forget(copy);
+                return self.say(begun);
+            }
             other => other,
         };
         let (sender, runs) = (self.sender.clone(), self.runs.clone());
@@ -65,6 +76,16 @@ impl Jobs {
                 sender.send(message).ok();
             }
         });
+        self.say(begun);
+    }
+
+    /// What there is to keep, as long as it is not saved.
+    pub(super) fn keep(&mut self, kept: Option<Kept>) {
+        let begun = self.keeper.keep(kept);
+        self.say(begun);
+    }
+
+    fn say(&self, begun: Result<()>) {
         if let Err(e) = begun {
             self.sender.send(Message::Toast(e.to_string())).ok();
         }
@@ -115,7 +136,14 @@ fn work(effect: Effect, runs: &Path) -> Result<Vec<Message>> {
             wait_for(worker)?;
             vec![Message::Started(run.path().to_path_buf())]
         }
-        Effect::Look { .. } | Effect::Watch(_) | Effect::Quit | Effect::Suspend | Effect::Redraw => Vec::new(),
+        Effect::Look { .. }
+        | Effect::Recover { .. }
+        | Effect::Adopt(_)
+        | Effect::Forget(_)
+        | Effect::Watch(_)
+        | Effect::Quit
+        | Effect::Suspend
+        | Effect::Redraw => Vec::new(),
     })
 }
 

@@ -2,8 +2,9 @@
 
 use super::estimate;
 use crate::app::action::Screen;
-use crate::app::setup::{Menu, Overlay, Question, Setup};
+use crate::app::setup::{Left, Menu, Overlay, Question, Setup};
 use crate::theme::Theme;
+use crate::ui::runs::table::ago;
 use crate::ui::{fit, overlay, palette, picker};
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -76,6 +77,24 @@ fn words(menu: &Menu, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     overlay::popup(format!(" {} ", menu.place.setting().name), lines, theme, frame, area);
 }
 
+/// What an earlier form has left.
+fn left_over(name: &str, left: &Left, more: usize, there: bool) -> String {
+    let mut text = format!("{name} has changes that were never saved, the last of them {}.", ago(left.age));
+    if left.older {
+        text += if there {
+            " The file was written since then: restoring brings back the older text with the changes."
+        } else {
+            " The file that they were made in is gone."
+        };
+    }
+    match more {
+        0 => {}
+        1 => text += " There is one more such copy, for the next time.",
+        n => text += &format!(" There are {n} more such copies, for the next times."),
+    }
+    text
+}
+
 fn ask(setup: &Setup, question: &Question, at: usize, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width).saturating_sub(4).min(68);
     let name = setup.name();
@@ -87,6 +106,9 @@ fn ask(setup: &Setup, question: &Question, at: usize, theme: &Theme, frame: &mut
             let path = crate::text::printable(&path.display().to_string()).into_owned();
             let text = format!("{path} is there, and is not what this form has read or written.");
             (" replace ", fit::wrap(&[(&text, theme.warn)], width))
+        }
+        Question::Restore { left, more, there } => {
+            (" never saved ", fit::wrap(&[(&left_over(&name, left, *more, *there), theme.text)], width))
         }
         Question::Start => {
             let asks = if setup.is_changed() {
@@ -106,7 +128,6 @@ fn ask(setup: &Setup, question: &Question, at: usize, theme: &Theme, frame: &mut
             (" start ", lines)
         }
     };
-    lines.push(Line::default());
     let mut spans = Vec::new();
     for (i, (key, label)) in question.answers().iter().enumerate() {
         let style = if i == at { theme.selected() } else { theme.text };
@@ -114,11 +135,16 @@ fn ask(setup: &Setup, question: &Question, at: usize, theme: &Theme, frame: &mut
         spans.push(Span::raw(" "));
     }
     let answers = Line::from(spans);
-    if answers.width() <= width {
-        lines.push(answers);
+    let answers = if answers.width() <= width {
+        vec![answers]
     } else {
         // One below the other where they have no room beside each other.
-        lines.extend(answers.spans.into_iter().filter(|s| s.width() > 1).map(Line::from));
-    }
+        answers.spans.into_iter().filter(|s| s.width() > 1).map(Line::from).collect()
+    };
+    // In a small window the answers are what is needed.
+    let room = usize::from(area.height).saturating_sub(3 + answers.len()).max(1);
+    lines = fit::limit(lines, room, width, theme);
+    lines.push(Line::default());
+    lines.extend(answers);
     overlay::popup(title.to_owned(), lines, theme, frame, area);
 }

@@ -33,7 +33,7 @@ pub fn picture_of_form(file: &Path, runs: &Path, theme: &Theme, size: (u16, u16)
                 Effect::Save { .. } | Effect::Start(_) | Effect::Watch(_) => {
                     return Err(Error::user(format!("the key {key:?} would write or start; a picture does not")));
                 }
-                Effect::Quit | Effect::Suspend | Effect::Redraw => {}
+                Effect::Quit | Effect::Suspend | Effect::Redraw | Effect::Recover { .. } => {}
                 other => jobs.begin(other),
             }
         }

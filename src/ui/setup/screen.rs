@@ -3,6 +3,7 @@
 use super::super::input::Typed;
 use super::super::{WatchOptions, files, input, screen};
 use super::jobs::Jobs;
+use super::unsaved;
 use crate::app::setup::{Effect, Message, Setup, update};
 use crate::recipe::draft::NEW;
 use crate::run::RunDir;
@@ -113,9 +114,10 @@ fn turn(
 ) -> Result<Jobs> {
     let jobs = Jobs::new(runs)?;
     let mut turning = Loop { form, options, theme, screen, signals, jobs, dirty: true };
-    for effect in turning.form.begin() {
-        turning.jobs.begin(effect);
-    }
+    // What is said at once stays as long as what is said later.
+    update(&mut turning.form, Message::Tick(crate::run::now()));
+    let first = turning.form.begin();
+    turning.carry_out(first)?;
     turning.turn()?;
     Ok(turning.jobs)
 }
@@ -188,12 +190,26 @@ impl Loop<'_> {
     /// One message and what comes of it; true to leave.
     fn take(&mut self, message: Message) -> Result<bool> {
         self.dirty = true;
-        for effect in update(&mut self.form, message) {
+        let effects = update(&mut self.form, message);
+        let leaves = self.carry_out(effects)?;
+        // What is left by intention is saved or dropped.
+        self.jobs.keep(self.form.kept().filter(|_| !leaves));
+        Ok(leaves)
+    }
+
+    /// What comes of a message; true to leave.
+    fn carry_out(&mut self, effects: Vec<Effect>) -> Result<bool> {
+        for effect in effects {
             match effect {
                 Effect::Quit => return Ok(true),
                 Effect::Watch(path) => self.watch(&path)?,
                 Effect::Suspend => self.screen.suspend(self.signals)?,
                 Effect::Redraw => self.screen.redraw()?,
+                Effect::Recover { file, saved } => {
+                    // Before the first key: it asks a question.
+                    let found = unsaved::find(&file, saved.as_deref());
+                    update(&mut self.form, Message::Unsaved(found));
+                }
                 other => self.jobs.begin(other),
             }
         }
