@@ -2,6 +2,8 @@
 
 pub mod edit;
 pub mod look;
+mod offer;
+mod over;
 pub mod pick;
 pub mod rows;
 pub mod update;
@@ -17,6 +19,7 @@ use super::palette::Palette;
 use super::picker::{Ground, Item, Picker};
 use super::prompt::Line;
 use super::runs::Comparison;
+use super::themes::{Choice, Themes};
 use crate::data::preview::Preview;
 use crate::hub::{AdapterFacts, BaseEntry, Catalog};
 use crate::recipe::draft::{Draft, Place};
@@ -116,6 +119,8 @@ pub enum Overlay {
     },
     /// The actions by name.
     Palette(Palette),
+    /// Themes to choose from.
+    Themes(Choice),
 }
 
 /// What the program does for the form.
@@ -246,6 +251,8 @@ pub struct Setup {
     pub now: f64,
     /// A run is being started.
     pub starting: bool,
+    /// The theme, and those that there are.
+    pub themes: Themes,
     home: Option<PathBuf>,
     ticket: u64,
 }
@@ -295,6 +302,7 @@ impl Setup {
             toast: None,
             now: 0.0,
             starting: false,
+            themes: Themes::default(),
             home,
             ticket: 0,
         };

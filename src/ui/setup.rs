@@ -125,29 +125,6 @@ fn head(setup: &Setup, theme: &Theme, width: usize) -> Line<'static> {
     facts(parts, "  ", width)
 }
 
-/// Whether a key has something to do now.
-fn works(setup: &Setup, action: Form) -> bool {
-    match action {
-        Form::Edit | Form::Find => setup.pane == Pane::Settings,
-        Form::Unset => {
-            let set = setup.row().value.is_some() || matches!(setup.row().what, What::Adapter(_));
-            setup.pane == Pane::Settings && set
-        }
-        Form::Switch => {
-            use crate::recipe::settings::Kind;
-            let turns = |kind| matches!(kind, Kind::Switch | Kind::Word(..));
-            let row = match setup.row().what {
-                What::Setting(place) => turns(place.setting().kind),
-                What::Adapter(_) => true,
-                What::Add => false,
-            };
-            setup.pane == Pane::Settings && row
-        }
-        Form::Save => setup.is_changed(),
-        _ => true,
-    }
-}
-
 /// One line: a message, or the keys that have something to do.
 fn foot(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width);
@@ -173,7 +150,9 @@ fn foot(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let (mut all, mut ends) = (Vec::new(), Vec::new());
     for entry in entries.filter(|e| !e.short.is_empty() && !e.keys.is_empty()) {
         let Action::Form(form) = entry.action else { continue };
-        if !works(setup, form) {
+        // From the other panes these two lead to the settings; there they say nothing.
+        let elsewhere = matches!(form, Form::Edit | Form::Find) && setup.pane != Pane::Settings;
+        if elsewhere || !setup.works(form) {
             continue;
         }
         let weight = match form {

@@ -1,0 +1,117 @@
+//! Keys and pastes while something lies over the form.
+
+use super::update::{act, save};
+use super::{Effect, Overlay, Question, Setup, Then, edit, pick};
+use crate::app::action::{self, Action, Entry, Screen};
+use crate::app::palette::Pressed;
+use crate::app::prompt::Line;
+use crate::app::scroll::scrolled;
+
+/// Something else comes over the form: a theme that was only looked at is taken off.
+pub(super) fn end_choice(setup: &mut Setup) {
+    if let Some(Overlay::Themes(choice)) = setup.overlay.take_if(|o| matches!(o, Overlay::Themes(_))) {
+        choice.give_up(&mut setup.themes);
+    }
+}
+
+/// A paste, where something takes text.
+pub(super) fn paste(setup: &mut Setup, text: &str) -> Vec<Effect> {
+    if let Some(editing) = setup.editing.take() {
+        edit::paste(setup, editing, text);
+        return Vec::new();
+    }
+    match setup.overlay.take() {
+        Some(Overlay::Pick(purpose, picker)) => return pick::pressed(setup, purpose, picker.paste(text)),
+        Some(Overlay::SaveAs(mut line, _)) => {
+            line.insert(text.lines().next().unwrap_or_default());
+            setup.overlay = Some(Overlay::SaveAs(line, None));
+        }
+        Some(Overlay::Palette(mut palette)) => {
+            palette.paste(text);
+            setup.overlay = Some(Overlay::Palette(palette));
+        }
+        other => {
+            setup.overlay = other;
+            let count = text.chars().count();
+            setup.say(format!("ignored a paste of {count} characters: nothing here takes text"));
+        }
+    }
+    Vec::new()
+}
+
+/// A key while something lies over the form.
+pub(super) fn press(setup: &mut Setup, overlay: Overlay, key: &str) -> Vec<Effect> {
+    match overlay {
+        Overlay::Help { top } => {
+            let last = action::help_lines(Screen::Setup).saturating_sub(1);
+            setup.overlay = scrolled(key, top, last).map(|top| Overlay::Help { top });
+        }
+        Overlay::Compare { comparison, top } => {
+            let last = comparison.differ.len().saturating_sub(1);
+            setup.overlay = scrolled(key, top, last).map(|top| Overlay::Compare { comparison, top });
+        }
+        Overlay::Menu(menu) => return edit::choose(setup, menu, key),
+        Overlay::Pick(purpose, picker) => return pick::pressed(setup, purpose, picker.press(key)),
+        Overlay::Palette(palette) => match palette.press(key) {
+            Pressed::Open(palette) => setup.overlay = Some(Overlay::Palette(palette)),
+            Pressed::Chosen(Entry { action: Action::Form(form), .. }) => return act(setup, *form),
+            Pressed::Left | Pressed::Chosen(_) => {}
+        },
+        Overlay::Themes(choice) => setup.overlay = choice.press(key, &mut setup.themes).map(Overlay::Themes),
+        Overlay::SaveAs(line, _) => return save_as(setup, line, key),
+        Overlay::Ask { question, at } => return answer(setup, question, at, key),
+    }
+    Vec::new()
+}
+
+fn save_as(setup: &mut Setup, mut line: Line, key: &str) -> Vec<Effect> {
+    match key {
+        "esc" => return Vec::new(),
+        "enter" => {
+            let text = line.text().trim();
+            let path = setup.ground().whole(text);
+            if text.is_empty() || text.ends_with('/') || path.file_name().is_none() {
+                setup.overlay = Some(Overlay::SaveAs(line, Some("the name of a file is needed".into())));
+                return Vec::new();
+            }
+            let path = if path.extension().is_none() { path.with_extension("toml") } else { path };
+            if path == setup.file {
+                return save(setup, Then::Stay);
+            }
+            let text = setup.draft.text();
+            return vec![Effect::Save { path, text, expected: None, replace: false, then: Then::Stay }];
+        }
+        _ => drop(line.key(key)),
+    }
+    setup.overlay = Some(Overlay::SaveAs(line, None));
+    Vec::new()
+}
+
+fn answer(setup: &mut Setup, question: Question, at: usize, key: &str) -> Vec<Effect> {
+    let answers = question.answers();
+    let next = |by: usize| (at + by) % answers.len();
+    let chosen = match key {
+        "right" | "l" | "tab" | "down" => {
+            setup.overlay = Some(Overlay::Ask { at: next(1), question });
+            return Vec::new();
+        }
+        "left" | "h" | "shift-tab" | "up" => {
+            setup.overlay = Some(Overlay::Ask { at: next(answers.len() - 1), question });
+            return Vec::new();
+        }
+        "enter" => answers[at.min(answers.len() - 1)].0,
+        key => answers.iter().map(|a| a.0).find(|k| *k == key).unwrap_or("esc"),
+    };
+    match (question, chosen) {
+        (_, "esc") => Vec::new(),
+        (Question::Unsaved(then), "s") => save(setup, then),
+        (Question::Unsaved(Then::Open(path)), _) => vec![Effect::Open(path)],
+        (Question::Unsaved(_), _) => vec![Effect::Quit],
+        // Saved even where nothing has changed: what starts is what is shown.
+        (Question::Start, _) => save(setup, Then::Start),
+        (Question::Overwrite(path, then), _) => {
+            let text = setup.draft.text();
+            vec![Effect::Save { path, text, expected: None, replace: true, then }]
+        }
+    }
+}
