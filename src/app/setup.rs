@@ -5,6 +5,7 @@ pub mod look;
 mod offer;
 mod over;
 pub mod pick;
+mod point;
 pub mod rows;
 pub mod update;
 
@@ -184,6 +185,10 @@ pub enum Message {
     Key(String),
     /// Text was pasted: never keys.
     Paste(String),
+    /// A click, or the wheel.
+    Mouse(Hit),
+    /// Lines by which data and estimate can be scrolled, as they were last drawn.
+    Reach([usize; 2]),
     /// Something was seen of what the recipe names.
     Looked(u64, Looked),
     /// The bases and adapters that there are.
@@ -208,6 +213,17 @@ pub enum Message {
     Toast(String),
     /// The clock, Unix seconds.
     Tick(f64),
+}
+
+/// Where the mouse is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hit {
+    /// On a pane or its tab.
+    Pane(Pane),
+    /// On a row, and of an adapter on one of [`CELLS`].
+    Row(usize, Option<usize>),
+    /// The wheel over a pane, upwards or downwards.
+    Wheel(Pane, bool),
 }
 
 /// The state of the form. Every text in it that is shown is harmless.
@@ -235,6 +251,8 @@ pub struct Setup {
     pub pane: Pane,
     /// Lines scrolled in the data and the estimate.
     pub scroll: [usize; 2],
+    /// Lines by which they can be scrolled at most.
+    reach: [usize; 2],
     /// What lies over the form.
     pub overlay: Option<Overlay>,
     /// What is wrong, place by place.
@@ -294,6 +312,8 @@ impl Setup {
             editing: None,
             pane: Pane::Settings,
             scroll: [0, 0],
+            // More lines than any preview has, until it was drawn.
+            reach: [10_000; 2],
             overlay: None,
             problems: BTreeMap::new(),
             whole: None,

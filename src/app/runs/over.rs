@@ -123,3 +123,87 @@ fn save(list: &mut Runs, edit: Edit, path: PathBuf, text: &str) -> Vec<Effect> {
     list.go_to(list.cursor());
     vec![Effect::Save(path, notes)]
 }
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::super::{Message, update};
+    use super::*;
+    use crate::run::RunState;
+    use crate::run::listing::Summary;
+
+    fn list(state: RunState) -> Runs {
+        let mut list = Runs::new("runs");
+        let path = PathBuf::from("/runs/x");
+        update(&mut list, Message::Rows(vec![Summary { path, name: "x".into(), state, ..Summary::default() }]));
+        list.themes.names = ["default", "dark", "mono"].map(str::to_owned).to_vec();
+        list.themes.wanted = "dark".into();
+        list
+    }
+
+    fn press(list: &mut Runs, keys: &[&str]) -> Vec<Effect> {
+        keys.iter().flat_map(|key| update(list, Message::Key((*key).into()))).collect()
+    }
+
+    /// What an action of this name does, chosen in the palette.
+    fn find(list: &mut Runs, text: &str) -> Vec<Effect> {
+        let letters = text.chars().map(String::from);
+        let keys: Vec<String> = [":".to_owned()].into_iter().chain(letters).chain(["enter".to_owned()]).collect();
+        keys.into_iter().flat_map(|key| update(list, Message::Key(key))).collect()
+    }
+
+    #[test]
+    fn the_palette_does_what_keys_do() {
+        let mut list = list(RunState::Running);
+        assert_eq!(find(&mut list, "pause"), [Effect::Send("/runs/x".into(), Command::Pause)]);
+        assert_eq!(find(&mut list, "watch the run"), [Effect::Watch("/runs/x".into())]);
+        assert_eq!(find(&mut list, "demo"), [Effect::Demo]);
+        assert_eq!(find(&mut list, "quit"), [Effect::Quit]);
+        assert!(list.overlay.is_none());
+        // A question still asks, and what cannot be done is said.
+        assert!(find(&mut list, "stop").is_empty());
+        assert!(matches!(&list.overlay, Some(Overlay::Ask { question: Question::Stop, yes: false, .. })));
+        press(&mut list, &["esc"]);
+        assert!(find(&mut list, "delete").is_empty() && list.overlay.is_none());
+        assert!(list.toast.as_ref().is_some_and(|(text, _)| text.contains("stop it before")));
+    }
+
+    #[test]
+    fn the_palette_offers_what_the_list_has_and_takes_a_paste() {
+        let mut list = list(RunState::Finished);
+        press(&mut list, &["ctrl-p"]);
+        let Some(Overlay::Palette(all)) = &list.overlay else { panic!("{:?}", list.overlay) };
+        assert!(all.found.iter().all(|e| matches!(e.action, Action::List(_))));
+        assert!(!all.found.iter().any(|e| e.action.name() == "palette"));
+        assert!(!list.works(crate::app::action::runs::List::Pause));
+        update(&mut list, Message::Paste("worker printed\nq".into()));
+        press(&mut list, &["space"]);
+        let Some(Overlay::Palette(found)) = &list.overlay else { panic!("{:?}", list.overlay) };
+        assert_eq!((found.input.text(), found.found[0].action.name().as_str()), ("worker printed ", "log"));
+        assert_eq!(press(&mut list, &["enter"]), [Effect::ReadLog("/runs/x".into())]);
+    }
+
+    #[test]
+    fn in_a_line_the_keys_of_palette_and_themes_are_typed_or_do_nothing() {
+        let mut list = list(RunState::Finished);
+        press(&mut list, &["/", ":", "ctrl-t", "ctrl-p"]);
+        assert_eq!((list.filter.text(), &list.overlay, list.filtering), (":", &None, true));
+        press(&mut list, &["esc", "n", "a", ":", "ctrl-t"]);
+        assert!(matches!(&list.overlay, Some(Overlay::Edit { line, .. }) if line.text() == "a:"));
+    }
+
+    #[test]
+    fn a_theme_shows_while_it_is_chosen() {
+        let mut list = list(RunState::Finished);
+        press(&mut list, &["ctrl-t", "down"]);
+        assert_eq!(list.themes.wanted, "mono");
+        // What comes late leaves the preview where it is.
+        update(&mut list, Message::Compared(Vec::new()));
+        assert!(matches!(list.overlay, Some(Overlay::Themes(_))));
+        press(&mut list, &["esc"]);
+        assert_eq!((list.themes.wanted.as_str(), &list.overlay), ("dark", &None));
+        find(&mut list, "theme");
+        press(&mut list, &["up", "enter"]);
+        assert_eq!((list.themes.wanted.as_str(), &list.overlay), ("default", &None));
+    }
+}

@@ -115,3 +115,93 @@ fn answer(setup: &mut Setup, question: Question, at: usize, key: &str) -> Vec<Ef
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::super::{Message, update};
+    use super::*;
+    use crate::app::themes::Themes;
+    use std::path::Path;
+
+    const FILE: &str = "base = \"b\"\n[data]\ntrain = \"t\"\ndev = \"d\"\n";
+
+    fn form() -> Setup {
+        let mut form = Setup::new(Path::new("/p/r.toml"), FILE, Some(FILE.into()), None).unwrap();
+        let names = ["default", "dark", "mono"].map(str::to_owned).to_vec();
+        form.themes = Themes { names, wanted: "dark".into() };
+        form
+    }
+
+    fn press(form: &mut Setup, keys: &[&str]) -> Vec<Effect> {
+        keys.iter().flat_map(|key| update(form, Message::Key((*key).into()))).collect()
+    }
+
+    /// Types a text and Enter.
+    fn type_in(form: &mut Setup, text: &str) -> Vec<Effect> {
+        let mut keys: Vec<String> = text.chars().map(String::from).collect();
+        keys.push("enter".into());
+        keys.into_iter().flat_map(|key| update(form, Message::Key(key))).collect()
+    }
+
+    #[test]
+    fn the_palette_does_what_keys_do() {
+        let mut form = form();
+        press(&mut form, &[":"]);
+        assert_eq!(type_in(&mut form, "undo"), []);
+        assert!(form.toast.as_ref().unwrap().0.contains("nothing to undo"));
+        press(&mut form, &["ctrl-p"]);
+        assert!(matches!(&type_in(&mut form, "open another")[..], [Effect::Search(..)]));
+        assert!(matches!(form.overlay, Some(Overlay::Pick(..))));
+        press(&mut form, &["esc", ":"]);
+        assert_eq!(type_in(&mut form, "leave"), [Effect::Quit]);
+        // Itself it does not offer.
+        press(&mut form, &[":"]);
+        let Some(Overlay::Palette(palette)) = &form.overlay else { panic!("{:?}", form.overlay) };
+        let names: Vec<String> = palette.found.iter().map(|e| e.action.name()).collect();
+        assert!(names.contains(&"theme".to_owned()) && !names.contains(&"palette".to_owned()), "{names:?}");
+    }
+
+    #[test]
+    fn in_a_value_the_keys_of_palette_and_themes_are_typed_or_do_nothing() {
+        let mut form = form();
+        let name = form.rows.iter().position(|row| row.name == "name").unwrap();
+        form.at = name;
+        press(&mut form, &["enter", "ctrl-u", "a", ":", "b", "ctrl-t", "ctrl-p"]);
+        assert_eq!((form.editing.as_ref().unwrap().line.text(), &form.overlay), ("a:b", &None));
+        press(&mut form, &["enter"]);
+        assert_eq!((form.row().value.as_deref(), form.themes.wanted.as_str()), (Some("a:b"), "dark"));
+    }
+
+    #[test]
+    fn a_theme_shows_while_it_is_chosen() {
+        let mut form = form();
+        press(&mut form, &["ctrl-t", "down"]);
+        assert_eq!(form.themes.wanted, "mono");
+        press(&mut form, &["esc"]);
+        assert_eq!((form.themes.wanted.as_str(), &form.overlay), ("dark", &None));
+        press(&mut form, &[":"]);
+        type_in(&mut form, "theme");
+        press(&mut form, &["home", "enter"]);
+        assert_eq!((form.themes.wanted.as_str(), &form.overlay), ("default", &None));
+        assert_eq!(form.draft.text(), FILE);
+    }
+
+    #[test]
+    fn what_comes_over_a_choice_takes_the_preview_off() {
+        let news = [
+            Message::Differs("/p/r.toml".into(), Then::Stay),
+            Message::Compared(Vec::new()),
+            Message::Opened("/p/o.toml".into(), FILE.into()),
+            Message::Started("/runs/x".into()),
+            Message::Key("ctrl-c".into()),
+        ];
+        for message in news {
+            let mut form = form();
+            press(&mut form, &["ctrl-t", "down"]);
+            update(&mut form, message.clone());
+            assert_eq!((form.themes.wanted.as_str(), form.themes.names.len()), ("dark", 3), "{message:?}");
+            assert!(!matches!(form.overlay, Some(Overlay::Themes(_))), "{message:?}");
+        }
+    }
+}

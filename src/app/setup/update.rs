@@ -1,7 +1,7 @@
 //! How messages change the form: no I/O, effects come back.
 
 use super::rows::What;
-use super::{Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, look, over, pick};
+use super::{Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, look, over, pick, point};
 use crate::app::action::setup::Form;
 use crate::app::action::{self, Action, Screen};
 use crate::app::palette::Palette;
@@ -17,6 +17,8 @@ pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
     match message {
         Message::Key(key) => return press(setup, if key == " " { "space" } else { &key }),
         Message::Paste(text) => return over::paste(setup, &text),
+        Message::Mouse(hit) => return point::point(setup, hit),
+        Message::Reach(lines) => setup.reach = lines,
         Message::Looked(ticket, looked) => look::take(setup, ticket, looked),
         Message::Catalog(catalog) => {
             setup.catalog = Some(catalog);
@@ -136,14 +138,13 @@ fn leave(setup: &mut Setup) -> Vec<Effect> {
 
 /// Does what an action says.
 pub(super) fn act(setup: &mut Setup, action: Form) -> Vec<Effect> {
-    let last = setup.rows.len() - 1;
     match action {
-        Form::Up => walk(setup, false, 1),
-        Form::Down => walk(setup, true, 1),
-        Form::PageUp => walk(setup, false, PAGE),
-        Form::PageDown => walk(setup, true, PAGE),
-        Form::First => walk(setup, false, usize::MAX),
-        Form::Last => walk(setup, true, last),
+        Form::Up => walk(setup, setup.pane, false, 1),
+        Form::Down => walk(setup, setup.pane, true, 1),
+        Form::PageUp => walk(setup, setup.pane, false, PAGE),
+        Form::PageDown => walk(setup, setup.pane, true, PAGE),
+        Form::First => walk(setup, setup.pane, false, usize::MAX),
+        Form::Last => walk(setup, setup.pane, true, usize::MAX),
         Form::NextSection | Form::PreviousSection => section(setup, action == Form::NextSection),
         Form::NextPane | Form::PreviousPane => {
             let at = Pane::ALL.iter().position(|p| *p == setup.pane).unwrap_or(0);
@@ -189,16 +190,16 @@ pub(super) fn act(setup: &mut Setup, action: Form) -> Vec<Effect> {
     Vec::new()
 }
 
-fn walk(setup: &mut Setup, forward: bool, by: usize) {
-    let at = match setup.pane {
-        Pane::Settings => &mut setup.at,
-        Pane::Data => &mut setup.scroll[0],
-        Pane::Estimate => &mut setup.scroll[1],
+/// Moves the cursor in the settings, or the lines of another pane, never beyond their ends.
+pub(super) fn walk(setup: &mut Setup, pane: Pane, forward: bool, by: usize) {
+    let (at, last) = match pane {
+        Pane::Settings => (&mut setup.at, setup.rows.len() - 1),
+        Pane::Data => (&mut setup.scroll[0], setup.reach[0]),
+        Pane::Estimate => (&mut setup.scroll[1], setup.reach[1]),
     };
-    *at = if forward { at.saturating_add(by) } else { at.saturating_sub(by) };
-    setup.at = setup.at.min(setup.rows.len() - 1);
-    // More lines than any preview has.
-    setup.scroll = setup.scroll.map(|top| top.min(10_000));
+    // A window that has grown shows its last page from further up.
+    let now = (*at).min(last);
+    *at = if forward { now.saturating_add(by).min(last) } else { now.saturating_sub(by) };
 }
 
 /// The first row of the next section, or of this one and then the one before.

@@ -4,6 +4,7 @@ use super::super::input::Typed;
 use super::super::pacing::Pacing;
 use super::super::{WatchOptions, files, input, options, screen};
 use super::jobs::Jobs;
+use super::places::Places;
 use crate::app::setup::{Effect, Message, Setup, update};
 use crate::recipe::draft::NEW;
 use crate::run::RunDir;
@@ -12,6 +13,7 @@ use crate::terminal::signals::Signals;
 use crate::theme::Theme;
 use crate::{Error, Result};
 use crossterm::event::Event;
+use ratatui::layout::Rect;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -150,6 +152,10 @@ impl Loop<'_> {
                 self.dress();
                 let (form, theme) = (&self.form, &*self.theme);
                 self.screen.draw(|frame| super::draw(form, theme, frame))?;
+                if let Some(places) = self.places()? {
+                    let reach = places.reach(&self.form, self.theme);
+                    update(&mut self.form, Message::Reach(reach));
+                }
             }
             if self.keys(self.pacing.wait())? {
                 return Ok(());
@@ -186,10 +192,7 @@ impl Loop<'_> {
         while let Some(event) = self.screen.event(wait)? {
             wait = Duration::ZERO;
             self.pacing.dirty |= matches!(event, Event::Resize(..));
-            let message = input::typed(event).map(|typed| match typed {
-                Typed::Key(key) => Message::Key(key),
-                Typed::Paste(text) => Message::Paste(text),
-            });
+            let message = self.message(event)?;
             if let Some(message) = message
                 && self.take(message)?
             {
@@ -197,6 +200,24 @@ impl Loop<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// What an event says to the form, if anything.
+    fn message(&mut self, event: Event) -> Result<Option<Message>> {
+        if let Event::Mouse(mouse) = event {
+            let places = self.places()?;
+            return Ok(places.and_then(|places| places.hit(&self.form, self.theme, mouse)).map(Message::Mouse));
+        }
+        Ok(input::typed(event).map(|typed| match typed {
+            Typed::Key(key) => Message::Key(key),
+            Typed::Paste(text) => Message::Paste(text),
+        }))
+    }
+
+    /// Where everything is now.
+    fn places(&mut self) -> Result<Option<Places>> {
+        let (width, height) = self.screen.size()?;
+        Ok(Places::new(&self.form, self.theme, Rect::new(0, 0, width, height)))
     }
 
     /// One message and what comes of it; true to leave.
