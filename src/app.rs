@@ -17,6 +17,7 @@ pub mod scroll;
 pub mod series;
 pub mod setup;
 pub mod steady;
+pub mod themes;
 pub mod update;
 pub mod watch;
 
@@ -87,7 +88,7 @@ pub enum Overlay {
     /// Actions, found by name.
     Palette(Palette),
     /// Themes to choose from.
-    Themes(looks::Choice),
+    Themes(themes::Choice),
     /// A list of sets of ratios to choose from.
     Ratios(Menu),
     /// "Stop the run?", and whether "yes" is under the cursor.

@@ -13,6 +13,7 @@ pub mod log;
 pub mod marks;
 pub mod options;
 pub mod overlay;
+mod pacing;
 pub mod page;
 pub mod paint;
 pub mod palette;

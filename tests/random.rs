@@ -185,7 +185,7 @@ fn watch(events: &[Event], seed: u64, count: usize, seen: &mut Seen<Overlay>) {
     let keys = keys();
     let mut app = App::new("random", random.random_bool(0.1));
     app.looks.replay = random.random_bool(0.1).then_some(2.0);
-    app.looks.themes = THEMES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    app.looks.themes.names = THEMES.iter().map(|(name, _)| (*name).to_owned()).collect();
     let (mut at, mut clock) = (0, 1000.0);
     let (mut theme, mut window) = (theme(&mut random), (80, 24));
     for _ in 0..count {

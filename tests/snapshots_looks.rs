@@ -12,8 +12,8 @@ const SIZES: [(u16, u16); 4] = [(40, 10), (80, 24), (120, 40), (200, 50)];
 fn screen(keys: &[&str], (width, height): (u16, u16), ascii: bool) -> String {
     let theme = Theme::find("default", Depth::True, ascii).unwrap();
     let mut app = App::new("demo", false);
-    app.looks.themes = lopper::theme::THEMES.iter().map(|t| t.0.to_owned()).collect();
-    app.looks.theme = "default".into();
+    app.looks.themes.names = lopper::theme::THEMES.iter().map(|t| t.0.to_owned()).collect();
+    app.looks.themes.wanted = "default".into();
     for key in keys {
         update(&mut app, Message::Key((*key).into()));
     }

@@ -3,6 +3,7 @@
 use super::action::{Action, Screen};
 use super::palette::{self, Palette, Pressed};
 use super::steady::Steady;
+use super::themes::{Choice, Themes};
 use super::{App, Effect, Overlay, update};
 
 /// What the drawing of frames has cost so far.
@@ -25,34 +26,19 @@ pub struct Looks {
     pub debug: bool,
     /// What frames cost.
     pub frames: Frames,
-    /// Names of the themes that there are.
-    pub themes: Vec<String>,
-    /// The theme that the user wants.
-    pub theme: String,
+    /// The theme, and those that there are.
+    pub themes: Themes,
     /// Levels of the heatmap over a slow link; empty otherwise.
     pub steady: Steady,
     /// How many times as fast a run that is over is told once more; `None` for one that is watched.
     pub replay: Option<f64>,
 }
 
-/// Choosing a theme: what is under the cursor shows at once.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Choice {
-    /// Index into [`Looks::themes`].
-    pub at: usize,
-    /// The theme to go back to.
-    pub before: String,
-}
-
 /// What the keys of this part do.
 pub fn act(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
         Action::Palette => app.overlay = Some(Overlay::Palette(Palette::new(Screen::Watch, app.pane))),
-        Action::Theme => {
-            let before = app.looks.theme.clone();
-            let at = app.looks.themes.iter().position(|name| *name == before).unwrap_or(0);
-            app.overlay = Some(Overlay::Themes(Choice { at, before }));
-        }
+        Action::Theme => app.overlay = Some(Overlay::Themes(Choice::new(&app.looks.themes))),
         Action::ToggleDebug => app.looks.debug = !app.looks.debug,
         Action::Export => return vec![Effect::SavePane],
         Action::CopyRun => return vec![Effect::CopyRun],
@@ -80,25 +66,9 @@ pub fn in_replay(app: &mut App, action: Action, said: &str) -> Vec<Effect> {
     Vec::new()
 }
 
-/// A key while a theme is chosen: movement shows the next one, Enter keeps it, Esc goes back.
-pub fn choose(app: &mut App, mut choice: Choice, key: &str) -> Vec<Effect> {
-    let count = app.looks.themes.len().max(1);
-    match key {
-        "enter" => return Vec::new(),
-        "esc" | "q" => {
-            app.looks.theme = choice.before;
-            return Vec::new();
-        }
-        "down" | "j" | "tab" | "ctrl-t" => choice.at = (choice.at + 1) % count,
-        "up" | "k" | "shift-tab" => choice.at = (choice.at + count - 1) % count,
-        "home" => choice.at = 0,
-        "end" => choice.at = count - 1,
-        _ => {}
-    }
-    if let Some(name) = app.looks.themes.get(choice.at) {
-        app.looks.theme.clone_from(name);
-    }
-    app.overlay = Some(Overlay::Themes(choice));
+/// A key while a theme is chosen.
+pub fn choose(app: &mut App, choice: Choice, key: &str) -> Vec<Effect> {
+    app.overlay = choice.press(key, &mut app.looks.themes).map(Overlay::Themes);
     Vec::new()
 }
 
@@ -111,8 +81,8 @@ mod tests {
 
     fn app() -> App {
         let mut app = App::new("x", false);
-        app.looks.themes = ["default", "dark", "mono"].map(str::to_owned).to_vec();
-        app.looks.theme = "dark".into();
+        app.looks.themes.names = ["default", "dark", "mono"].map(str::to_owned).to_vec();
+        app.looks.themes.wanted = "dark".into();
         app
     }
 
@@ -124,13 +94,15 @@ mod tests {
     fn a_theme_shows_while_it_is_chosen() {
         let mut app = app();
         keys(&mut app, &["ctrl-t", "ctrl-t"]);
-        assert_eq!(app.looks.theme, "mono");
-        keys(&mut app, &["j"]);
-        assert_eq!(app.looks.theme, "default");
+        assert_eq!(app.looks.themes.wanted, "mono");
+        assert!(matches!(app.overlay, Some(Overlay::Themes(_))));
         keys(&mut app, &["esc"]);
-        assert_eq!((app.looks.theme.as_str(), &app.overlay), ("dark", &None));
+        assert_eq!((app.looks.themes.wanted.as_str(), &app.overlay), ("dark", &None));
         keys(&mut app, &["ctrl-t", "up", "enter"]);
-        assert_eq!((app.looks.theme.as_str(), &app.overlay), ("default", &None));
+        assert_eq!((app.looks.themes.wanted.as_str(), &app.overlay), ("default", &None));
+        // Who leaves has chosen nothing: the list goes on with the theme from before.
+        assert_eq!(keys(&mut app, &["ctrl-t", "up", "ctrl-c"]), [Effect::Quit]);
+        assert_eq!(app.looks.themes.wanted, "default");
     }
 
     #[test]

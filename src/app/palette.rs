@@ -1,7 +1,9 @@
 //! The command palette: every action of the screen, found by a few letters of its name or sentence.
 
 use super::Pane;
-use super::action::{self, Entry, Screen};
+use super::action::runs::List;
+use super::action::setup::Form;
+use super::action::{self, Action, Entry, Screen};
 use super::prompt::Line;
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
@@ -37,11 +39,16 @@ pub fn title(entry: &Entry) -> String {
     entry.action.name().replace('_', " ")
 }
 
+/// Whether it opens what is open already.
+fn is_palette(action: Action) -> bool {
+    matches!(action, Action::Palette | Action::List(List::Palette) | Action::Form(Form::Palette))
+}
+
 /// The actions that hold on `screen` while `pane` has the keys and that `text` fits: a key by its name, then by
 /// how well the letters sit in name and sentence.
 fn search(screen: Screen, pane: Pane, text: &str) -> Vec<&'static Entry> {
     let here = action::sections().filter(|s| s.screen == screen).flat_map(|s| s.entries);
-    let all = here.filter(|e| e.is_for(pane) && e.action != action::Action::Palette);
+    let all = here.filter(|e| e.is_for(pane) && !is_palette(e.action));
     let text = text.trim();
     if text.is_empty() {
         return all.collect();
@@ -107,7 +114,6 @@ impl Palette {
 #[cfg(test)]
 #[allow(clippy::panic)]
 mod tests {
-    use super::super::action::Action;
     use super::super::update::update;
     use super::super::{App, Effect, Message, Overlay};
     use super::*;

@@ -163,7 +163,7 @@ impl Picker {
             "up" | "ctrl-p" => self.at = self.at.saturating_sub(1),
             "page-down" => self.at = (self.at + 10).min(last),
             "page-up" => self.at = self.at.saturating_sub(10),
-            _ => drop(self.input.key(if key == "space" { " " } else { key })),
+            _ => drop(self.input.key(key)),
         }
         self.go_on(!matches!(key, "down" | "up" | "ctrl-n" | "ctrl-p" | "page-down" | "page-up"))
     }

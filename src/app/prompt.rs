@@ -72,6 +72,8 @@ impl Line {
 
     /// A key, by its name; false if it is none of editing.
     pub fn key(&mut self, key: &str) -> bool {
+        // Lists have a word for it.
+        let key = if key == "space" { " " } else { key };
         let request = match key {
             "left" => InputRequest::GoToPrevChar,
             "right" => InputRequest::GoToNextChar,

@@ -2,15 +2,20 @@
 
 pub mod compare;
 pub mod order;
+mod over;
 pub mod update;
 
 pub use compare::Comparison;
 pub use order::Column;
 pub use update::update;
 
+use super::action::runs::List;
 use super::clean;
+use super::palette::Palette;
 use super::picker::{Ground, Item, Picker};
 use super::prompt::Line;
+use super::themes::{Choice, Themes};
+use crate::run::RunState;
 use crate::run::compare::Compared;
 use crate::run::control::Command;
 use crate::run::listing::Summary;
@@ -79,6 +84,10 @@ pub enum Overlay {
     },
     /// A recipe to open.
     Pick(Picker),
+    /// The actions by name.
+    Palette(Palette),
+    /// Themes to choose from.
+    Themes(Choice),
     /// Runs side by side, from this line on.
     Compare {
         /// What is compared.
@@ -183,6 +192,8 @@ pub struct Runs {
     pub now: f64,
     /// Where paths are typed.
     pub ground: Ground,
+    /// The theme, and those that there are.
+    pub themes: Themes,
 }
 
 impl Runs {
@@ -203,6 +214,7 @@ impl Runs {
             toast: None,
             now: 0.0,
             ground: Ground::default(),
+            themes: Themes::default(),
         }
     }
 
@@ -229,6 +241,21 @@ impl Runs {
     /// The marked runs, in the order of the list.
     pub fn marked(&self) -> Vec<PathBuf> {
         self.shown().into_iter().map(|row| row.path.clone()).filter(|path| self.marked.contains(path)).collect()
+    }
+
+    /// Whether an action has something to do for the run under the cursor, or for the list.
+    pub fn works(&self, action: List) -> bool {
+        let state = self.current().map(|row| row.state);
+        let alive = matches!(state, Some(RunState::Running | RunState::Paused));
+        match action {
+            List::Pause | List::Stop => alive,
+            List::Resume => state.is_some_and(|s| !alive && s != RunState::Finished),
+            List::Delete => state.is_some() && !alive,
+            List::Watch | List::Clone | List::Log | List::Tags | List::Note | List::Mark => state.is_some(),
+            List::Compare => self.marked.len() > 1,
+            List::Filter | List::Order => self.rows.len() > 1,
+            _ => true,
+        }
     }
 
     fn go_to(&mut self, at: usize) {

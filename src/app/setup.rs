@@ -2,7 +2,10 @@
 
 pub mod edit;
 pub mod look;
+mod offer;
+mod over;
 pub mod pick;
+mod point;
 pub mod restore;
 pub mod rows;
 pub mod update;
@@ -19,6 +22,7 @@ use super::palette::Palette;
 use super::picker::{Ground, Item, Picker};
 use super::prompt::Line;
 use super::runs::Comparison;
+use super::themes::{Choice, Themes};
 use crate::data::preview::Preview;
 use crate::hub::{AdapterFacts, BaseEntry, Catalog};
 use crate::recipe::draft::{Draft, Place};
@@ -131,6 +135,8 @@ pub enum Overlay {
     },
     /// The actions by name.
     Palette(Palette),
+    /// Themes to choose from.
+    Themes(Choice),
 }
 
 /// What the program does for the form.
@@ -205,6 +211,10 @@ pub enum Message {
     Key(String),
     /// Text was pasted: never keys.
     Paste(String),
+    /// A click, or the wheel.
+    Mouse(Hit),
+    /// Lines by which data and estimate can be scrolled, as they were last drawn.
+    Reach([usize; 2]),
     /// Something was seen of what the recipe names.
     Looked(u64, Looked),
     /// The bases and adapters that there are.
@@ -233,6 +243,17 @@ pub enum Message {
     Tick(f64),
 }
 
+/// Where the mouse is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hit {
+    /// On a pane or its tab.
+    Pane(Pane),
+    /// On a row, and of an adapter on one of [`CELLS`].
+    Row(usize, Option<usize>),
+    /// The wheel over a pane, upwards or downwards.
+    Wheel(Pane, bool),
+}
+
 /// The state of the form. Every text in it that is shown is harmless.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -258,6 +279,8 @@ pub struct Setup {
     pub pane: Pane,
     /// Lines scrolled in the data and the estimate.
     pub scroll: [usize; 2],
+    /// Lines by which they can be scrolled at most.
+    reach: [usize; 2],
     /// What lies over the form.
     pub overlay: Option<Overlay>,
     /// What is wrong, place by place.
@@ -274,6 +297,8 @@ pub struct Setup {
     pub now: f64,
     /// A run is being started.
     pub starting: bool,
+    /// The theme, and those that there are.
+    pub themes: Themes,
     home: Option<PathBuf>,
     ticket: u64,
 }
@@ -315,6 +340,8 @@ impl Setup {
             editing: None,
             pane: Pane::Settings,
             scroll: [0, 0],
+            // More lines than any preview has, until it was drawn.
+            reach: [10_000; 2],
             overlay: None,
             problems: BTreeMap::new(),
             whole: None,
@@ -323,6 +350,7 @@ impl Setup {
             toast: None,
             now: 0.0,
             starting: false,
+            themes: Themes::default(),
             home,
             ticket: 0,
         };

@@ -65,7 +65,12 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
     let overlay = app.overlay.take();
     match overlay {
         // Leaving works from everywhere.
-        _ if key == "ctrl-c" => return vec![Effect::Quit],
+        overlay if key == "ctrl-c" => {
+            if let Some(Overlay::Themes(choice)) = overlay {
+                choice.give_up(&mut app.looks.themes);
+            }
+            return vec![Effect::Quit];
+        }
         Some(Overlay::Help { top }) => {
             app.overlay = scrolled_help(key, top);
             return Vec::new();

@@ -1,6 +1,7 @@
 //! How the screen is to look and how it gets to the terminal, as the command line says it.
 
 use crate::Result;
+use crate::app::themes::Themes;
 use crate::terminal::{Screen, record};
 use crate::theme::{Depth, Shelf, Theme};
 use std::path::PathBuf;
@@ -51,6 +52,29 @@ impl WatchOptions {
         Ok(if self.slow_link { theme.for_slow_link() } else { theme })
     }
 
+    /// Puts on the theme that the user wants; one that cannot be read changes nothing.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(super) fn dress(&self, theme: &mut Theme, themes: &mut Themes) -> Result<()> {
+        if themes.wanted != theme.name {
+            *theme = self.load(&themes.wanted).inspect_err(|_| themes.wanted.clone_from(&theme.name))?;
+        }
+        Ok(())
+    }
+
+    /// Reads the theme again if its file was written meanwhile; true if it was.
+    ///
+    /// # Errors
+    /// Why it cannot be read; said once, until the file is written again.
+    pub(super) fn refresh(&self, theme: &mut Theme) -> Result<bool> {
+        if !theme.files.changed() {
+            return Ok(false);
+        }
+        *theme = self.load(&theme.name).inspect_err(|_| theme.files = theme.files.renewed())?;
+        Ok(true)
+    }
+
     /// Takes the terminal, and asks it what it can do.
     ///
     /// # Errors
@@ -89,7 +113,12 @@ impl WatchOptions {
     }
 }
 
+/// The themes that there are, this one on.
+pub(super) fn themes(theme: &Theme) -> Themes {
+    Themes { names: shelf().names(), wanted: theme.name.clone() }
+}
+
 /// The embedded themes and the user's.
-pub(super) fn shelf() -> Shelf {
+fn shelf() -> Shelf {
     Shelf::with(crate::config::themes())
 }

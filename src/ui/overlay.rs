@@ -33,8 +33,10 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             let lines = super::ratios::menu(menu, theme, room);
             return popup(format!(" {} ", menu.title), lines, theme, frame, area);
         }
-        Some(Overlay::Palette(found)) => return palette::draw(found, app.can_change(), theme, frame, area),
-        Some(Overlay::Themes(choice)) => return palette::themes(app, choice, theme, frame, area),
+        Some(Overlay::Palette(found)) => {
+            return palette::draw(found, |e| !e.changes || app.can_change(), theme, frame, area);
+        }
+        Some(Overlay::Themes(choice)) => return palette::themes(&app.looks.themes, choice, theme, frame, area),
         Some(Overlay::Module { top }) => return inspect::draw(app, theme, *top, frame, area),
         Some(Overlay::Prompt(prompt)) => return line(prompt, theme, frame, area),
     };

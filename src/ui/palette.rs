@@ -2,8 +2,9 @@
 
 use super::fit;
 use super::overlay::{centred, window};
-use crate::app::looks::Choice;
-use crate::app::{App, Palette, palette};
+use crate::app::action::Entry;
+use crate::app::themes::{Choice, Themes};
+use crate::app::{Palette, palette};
 use crate::theme::Theme;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -27,8 +28,8 @@ pub(super) fn first(at: usize, shown: usize) -> usize {
     (at + 1).saturating_sub(shown)
 }
 
-/// The palette: a line to type in, below it name, sentence and keys of what fits.
-pub fn draw(found: &Palette, can_change: bool, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+/// The palette: a line to type in, below it name, sentence and keys of what fits; dim what has nothing to do now.
+pub fn draw(found: &Palette, works: impl Fn(&Entry) -> bool, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let height = (found.found.len().max(1) as u16 + 3).min(SIZE.1).min(area.height);
     let inner = boxed("actions", theme, frame, centred(area, SIZE.0, height));
     if inner.height == 0 || inner.width < 4 {
@@ -45,7 +46,7 @@ pub fn draw(found: &Palette, can_change: bool, theme: &Theme, frame: &mut Frame<
     let name = found.found.iter().map(|e| palette::title(e).len()).max().unwrap_or(0);
     let name = name.min(width.saturating_sub(keys + 2));
     for (i, entry) in found.found.iter().enumerate().skip(first(found.at, shown)).take(shown) {
-        let can = can_change || !entry.changes;
+        let can = works(entry);
         let title = fit::pad(&palette::title(entry), name, theme);
         let sentence = width.saturating_sub(name + keys + 4);
         // A few letters of a sentence say nothing.
@@ -67,8 +68,8 @@ pub fn draw(found: &Palette, can_change: bool, theme: &Theme, frame: &mut Frame<
 }
 
 /// The themes by name, the one that shows marked.
-pub fn themes(app: &App, choice: &Choice, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
-    let names = &app.looks.themes;
+pub fn themes(themes: &Themes, choice: &Choice, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    let names = &themes.names;
     let width = names.iter().map(|n| fit::width(n)).max().unwrap_or(0).max(26) as u16 + 4;
     // At the right, so that most of what the theme changes is to be seen.
     let height = (names.len() as u16 + 3).min(area.height);

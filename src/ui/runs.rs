@@ -114,21 +114,6 @@ fn head(list: &Runs, theme: &Theme, width: usize) -> Line<'static> {
     facts(parts, "  ", width)
 }
 
-/// Whether a key has something to do for the run under the cursor.
-fn works(list: &Runs, action: List) -> bool {
-    let state = list.current().map(|row| row.state);
-    let alive = matches!(state, Some(RunState::Running | RunState::Paused));
-    match action {
-        List::Pause | List::Stop => alive,
-        List::Resume => state.is_some_and(|s| !alive && s != RunState::Finished),
-        List::Delete => state.is_some() && !alive,
-        List::Watch | List::Clone | List::Log | List::Tags | List::Note | List::Mark => state.is_some(),
-        List::Compare => list.marked.len() > 1,
-        List::Filter | List::Order => list.rows.len() > 1,
-        _ => true,
-    }
-}
-
 /// One line: the filter, a message, or the keys that have something to do.
 fn foot(list: &Runs, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width);
@@ -160,7 +145,7 @@ fn foot(list: &Runs, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let mut ends = Vec::new();
     for entry in entries.filter(|e| !e.short.is_empty() && !e.keys.is_empty()) {
         let Action::List(action) = entry.action else { continue };
-        if !works(list, action) {
+        if !list.works(action) {
             continue;
         }
         let paused = list.current().is_some_and(|row| row.state == RunState::Paused);

@@ -50,21 +50,21 @@ pub struct Ending {
 /// When it is no run, or the terminal cannot be used.
 pub fn watch(dir: &Path, options: &WatchOptions) -> Result<Ending> {
     let signals = Signals::take()?;
-    let (mut screen, theme) = options.claim()?;
-    let result = show(dir, options, &theme, &mut screen, &signals, false);
+    let (mut screen, mut theme) = options.claim()?;
+    let result = show(dir, options, &mut theme, &mut screen, &signals, false);
     drop(screen);
     record::stop();
     result
 }
 
-/// Shows the run at `dir` on a screen that is ours already.
+/// Shows the run at `dir` on a screen that is ours already; `theme` is the one that is on in the end.
 ///
 /// # Errors
 /// When it is no run, or the terminal is gone.
 pub fn show(
     dir: &Path,
     options: &WatchOptions,
-    theme: &Theme,
+    theme: &mut Theme,
     screen: &mut Screen,
     signals: &Signals,
     from_list: bool,
@@ -79,13 +79,13 @@ pub fn show(
     let label = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let mut app = App::new(&label, options.read_only);
     app.from_list = from_list;
-    app.looks.themes = options::shelf().names();
-    app.looks.theme.clone_from(&theme.name);
+    app.looks.themes = options::themes(theme);
     app.looks.debug = options.debug;
     app.looks.replay = options.replay;
-    let theme = theme.clone();
-    let result =
-        Loop { app: &mut app, theme, screen, signals, dir, options, clock, dirty: true, answer: false }.turn(&news);
+    let mut turning = Loop { app: &mut app, theme, screen, signals, dir, options, clock, dirty: true, answer: false };
+    let result = turning.turn(&news);
+    // What was chosen with the last keys was not drawn any more.
+    turning.dress();
     stop.store(true, Ordering::Relaxed);
     result.map(|()| Ending { state: app.state })
 }
@@ -93,7 +93,7 @@ pub fn show(
 /// What the loop works on.
 struct Loop<'a> {
     app: &'a mut App,
-    theme: Theme,
+    theme: &'a mut Theme,
     screen: &'a mut Screen,
     signals: &'a Signals,
     dir: &'a Path,
@@ -144,7 +144,7 @@ impl Loop<'_> {
         if self.options.slow_link {
             self.app.settle(self.theme.ramp.levels());
         }
-        self.screen.draw(|frame| draw(self.app, &self.theme, frame))?;
+        self.screen.draw(|frame| draw(self.app, self.theme, frame))?;
         let Written { frames, last, total } = self.screen.written();
         let frames = Frames { count: frames, last, total, seconds: start.elapsed().as_secs_f64() };
         self.app.looks.frames = frames;
@@ -156,29 +156,17 @@ impl Loop<'_> {
 
     /// Puts on the theme that the user wants; one that cannot be read changes nothing.
     fn dress(&mut self) {
-        if self.app.looks.theme == self.theme.name {
-            return;
-        }
-        match self.options.load(&self.app.looks.theme) {
-            Ok(theme) => self.theme = theme,
-            Err(e) => {
-                self.app.looks.theme.clone_from(&self.theme.name);
-                update(self.app, Message::Toast(e.to_string()));
-            }
+        if let Err(e) = self.options.dress(self.theme, &mut self.app.looks.themes) {
+            update(self.app, Message::Toast(e.to_string()));
         }
     }
 
     /// Reads the theme again if its file was written meanwhile.
     fn refresh(&mut self) {
-        if !self.theme.files.changed() {
-            return;
-        }
-        self.dirty = true;
-        match self.options.load(&self.theme.name) {
-            Ok(theme) => self.theme = theme,
+        match self.options.refresh(self.theme) {
+            Ok(read) => self.dirty |= read,
             Err(e) => {
-                // Said once, not every second.
-                self.theme.files = self.theme.files.renewed();
+                self.dirty = true;
                 update(self.app, Message::Toast(e.to_string()));
             }
         }
@@ -249,7 +237,7 @@ impl Loop<'_> {
             wait = Duration::ZERO;
             self.dirty |= matches!(event, Event::Resize(..));
             let (width, height) = self.screen.size()?;
-            let notice = status::notice(self.app, &self.theme, width.saturating_sub(2)).len() as u16;
+            let notice = status::notice(self.app, self.theme, width.saturating_sub(2)).len() as u16;
             let Some(message) = input::message(self.app, event, Rect::new(0, 0, width, height), notice) else {
                 continue;
             };
@@ -307,7 +295,7 @@ impl Loop<'_> {
     /// Draws the screen once more, into a picture in the run directory.
     fn picture(&self) -> Result<String> {
         let (width, height) = self.screen.size()?;
-        let svg = render(self.app, &self.theme, width, height)?;
+        let svg = render(self.app, self.theme, width, height)?;
         let path = self.dir.join(format!("screen-{}.svg", crate::run::now() as u64));
         write_aside(&path, svg.as_bytes())?;
         Ok(format!("saved {}", path.display()))
@@ -316,7 +304,7 @@ impl Loop<'_> {
     /// The pane with the keys, as a picture and as text in the run directory.
     fn pane(&self) -> Result<String> {
         let size = self.screen.size()?;
-        let buffer = picture::pane(self.app, &self.theme, size)?;
+        let buffer = picture::pane(self.app, self.theme, size)?;
         let name = format!("{}-{}", self.app.pane.label(), crate::run::now() as u64);
         write_aside(&self.dir.join(format!("{name}.svg")), export::svg(&buffer, self.theme.picture).as_bytes())?;
         write_aside(&self.dir.join(format!("{name}.txt")), export::text(&buffer).as_bytes())?;

@@ -7,7 +7,9 @@ mod jobs;
 mod keep;
 mod overlay;
 mod picture;
+mod places;
 pub mod screen;
+mod slots;
 pub(super) mod unsaved;
 
 pub use picture::picture_of_form;
@@ -18,15 +20,11 @@ use crate::app::action::setup::Form;
 use crate::app::action::{self, Action, Screen};
 use crate::app::setup::{Overlay, Pane, Setup, What};
 use crate::theme::Theme;
+use places::Places;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
-
-/// From here on all panes show at once.
-const WIDE: (u16, u16) = (120, 24);
-/// Below this only a sentence is drawn.
-const LEAST: (u16, u16) = (30, 6);
 
 /// Draws the whole screen.
 pub fn draw(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>) {
@@ -34,70 +32,50 @@ pub fn draw(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>) {
     if area.width == 0 || area.height == 0 {
         return;
     }
-    if area.width < LEAST.0 || area.height < LEAST.1 {
+    let Some(places) = Places::new(setup, theme, area) else {
         let text = format!("{}; a larger window shows its settings", setup.name());
         frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }), area);
         return;
-    }
-    let inside = Rect { x: area.x + 1, width: area.width - 2, ..area };
-    let width = usize::from(inside.width);
-    frame.render_widget(head(setup, theme, width), Rect { height: 1, ..inside });
-    let body = Rect { y: area.y + 1, height: area.height - 2, ..area };
+    };
+    frame.render_widget(head(setup, theme, usize::from(places.head.width)), places.head);
     if let Some(Overlay::Compare { comparison, top }) = &setup.overlay {
-        super::runs::compare::draw(comparison, *top, theme, frame, Rect { x: inside.x, width: inside.width, ..body });
-    } else if area.width >= WIDE.0 && area.height >= WIDE.1 {
-        wide(setup, theme, frame, body);
+        let within = Rect { y: places.body.y, height: places.body.height, ..places.head };
+        super::runs::compare::draw(comparison, *top, theme, frame, within);
     } else {
-        narrow(setup, theme, frame, body);
+        panes(setup, &places, theme, frame);
     }
-    foot(setup, theme, frame, Rect { y: area.bottom() - 1, height: 1, ..inside });
+    foot(setup, theme, frame, places.foot);
     overlay::draw(setup, theme, frame, area);
 }
 
-/// The settings at the left, data and estimate at the right.
-fn wide(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, body: Rect) {
-    let side = (body.width * 2 / 5).clamp(46, 84);
-    let left = Rect { width: body.width - side, ..body };
-    let wanted = estimate::lines(setup, theme, usize::from(side) - 4).len() as u16 + 2;
-    let below = wanted.clamp(6, body.height / 2);
-    let right = Rect { x: left.right(), width: side, height: body.height - below, ..body };
-    let under = Rect { y: right.bottom(), height: below, ..right };
-    let mut inner = [left; 3];
-    for (i, (pane, place)) in Pane::ALL.into_iter().zip([left, right, under]).enumerate() {
-        let title = format!(" {} {} ", i + 1, pane.label());
-        let block = super::block(theme, title, setup.pane == pane);
-        let within = block.inner(place);
-        frame.render_widget(block, place);
-        inner[i] = Rect { x: within.x + 1, width: within.width.saturating_sub(2), ..within };
+/// All panes, each within a border, or one at a time below its tabs.
+fn panes(setup: &Setup, places: &Places, theme: &Theme, frame: &mut Frame<'_>) {
+    if let Some(place) = places.tabs {
+        tabs(setup, theme, frame, place);
     }
-    form::draw(setup, theme, frame, inner[0]);
-    data::draw(setup, theme, frame, inner[1]);
-    estimate::draw(setup, theme, frame, inner[2]);
+    for (pane, area, inner) in &places.panes {
+        if places.tabs.is_none() {
+            frame.render_widget(super::block(theme, places::label(*pane), setup.pane == *pane), *area);
+        }
+        match pane {
+            Pane::Settings => form::draw(setup, theme, frame, *inner),
+            Pane::Data => data::draw(setup, theme, frame, *inner),
+            Pane::Estimate => estimate::draw(setup, theme, frame, *inner),
+        }
+    }
 }
 
-/// One pane at a time, below its tabs.
-fn narrow(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, body: Rect) {
+fn tabs(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, place: Rect) {
     let mut spans = Vec::new();
-    for (i, pane) in Pane::ALL.into_iter().enumerate() {
-        let wrong = match pane {
-            Pane::Settings => setup.wrong() > 0,
-            Pane::Data => matches!(setup.seen.preview, Some(Err(_))),
-            Pane::Estimate => matches!(setup.seen.estimate, Some(Err(_))),
-        };
+    for pane in Pane::ALL {
         let style = if pane == setup.pane { theme.selected() } else { theme.dim };
-        spans.push(Span::styled(format!(" {} {} ", i + 1, pane.label()), style));
-        if wrong {
+        spans.push(Span::styled(places::label(pane), style));
+        if places::is_wrong(setup, pane) {
             spans.push(Span::styled(theme.glyphs.states[4], theme.bad));
         }
         spans.push(Span::raw(" "));
     }
-    frame.render_widget(Line::from(spans), Rect { height: 1, ..body });
-    let inner = Rect { x: body.x + 1, y: body.y + 1, width: body.width - 2, height: body.height - 1 };
-    match setup.pane {
-        Pane::Settings => form::draw(setup, theme, frame, inner),
-        Pane::Data => data::draw(setup, theme, frame, inner),
-        Pane::Estimate => estimate::draw(setup, theme, frame, inner),
-    }
+    frame.render_widget(Line::from(spans), place);
 }
 
 fn head(setup: &Setup, theme: &Theme, width: usize) -> Line<'static> {
@@ -127,29 +105,6 @@ fn head(setup: &Setup, theme: &Theme, width: usize) -> Line<'static> {
     facts(parts, "  ", width)
 }
 
-/// Whether a key has something to do now.
-fn works(setup: &Setup, action: Form) -> bool {
-    match action {
-        Form::Edit | Form::Find => setup.pane == Pane::Settings,
-        Form::Unset => {
-            let set = setup.row().value.is_some() || matches!(setup.row().what, What::Adapter(_));
-            setup.pane == Pane::Settings && set
-        }
-        Form::Switch => {
-            use crate::recipe::settings::Kind;
-            let turns = |kind| matches!(kind, Kind::Switch | Kind::Word(..));
-            let row = match setup.row().what {
-                What::Setting(place) => turns(place.setting().kind),
-                What::Adapter(_) => true,
-                What::Add => false,
-            };
-            setup.pane == Pane::Settings && row
-        }
-        Form::Save => setup.is_changed(),
-        _ => true,
-    }
-}
-
 /// One line: a message, or the keys that have something to do.
 fn foot(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width);
@@ -175,7 +130,9 @@ fn foot(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let (mut all, mut ends) = (Vec::new(), Vec::new());
     for entry in entries.filter(|e| !e.short.is_empty() && !e.keys.is_empty()) {
         let Action::Form(form) = entry.action else { continue };
-        if !works(setup, form) {
+        // From the other panes these two lead to the settings; there they say nothing.
+        let elsewhere = matches!(form, Form::Edit | Form::Find) && setup.pane != Pane::Settings;
+        if elsewhere || !setup.works(form) {
             continue;
         }
         let weight = match form {

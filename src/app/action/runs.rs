@@ -1,5 +1,6 @@
 //! The table of the list of runs.
 
+use super::looks::{PALETTE, THEME};
 use super::{Action, Entry, Screen, Section, entry};
 
 /// What a key does in the list of runs.
@@ -29,6 +30,8 @@ pub enum List {
     New,
     Clone,
     Edit,
+    Palette,
+    Theme,
     Redraw,
     Suspend,
     Help,
@@ -64,6 +67,8 @@ pub(super) const SECTIONS: &[Section] = &[
             list(List::Compare, &["="], "compare the marked runs").short("compare"),
             list(List::New, &["a"], "set up a run: a new recipe in the form").short("new"),
             list(List::Edit, &["e"], "open a recipe in the form").short("recipe"),
+            list(List::Palette, PALETTE.0, PALETTE.1),
+            list(List::Theme, THEME.0, THEME.1),
             list(List::Redraw, &["ctrl-l"], "draw the screen anew"),
             list(List::Suspend, &["ctrl-z"], "suspend to the shell; fg comes back"),
             list(List::Help, &["?"], "this table").short("help"),

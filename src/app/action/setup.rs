@@ -1,5 +1,6 @@
 //! The table of the recipe form.
 
+use super::looks::{PALETTE, THEME};
 use super::{Action, Entry, Screen, Section, entry};
 
 /// What a key does in the recipe form.
@@ -35,6 +36,7 @@ pub enum Form {
     Start,
     Renew,
     Palette,
+    Theme,
     Redraw,
     Suspend,
     Help,
@@ -74,7 +76,8 @@ pub(super) const SECTIONS: &[Section] = &[
             form(Form::Data, &["2"], PANES),
             form(Form::Estimate, &["3"], PANES),
             form(Form::Find, &["/"], "go to a setting by a few letters of its name").short("find"),
-            form(Form::Palette, &[":", "ctrl-p"], "find an action by its name, and do it"),
+            form(Form::Palette, PALETTE.0, PALETTE.1),
+            form(Form::Theme, THEME.0, THEME.1),
             form(Form::Redraw, &["ctrl-l"], "draw the screen anew"),
             form(Form::Suspend, &["ctrl-z"], "suspend to the shell; fg comes back"),
             form(Form::Help, &["?"], "this table").short("help"),

@@ -1,17 +1,18 @@
 //! How messages change the list: no I/O, effects come back.
 
 use super::compare::MOST;
-use super::{Column, Comparison, Edit, Effect, Message, Overlay, Question, Runs, tidy};
+use super::{Column, Comparison, Edit, Effect, Message, Overlay, Question, Runs, over, tidy};
 use crate::app::action::runs::List;
 use crate::app::action::{self, Action, Screen};
-use crate::app::picker::{Picker, Pressed};
+use crate::app::palette::Palette;
+use crate::app::picker::Picker;
 use crate::app::prompt::Line;
-use crate::app::scroll::{PAGE, scrolled};
+use crate::app::scroll::PAGE;
+use crate::app::themes::Choice;
 use crate::app::{Pane, clean};
 use crate::run::RunState;
 use crate::run::control::Command;
 use crate::run::listing::Summary;
-use crate::run::notes::Notes;
 
 /// Seconds that a toast stays.
 const TOAST: f64 = 5.0;
@@ -20,13 +21,7 @@ const TOAST: f64 = 5.0;
 pub fn update(list: &mut Runs, message: Message) -> Vec<Effect> {
     match message {
         Message::Key(key) => return press(list, if key == " " { "space" } else { &key }),
-        Message::Paste(text) => match list.overlay.take() {
-            Some(Overlay::Pick(picker)) => return picked(list, picker.paste(&text)),
-            other => {
-                list.overlay = other;
-                paste(list, &text);
-            }
-        },
+        Message::Paste(text) => return over::paste(list, &text),
         Message::Rows(rows) => take(list, rows),
         Message::Unreadable(sentence) => list.error = Some(clean::line(&sentence)),
         Message::Log(of, new) => {
@@ -40,7 +35,7 @@ pub fn update(list: &mut Runs, message: Message) -> Vec<Effect> {
             }
         }
         // What was read in the meantime takes no line from under the user's hands.
-        Message::Compared(_) if matches!(list.overlay, Some(Overlay::Edit { .. } | Overlay::Ask { .. })) => {
+        Message::Compared(_) if list.overlay.as_ref().is_some_and(Overlay::holds_hands) => {
             toast(list, "the comparison is read; ask for it again");
         }
         Message::Compared(runs) => {
@@ -68,7 +63,7 @@ pub fn update(list: &mut Runs, message: Message) -> Vec<Effect> {
     Vec::new()
 }
 
-fn toast(list: &mut Runs, text: impl AsRef<str>) {
+pub(super) fn toast(list: &mut Runs, text: impl AsRef<str>) {
     list.toast = Some((clean::line(text.as_ref()), list.now + TOAST));
 }
 
@@ -80,27 +75,12 @@ fn take(list: &mut Runs, rows: Vec<Summary>) {
     list.go_to(list.cursor());
 }
 
-fn paste(list: &mut Runs, text: &str) {
-    let text = text.trim_end_matches(['\r', '\n']);
-    match &mut list.overlay {
-        Some(Overlay::Edit { line, .. }) => line.insert(text),
-        None if list.filtering => {
-            list.filter.insert(text);
-            list.go_to(list.cursor());
-        }
-        _ => {
-            let count = text.chars().count();
-            toast(list, format!("ignored a paste of {count} characters: nothing here takes text"));
-        }
-    }
-}
-
 fn press(list: &mut Runs, key: &str) -> Vec<Effect> {
     if key == "ctrl-c" {
         return vec![Effect::Quit];
     }
     if let Some(overlay) = list.overlay.take() {
-        return over(list, overlay, key);
+        return over::press(list, overlay, key);
     }
     if list.filtering {
         filter(list, key);
@@ -127,19 +107,15 @@ fn filter(list: &mut Runs, key: &str) {
         }
         "up" => list.go_to(list.cursor().saturating_sub(1)),
         "down" => list.go_to(list.cursor() + 1),
-        "space" => {
-            list.filter.key(" ");
-        }
-        _ => {
-            list.filter.key(key);
-        }
+        _ => drop(list.filter.key(key)),
     }
     if !matches!(key, "up" | "down") {
         list.go_to(list.cursor());
     }
 }
 
-fn act(list: &mut Runs, action: List) -> Vec<Effect> {
+/// Does what an action says.
+pub(super) fn act(list: &mut Runs, action: List) -> Vec<Effect> {
     match action {
         List::Up => list.go_to(list.cursor().saturating_sub(1)),
         List::Down => list.go_to(list.cursor() + 1),
@@ -169,6 +145,8 @@ fn act(list: &mut Runs, action: List) -> Vec<Effect> {
             list.overlay = Some(Overlay::Pick(Picker::new("open a recipe", false, list.ground.clone())));
             return vec![Effect::Recipes(list.ground.folder.clone())];
         }
+        List::Palette => list.overlay = Some(Overlay::Palette(Palette::new(Screen::Runs, Pane::Heatmap))),
+        List::Theme => list.overlay = Some(Overlay::Themes(Choice::new(&list.themes))),
         List::Redraw => return vec![Effect::Redraw],
         List::Suspend => return vec![Effect::Suspend],
         List::Quit => return vec![Effect::Quit],
@@ -242,78 +220,4 @@ fn compare(list: &mut Runs) -> Vec<Effect> {
         _ => return vec![Effect::Compare(marked)],
     }
     Vec::new()
-}
-
-fn over(list: &mut Runs, overlay: Overlay, key: &str) -> Vec<Effect> {
-    match overlay {
-        Overlay::Help { top } => {
-            let last = action::help_lines(Screen::Runs).saturating_sub(1);
-            list.overlay = scrolled(key, top, last).map(|top| Overlay::Help { top });
-        }
-        Overlay::Pick(picker) => return picked(list, picker.press(key)),
-        Overlay::Compare { comparison, top } => {
-            let last = comparison.differ.len().saturating_sub(1);
-            list.overlay = scrolled(key, top, last).map(|top| Overlay::Compare { comparison, top });
-        }
-        Overlay::Log { path, name, lines, back } => {
-            let most = lines.len().saturating_sub(1);
-            // Up the lines is further back from their end.
-            let key = match key {
-                "down" | "j" => "up",
-                "up" | "k" => "down",
-                "page-down" | "space" => "page-up",
-                "page-up" => "page-down",
-                "home" => "end",
-                "end" => "home",
-                other => other,
-            };
-            list.overlay = scrolled(key, back, most).map(|back| Overlay::Log { path, name, lines, back });
-        }
-        Overlay::Ask { question, path, name, yes } => {
-            let turned = matches!(key, "left" | "right" | "h" | "l" | "tab" | "shift-tab");
-            if turned {
-                list.overlay = Some(Overlay::Ask { question, path, name, yes: !yes });
-            } else if key == "y" || (key == "enter" && yes) {
-                // Everything else is the safe answer.
-                return vec![match question {
-                    Question::Stop => Effect::Send(path, Command::Stop),
-                    Question::Delete => Effect::Delete(path),
-                }];
-            }
-        }
-        Overlay::Edit { edit, path, name, mut line } => match key {
-            "esc" => {}
-            "enter" => return save(list, edit, path, line.text()),
-            _ => {
-                line.key(if key == "space" { " " } else { key });
-                list.overlay = Some(Overlay::Edit { edit, path, name, line });
-            }
-        },
-    }
-    Vec::new()
-}
-
-fn picked(list: &mut Runs, pressed: Pressed) -> Vec<Effect> {
-    match pressed {
-        Pressed::Open(picker, read) => {
-            list.overlay = Some(Overlay::Pick(*picker));
-            read.map(Effect::ListFolder).into_iter().collect()
-        }
-        Pressed::Left => Vec::new(),
-        Pressed::Picked(item) => vec![Effect::Edit(item.value)],
-    }
-}
-
-fn save(list: &mut Runs, edit: Edit, path: std::path::PathBuf, text: &str) -> Vec<Effect> {
-    let Some(row) = list.rows.iter_mut().find(|row| row.path == path) else {
-        toast(list, "the run is gone");
-        return Vec::new();
-    };
-    match edit {
-        Edit::Tags => row.notes.tags = Notes::tags_of(text),
-        Edit::Note => text.trim().clone_into(&mut row.notes.note),
-    }
-    let notes = row.notes.clone();
-    list.go_to(list.cursor());
-    vec![Effect::Save(path, notes)]
 }

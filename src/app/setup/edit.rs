@@ -165,7 +165,7 @@ pub(super) fn press(setup: &mut Setup, mut editing: Editing, key: &str) -> Vec<E
             }
             return done;
         }
-        _ => drop(editing.line.key(if key == "space" { " " } else { key })),
+        _ => drop(editing.line.key(key)),
     }
     examine(setup, &mut editing);
     setup.editing = Some(editing);

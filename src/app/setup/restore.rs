@@ -1,6 +1,6 @@
 //! Changes that are not saved: what of this form is kept in a copy, and what an earlier form has left in one.
 
-use super::{Effect, Overlay, Question, Setup};
+use super::{Effect, Overlay, Question, Setup, over};
 use crate::app::clean;
 use crate::recipe::draft::Draft;
 use std::path::PathBuf;
@@ -64,6 +64,7 @@ pub(super) fn found(setup: &mut Setup, found: Found) {
         setup.say(said.join("; "));
     }
     if let Some(left) = found.left {
+        over::end_choice(setup);
         let question = Question::Restore { left, more: found.more, there: setup.saved.is_some() };
         setup.overlay = Some(Overlay::Ask { question, at: 0 });
     }

@@ -1,13 +1,14 @@
 //! How messages change the form: no I/O, effects come back.
 
 use super::rows::What;
-use super::{Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, look, pick, restore};
+use super::{Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, look, over, pick, point, restore};
 use crate::app::action::setup::Form;
 use crate::app::action::{self, Action, Screen};
-use crate::app::palette::{Palette, Pressed};
+use crate::app::palette::Palette;
 use crate::app::prompt::Line;
 use crate::app::runs::Comparison;
-use crate::app::scroll::{PAGE, scrolled};
+use crate::app::scroll::PAGE;
+use crate::app::themes::Choice;
 use crate::app::{self, clean};
 use std::path::Path;
 
@@ -15,7 +16,9 @@ use std::path::Path;
 pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
     match message {
         Message::Key(key) => return press(setup, if key == " " { "space" } else { &key }),
-        Message::Paste(text) => return paste(setup, &text),
+        Message::Paste(text) => return over::paste(setup, &text),
+        Message::Mouse(hit) => return point::point(setup, hit),
+        Message::Reach(lines) => setup.reach = lines,
         Message::Looked(ticket, looked) => look::take(setup, ticket, looked),
         Message::Catalog(catalog) => {
             setup.catalog = Some(catalog);
@@ -35,14 +38,17 @@ pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
         }
         Message::Saved(path, text, then) => return saved(setup, &path, text, then),
         Message::Differs(path, then) => {
+            over::end_choice(setup);
             setup.overlay = Some(Overlay::Ask { question: Question::Overwrite(path, then), at: 0 });
         }
         Message::Opened(path, text) => return opened(setup, &path, &text),
         Message::Unsaved(found) => restore::found(setup, found),
         Message::Compared(both) => {
+            over::end_choice(setup);
             setup.overlay = Some(Overlay::Compare { comparison: Comparison::new(both), top: 0 });
         }
         Message::Started(run) => {
+            over::end_choice(setup);
             (setup.starting, setup.toast) = (false, None);
             return vec![Effect::Watch(run)];
         }
@@ -86,7 +92,9 @@ fn saved(setup: &mut Setup, path: &Path, text: String, then: Then) -> Vec<Effect
 fn opened(setup: &mut Setup, path: &Path, text: &str) -> Vec<Effect> {
     match Setup::new(path, text, Some(text.to_owned()), setup.home.clone()) {
         Ok(mut new) => {
+            over::end_choice(setup);
             (new.ticket, new.now, new.catalog) = (setup.ticket, setup.now, setup.catalog.take());
+            new.themes = std::mem::take(&mut setup.themes);
             *setup = new;
             setup.begin()
         }
@@ -97,39 +105,16 @@ fn opened(setup: &mut Setup, path: &Path, text: &str) -> Vec<Effect> {
     }
 }
 
-fn paste(setup: &mut Setup, text: &str) -> Vec<Effect> {
-    if let Some(editing) = setup.editing.take() {
-        edit::paste(setup, editing, text);
-        return Vec::new();
-    }
-    match setup.overlay.take() {
-        Some(Overlay::Pick(purpose, picker)) => return pick::pressed(setup, purpose, picker.paste(text)),
-        Some(Overlay::SaveAs(mut line, _)) => {
-            line.insert(text.lines().next().unwrap_or_default());
-            setup.overlay = Some(Overlay::SaveAs(line, None));
-        }
-        Some(Overlay::Palette(mut palette)) => {
-            palette.paste(text);
-            setup.overlay = Some(Overlay::Palette(palette));
-        }
-        other => {
-            setup.overlay = other;
-            let count = text.chars().count();
-            setup.say(format!("ignored a paste of {count} characters: nothing here takes text"));
-        }
-    }
-    Vec::new()
-}
-
 fn press(setup: &mut Setup, key: &str) -> Vec<Effect> {
     if key == "ctrl-c" {
         let asked = matches!(setup.overlay, Some(Overlay::Ask { question: Question::Unsaved(Then::Leave), .. }));
         setup.editing = None;
+        over::end_choice(setup);
         // Asked once, and meant the second time.
         return if asked { vec![Effect::Quit] } else { leave(setup) };
     }
     if let Some(overlay) = setup.overlay.take() {
-        return over(setup, overlay, key);
+        return over::press(setup, overlay, key);
     }
     if let Some(editing) = setup.editing.take() {
         return edit::press(setup, editing, key);
@@ -152,15 +137,15 @@ fn leave(setup: &mut Setup) -> Vec<Effect> {
     Vec::new()
 }
 
-fn act(setup: &mut Setup, action: Form) -> Vec<Effect> {
-    let last = setup.rows.len() - 1;
+/// Does what an action says.
+pub(super) fn act(setup: &mut Setup, action: Form) -> Vec<Effect> {
     match action {
-        Form::Up => walk(setup, false, 1),
-        Form::Down => walk(setup, true, 1),
-        Form::PageUp => walk(setup, false, PAGE),
-        Form::PageDown => walk(setup, true, PAGE),
-        Form::First => walk(setup, false, usize::MAX),
-        Form::Last => walk(setup, true, last),
+        Form::Up => walk(setup, setup.pane, false, 1),
+        Form::Down => walk(setup, setup.pane, true, 1),
+        Form::PageUp => walk(setup, setup.pane, false, PAGE),
+        Form::PageDown => walk(setup, setup.pane, true, PAGE),
+        Form::First => walk(setup, setup.pane, false, usize::MAX),
+        Form::Last => walk(setup, setup.pane, true, usize::MAX),
         Form::NextSection | Form::PreviousSection => section(setup, action == Form::NextSection),
         Form::NextPane | Form::PreviousPane => {
             let at = Pane::ALL.iter().position(|p| *p == setup.pane).unwrap_or(0);
@@ -197,6 +182,7 @@ fn act(setup: &mut Setup, action: Form) -> Vec<Effect> {
         Form::Palette => {
             setup.overlay = Some(Overlay::Palette(Palette::new(Screen::Setup, app::Pane::Heatmap)));
         }
+        Form::Theme => setup.overlay = Some(Overlay::Themes(Choice::new(&setup.themes))),
         Form::Redraw => return vec![Effect::Redraw],
         Form::Suspend => return vec![Effect::Suspend],
         Form::Help => setup.overlay = Some(Overlay::Help { top: 0 }),
@@ -205,16 +191,16 @@ fn act(setup: &mut Setup, action: Form) -> Vec<Effect> {
     Vec::new()
 }
 
-fn walk(setup: &mut Setup, forward: bool, by: usize) {
-    let at = match setup.pane {
-        Pane::Settings => &mut setup.at,
-        Pane::Data => &mut setup.scroll[0],
-        Pane::Estimate => &mut setup.scroll[1],
+/// Moves the cursor in the settings, or the lines of another pane, never beyond their ends.
+pub(super) fn walk(setup: &mut Setup, pane: Pane, forward: bool, by: usize) {
+    let (at, last) = match pane {
+        Pane::Settings => (&mut setup.at, setup.rows.len() - 1),
+        Pane::Data => (&mut setup.scroll[0], setup.reach[0]),
+        Pane::Estimate => (&mut setup.scroll[1], setup.reach[1]),
     };
-    *at = if forward { at.saturating_add(by) } else { at.saturating_sub(by) };
-    setup.at = setup.at.min(setup.rows.len() - 1);
-    // More lines than any preview has.
-    setup.scroll = setup.scroll.map(|top| top.min(10_000));
+    // A window that has grown shows its last page from further up.
+    let now = (*at).min(last);
+    *at = if forward { now.saturating_add(by).min(last) } else { now.saturating_sub(by) };
 }
 
 /// The first row of the next section, or of this one and then the one before.
@@ -226,7 +212,8 @@ fn section(setup: &mut Setup, forward: bool) {
     setup.at = to.unwrap_or(if forward { setup.rows.len() - 1 } else { 0 });
 }
 
-fn save(setup: &Setup, then: Then) -> Vec<Effect> {
+/// The wish to write the recipe to its file.
+pub(super) fn save(setup: &Setup, then: Then) -> Vec<Effect> {
     let (path, text) = (setup.file.clone(), setup.draft.text());
     vec![Effect::Save { path, text, expected: setup.saved.clone(), replace: false, then }]
 }
@@ -260,86 +247,5 @@ fn start(setup: &mut Setup) {
         setup.say(format!("not started: {sentence}"));
     } else {
         setup.overlay = Some(Overlay::Ask { question: Question::Start, at: 0 });
-    }
-}
-
-fn over(setup: &mut Setup, overlay: Overlay, key: &str) -> Vec<Effect> {
-    match overlay {
-        Overlay::Help { top } => {
-            let last = action::help_lines(Screen::Setup).saturating_sub(1);
-            setup.overlay = scrolled(key, top, last).map(|top| Overlay::Help { top });
-        }
-        Overlay::Compare { comparison, top } => {
-            let last = comparison.differ.len().saturating_sub(1);
-            setup.overlay = scrolled(key, top, last).map(|top| Overlay::Compare { comparison, top });
-        }
-        Overlay::Menu(menu) => return edit::choose(setup, menu, key),
-        Overlay::Pick(purpose, picker) => return pick::pressed(setup, purpose, picker.press(key)),
-        Overlay::Palette(palette) => match palette.press(if key == "space" { " " } else { key }) {
-            Pressed::Open(palette) => setup.overlay = Some(Overlay::Palette(palette)),
-            Pressed::Chosen(action::Entry { action: Action::Form(form), .. }) => return act(setup, *form),
-            Pressed::Left | Pressed::Chosen(_) => {}
-        },
-        Overlay::SaveAs(line, _) => return save_as(setup, line, key),
-        Overlay::Ask { question, at } => return answer(setup, question, at, key),
-    }
-    Vec::new()
-}
-
-fn save_as(setup: &mut Setup, mut line: Line, key: &str) -> Vec<Effect> {
-    match key {
-        "esc" => return Vec::new(),
-        "enter" => {
-            let text = line.text().trim();
-            let path = setup.ground().whole(text);
-            if text.is_empty() || text.ends_with('/') || path.file_name().is_none() {
-                setup.overlay = Some(Overlay::SaveAs(line, Some("the name of a file is needed".into())));
-                return Vec::new();
-            }
-            let path = if path.extension().is_none() { path.with_extension("toml") } else { path };
-            if path == setup.file {
-                return save(setup, Then::Stay);
-            }
-            let text = setup.draft.text();
-            return vec![Effect::Save { path, text, expected: None, replace: false, then: Then::Stay }];
-        }
-        _ => drop(line.key(if key == "space" { " " } else { key })),
-    }
-    setup.overlay = Some(Overlay::SaveAs(line, None));
-    Vec::new()
-}
-
-fn answer(setup: &mut Setup, question: Question, at: usize, key: &str) -> Vec<Effect> {
-    let answers = question.answers();
-    let next = |by: usize| (at + by) % answers.len();
-    let chosen = match key {
-        "right" | "l" | "tab" | "down" => {
-            setup.overlay = Some(Overlay::Ask { at: next(1), question });
-            return Vec::new();
-        }
-        "left" | "h" | "shift-tab" | "up" => {
-            setup.overlay = Some(Overlay::Ask { at: next(answers.len() - 1), question });
-            return Vec::new();
-        }
-        "enter" => answers[at.min(answers.len() - 1)].0,
-        key => answers.iter().map(|a| a.0).find(|k| *k == key).unwrap_or("esc"),
-    };
-    match (question, chosen) {
-        (Question::Restore { left, .. }, "r") => restore::restore(setup, &left),
-        (Question::Restore { left, .. }, "d") => vec![Effect::Forget(left.copy)],
-        (Question::Restore { left, .. }, _) => {
-            restore::put_off(setup, &left);
-            Vec::new()
-        }
-        (_, "esc") => Vec::new(),
-        (Question::Unsaved(then), "s") => save(setup, then),
-        (Question::Unsaved(Then::Open(path)), _) => vec![Effect::Open(path)],
-        (Question::Unsaved(_), _) => vec![Effect::Quit],
-        // Saved even where nothing has changed: what starts is what is shown.
-        (Question::Start, _) => save(setup, Then::Start),
-        (Question::Overwrite(path, then), _) => {
-            let text = setup.draft.text();
-            vec![Effect::Save { path, text, expected: None, replace: true, then }]
-        }
     }
 }

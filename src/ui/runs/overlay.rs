@@ -1,9 +1,9 @@
 //! What lies over the list: questions, lines to fill in, a log, the keys.
 
-use crate::app::action::Screen;
+use crate::app::action::{Action, Entry, Screen};
 use crate::app::runs::{Edit, Overlay, Question, Runs};
 use crate::theme::Theme;
-use crate::ui::{block, fit, overlay};
+use crate::ui::{block, fit, overlay, palette};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -36,6 +36,11 @@ pub fn draw(list: &Runs, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             lines.extend([Line::default(), overlay::answers(theme, *yes)]);
             overlay::popup(title.to_owned(), lines, theme, frame, area);
         }
+        Some(Overlay::Palette(found)) => {
+            let works = |e: &Entry| !matches!(e.action, Action::List(action) if !list.works(action));
+            palette::draw(found, works, theme, frame, area);
+        }
+        Some(Overlay::Themes(choice)) => palette::themes(&list.themes, choice, theme, frame, area),
         Some(Overlay::Pick(open)) => crate::ui::picker::draw(open, theme, frame, area),
         Some(Overlay::Edit { edit, name, line, .. }) => {
             let (what, hint) = match edit {

@@ -8,16 +8,14 @@ use crate::terminal::Screen;
 use crate::terminal::signals::Signals;
 use crate::theme::Theme;
 use crate::ui::input::Typed;
+use crate::ui::pacing::Pacing;
 use crate::ui::setup::{self, Source};
-use crate::ui::{WatchOptions, screen};
-use crate::ui::{input, picture};
+use crate::ui::{WatchOptions, input, options, picture, screen};
 use crate::{Error, Result};
 use crossterm::event::Event;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// At most thirty frames a second.
-const FRAME: Duration = Duration::from_millis(33);
 /// So long the first frame waits for the runs.
 const FIRST: Duration = Duration::from_millis(30);
 /// News are looked for so often while no key is pressed.
@@ -33,7 +31,8 @@ pub fn list(folder: &Path, options: &WatchOptions) -> Result<()> {
     let jobs = Jobs::new(folder)?;
     let mut list = Runs::new(&folder.display().to_string());
     list.ground = Ground { folder: std::env::current_dir().unwrap_or_default(), home: etcetera::home_dir().ok() };
-    let mut turning = Loop { list, folder, options, theme, signals, screen, jobs, dirty: true };
+    list.themes = options::themes(&theme);
+    let mut turning = Loop { list, folder, options, theme, signals, screen, jobs, pacing: Pacing::new(LOOK) };
     let result = turning.turn();
     let Loop { screen, jobs, .. } = turning;
     // The terminal first: what is still being done may take a moment.
@@ -52,13 +51,11 @@ struct Loop<'a> {
     signals: Signals,
     screen: Screen,
     jobs: Jobs,
-    dirty: bool,
+    pacing: Pacing,
 }
 
 impl Loop<'_> {
     fn turn(&mut self) -> Result<()> {
-        let mut drawn: Option<Instant> = None;
-        let mut second = 0;
         if let Some(message) = self.jobs.first(FIRST) {
             update(&mut self.list, message);
         }
@@ -66,39 +63,44 @@ impl Loop<'_> {
             if self.signals.quit() {
                 return Ok(());
             }
-            self.dirty |= self.screen.heed(&self.signals)?;
-            self.tick(&mut second);
+            self.pacing.dirty |= self.screen.heed(&self.signals)?;
+            self.tick();
             for message in self.jobs.news().collect::<Vec<_>>() {
-                self.dirty = true;
+                self.pacing.dirty = true;
                 update(&mut self.list, message);
             }
-            if self.dirty && drawn.is_none_or(|at| at.elapsed() >= FRAME) {
+            if self.pacing.draws() {
+                self.dress();
                 let (list, theme) = (&self.list, &self.theme);
                 self.screen.draw(|frame| super::draw(list, theme, frame))?;
-                drawn = Some(Instant::now());
-                self.dirty = false;
             }
-            let wait = match drawn {
-                Some(at) if self.dirty => FRAME.saturating_sub(at.elapsed()),
-                _ => LOOK,
-            };
-            if self.keys(wait)? {
+            if self.keys(self.pacing.wait())? {
                 return Ok(());
             }
         }
     }
 
     /// The clock: ages, toasts, and a log that may have grown.
-    fn tick(&mut self, second: &mut u64) {
+    fn tick(&mut self) {
         let now = crate::run::now();
-        if now as u64 == *second {
+        if !self.pacing.ticks(now) {
             return;
         }
-        *second = now as u64;
-        self.dirty = true;
+        self.pacing.dirty = true;
         update(&mut self.list, Message::Tick(now));
+        // A second draws anyway.
+        if let Err(e) = self.options.refresh(&mut self.theme) {
+            update(&mut self.list, Message::Toast(e.to_string()));
+        }
         if let Some(Overlay::Log { path, .. }) = &self.list.overlay {
             self.jobs.begin(Effect::ReadLog(path.clone()));
+        }
+    }
+
+    /// Puts on the theme that the user wants.
+    fn dress(&mut self) {
+        if let Err(e) = self.options.dress(&mut self.theme, &mut self.list.themes) {
+            update(&mut self.list, Message::Toast(e.to_string()));
         }
     }
 
@@ -106,13 +108,13 @@ impl Loop<'_> {
     fn keys(&mut self, mut wait: Duration) -> Result<bool> {
         while let Some(event) = self.screen.event(wait)? {
             wait = Duration::ZERO;
-            self.dirty |= matches!(event, Event::Resize(..));
+            self.pacing.dirty |= matches!(event, Event::Resize(..));
             let message = input::typed(event).map(|typed| match typed {
                 Typed::Key(key) => Message::Key(key),
                 Typed::Paste(text) => Message::Paste(text),
             });
             let Some(message) = message else { continue };
-            self.dirty = true;
+            self.pacing.dirty = true;
             for effect in update(&mut self.list, message) {
                 if effect == Effect::Quit {
                     return Ok(true);
@@ -139,21 +141,24 @@ impl Loop<'_> {
     /// The screen of a run, and back.
     fn watch(&mut self, path: &Path) -> Result<()> {
         self.jobs.look(false);
-        let result = screen::show(path, self.options, &self.theme, &mut self.screen, &self.signals, true);
+        self.dress();
+        let result = screen::show(path, self.options, &mut self.theme, &mut self.screen, &self.signals, true);
         self.back(result.map(drop))
     }
 
     /// The recipe form, and back.
     fn set_up(&mut self, source: &Source) -> Result<()> {
         self.jobs.look(false);
-        let (theme, signals) = (&self.theme, &self.signals);
+        self.dress();
+        let (theme, signals) = (&mut self.theme, &self.signals);
         let result = setup::screen::show(source, self.folder, self.options, theme, &mut self.screen, signals);
         self.back(result)
     }
 
     fn back(&mut self, result: Result<()>) -> Result<()> {
         self.jobs.look(true);
-        self.dirty = true;
+        self.pacing.dirty = true;
+        self.list.themes = options::themes(&self.theme);
         match result {
             Ok(()) => Ok(()),
             // The run may be gone; the terminal is still there.

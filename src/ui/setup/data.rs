@@ -21,7 +21,8 @@ pub fn draw(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     super::overlay::scrolled(lines, setup.scroll[0], theme, frame, area);
 }
 
-fn lines(setup: &Setup, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+/// All its lines.
+pub(super) fn lines(setup: &Setup, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     match &setup.seen.preview {
         Some(Ok(preview)) => all(preview, theme, width),
         Some(Err(sentence)) => fit::wrap(&[(sentence.as_str(), theme.bad)], width),

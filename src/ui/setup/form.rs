@@ -1,5 +1,6 @@
 //! The settings: name, value, and beside it what it is for or what is wrong.
 
+use super::slots::{Slot, Slots};
 use crate::app::setup::{CELLS, Pane, Row, Setup, What};
 use crate::recipe::settings::Kind;
 use crate::theme::Theme;
@@ -19,13 +20,14 @@ const ROLE: usize = 8;
 const FIGURE: usize = 7;
 
 /// Widths of the columns.
-struct Columns {
+pub(super) struct Columns {
     name: usize,
     value: usize,
     about: usize,
 }
 
-fn columns(width: usize) -> Columns {
+/// The columns of a row in `width`.
+pub(super) fn columns(width: usize) -> Columns {
     let name = NAME.min(width * 2 / 5);
     let rest = width.saturating_sub(name + 4);
     let value = if rest < 40 { rest } else { (rest * 2 / 5).clamp(18, 44) };
@@ -38,44 +40,33 @@ pub fn draw(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         return;
     }
     let width = usize::from(area.width);
-    let below = if area.height >= 12 { 3 } else { u16::from(area.height >= 4) };
-    let rows = usize::from(area.height - below);
     let columns = columns(width);
+    let slots = Slots::new(setup, area.height);
+    let rows = slots.rows;
     let mut lines: Vec<Line<'static>> = Vec::new();
-    let mut here = 0;
     let mut cursor = None;
-    let mut section = "";
-    for (i, row) in setup.rows.iter().enumerate() {
-        if row.section != section {
-            section = row.section;
-            if i > 0 && rows >= 12 {
-                lines.push(Line::default());
+    for (y, slot) in slots.shown().enumerate() {
+        lines.push(match slot {
+            Slot::Gap => Line::default(),
+            Slot::Heading(section) => heading(section, &columns, theme, width),
+            Slot::Row(i) => {
+                let (line, column) = line(setup, &setup.rows[i], i == setup.at, &columns, theme, width);
+                cursor = cursor.or(column.map(|column| (column, y)));
+                line
             }
-            lines.push(heading(section, &columns, theme, width));
-        }
-        let at = i == setup.at;
-        if at {
-            here = lines.len();
-        }
-        let (line, column) = line(setup, row, at, &columns, theme, width);
-        lines.push(line);
-        cursor = cursor.or(column);
+        });
     }
-    let last = lines.len().saturating_sub(rows);
-    // The heading of the first section stays in sight with its first row.
-    let first = if here <= 1 { 0 } else { (here + 1).saturating_sub(rows.div_ceil(2)).min(last) };
-    let more = [first > 0, first < last];
-    let shown: Vec<Line<'_>> = lines.into_iter().skip(first).take(rows).collect();
-    frame.render_widget(Paragraph::new(shown), Rect { height: rows as u16, ..area });
-    for (more, glyph, y) in [(more[0], 2, area.y), (more[1], 3, area.y + rows as u16 - 1)] {
+    frame.render_widget(Paragraph::new(lines), Rect { height: rows as u16, ..area });
+    for (more, glyph, y) in [(slots.first > 0, 2, area.y), (slots.first < slots.last, 3, area.y + rows as u16 - 1)] {
         if more {
             let place = Rect::new(area.right() - 1, y, 1, 1);
             frame.render_widget(Span::styled(theme.glyphs.more[glyph], theme.accent), place);
         }
     }
-    if let Some(column) = cursor {
-        frame.set_cursor_position((area.x + column as u16, area.y + (here - first) as u16));
+    if let Some((column, y)) = cursor {
+        frame.set_cursor_position((area.x + column as u16, area.y + y as u16));
     }
+    let below = area.height - rows as u16;
     let place = Rect { y: area.bottom() - below, height: below, ..area };
     let text = fit::limit(about(setup, theme, width), usize::from(below), width, theme);
     frame.render_widget(Paragraph::new(text), place);
@@ -156,6 +147,25 @@ fn line(
     (Line::from(spans), cursor)
 }
 
+/// Texts, columns and numbers of an adapter's cells; rank and alpha are read from its folder and have no number.
+pub(super) fn cells(row: &Row, columns: &Columns, width: usize) -> [(String, usize, Option<usize>); 6] {
+    let [name, role, weight, path, rank, alpha] =
+        [0, 1, 2, 3, 4, 5].map(|i| row.cells.get(i).cloned().unwrap_or_default());
+    let used = 2 + columns.name + 1 + ROLE + 1 + 3 * (FIGURE + 1);
+    let rest = width.saturating_sub(used);
+    // Beside the folder as far as there is room for a few words.
+    let folder = if path.is_empty() { 5 } else { fit::width(&path).clamp(6, rest.max(6)) };
+    let folder = if row.error.is_some() { folder.min(rest / 3) } else { folder };
+    [
+        (name, columns.name, Some(0)),
+        (role, ROLE, Some(1)),
+        (weight, FIGURE, Some(2)),
+        (rank, FIGURE, None),
+        (alpha, FIGURE, None),
+        (if path.is_empty() { "(new)".to_owned() } else { path }, folder, Some(3)),
+    ]
+}
+
 /// The cells of an adapter; the one under the cursor is marked.
 fn adapter(
     setup: &Setup,
@@ -166,25 +176,10 @@ fn adapter(
     width: usize,
     spans: &mut Vec<Span<'static>>,
 ) -> Option<usize> {
-    let [name, role, weight, path, rank, alpha] =
-        [0, 1, 2, 3, 4, 5].map(|i| row.cells.get(i).cloned().unwrap_or_default());
-    let used = 2 + columns.name + 1 + ROLE + 1 + 3 * (FIGURE + 1);
-    let rest = width.saturating_sub(used);
     let about = row.error.as_ref().map_or((row.help, theme.dim), |e| (e.as_str(), theme.bad));
-    // Beside the folder as far as there is room for a few words.
-    let folder = if path.is_empty() { 5 } else { fit::width(&path).clamp(6, rest.max(6)) };
-    let folder = if row.error.is_some() { folder.min(rest / 3) } else { folder };
-    let cells = [
-        (name, columns.name, Some(0)),
-        (role, ROLE, Some(1)),
-        (weight, FIGURE, Some(2)),
-        (rank, FIGURE, None),
-        (alpha, FIGURE, None),
-        (if path.is_empty() { "(new)".to_owned() } else { path }, folder, Some(3)),
-    ];
     let mut column = 2;
     let mut cursor = None;
-    for (text, room, cell) in cells {
+    for (text, room, cell) in cells(row, columns, width) {
         let room = room.min(width.saturating_sub(column));
         if room == 0 {
             break;

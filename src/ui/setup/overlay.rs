@@ -1,7 +1,7 @@
 //! What lies over the form: words to choose from, pickers, questions, the keys.
 
 use super::estimate;
-use crate::app::action::Screen;
+use crate::app::action::{Action, Entry, Screen};
 use crate::app::setup::{Left, Menu, Overlay, Question, Setup};
 use crate::theme::Theme;
 use crate::ui::runs::table::ago;
@@ -40,7 +40,11 @@ pub fn draw(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         }
         Some(Overlay::Menu(menu)) => words(menu, theme, frame, area),
         Some(Overlay::Pick(_, open)) => picker::draw(open, theme, frame, area),
-        Some(Overlay::Palette(found)) => palette::draw(found, true, theme, frame, area),
+        Some(Overlay::Palette(found)) => {
+            let works = |e: &Entry| !matches!(e.action, Action::Form(form) if !setup.works(form));
+            palette::draw(found, works, theme, frame, area);
+        }
+        Some(Overlay::Themes(choice)) => palette::themes(&setup.themes, choice, theme, frame, area),
         Some(Overlay::SaveAs(line, error)) => {
             let hint = "a name, or a path from the recipe's folder; enter saves, esc does not";
             let below = error.as_ref().map_or((hint, theme.dim), |e| (e.as_str(), theme.warn));

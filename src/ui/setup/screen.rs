@@ -1,8 +1,10 @@
 //! The loop of the form: keys, news of what was looked at and the clock in; frames and jobs out.
 
 use super::super::input::Typed;
-use super::super::{WatchOptions, files, input, screen};
+use super::super::pacing::Pacing;
+use super::super::{WatchOptions, files, input, options, screen};
 use super::jobs::Jobs;
+use super::places::Places;
 use super::unsaved;
 use crate::app::setup::{Effect, Message, Setup, update};
 use crate::recipe::draft::NEW;
@@ -12,11 +14,10 @@ use crate::terminal::signals::Signals;
 use crate::theme::Theme;
 use crate::{Error, Result};
 use crossterm::event::Event;
+use ratatui::layout::Rect;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// At most thirty frames a second.
-const FRAME: Duration = Duration::from_millis(33);
 /// News are looked for so often while no key is pressed.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -79,8 +80,8 @@ impl Source {
 pub fn edit(source: &Source, runs: &Path, options: &WatchOptions) -> Result<()> {
     let form = source.form()?;
     let signals = Signals::take()?;
-    let (mut screen, theme) = options.claim()?;
-    let result = turn(form, runs, options, &theme, &mut screen, &signals);
+    let (mut screen, mut theme) = options.claim()?;
+    let result = turn(form, runs, options, &mut theme, &mut screen, &signals);
     // The terminal first: what is still being done may take a moment.
     drop(screen);
     crate::terminal::record::stop();
@@ -88,7 +89,7 @@ pub fn edit(source: &Source, runs: &Path, options: &WatchOptions) -> Result<()> 
     Ok(())
 }
 
-/// Opens the form on a screen that is ours already.
+/// Opens the form on a screen that is ours already; `theme` is the one that is on in the end.
 ///
 /// # Errors
 /// When the recipe cannot be opened, or the terminal is gone.
@@ -96,7 +97,7 @@ pub fn show(
     source: &Source,
     runs: &Path,
     options: &WatchOptions,
-    theme: &Theme,
+    theme: &mut Theme,
     screen: &mut Screen,
     signals: &Signals,
 ) -> Result<()> {
@@ -105,20 +106,23 @@ pub fn show(
 }
 
 fn turn(
-    form: Setup,
+    mut form: Setup,
     runs: &Path,
     options: &WatchOptions,
-    theme: &Theme,
+    theme: &mut Theme,
     screen: &mut Screen,
     signals: &Signals,
 ) -> Result<Jobs> {
     let jobs = Jobs::new(runs)?;
-    let mut turning = Loop { form, options, theme, screen, signals, jobs, dirty: true };
+    form.themes = options::themes(theme);
+    let mut turning = Loop { form, options, theme, screen, signals, jobs, pacing: Pacing::new(LOOK) };
     // What is said at once stays as long as what is said later.
     update(&mut turning.form, Message::Tick(crate::run::now()));
     let first = turning.form.begin();
     turning.carry_out(first)?;
     turning.turn()?;
+    // What was chosen with the last keys was not drawn any more.
+    turning.dress();
     Ok(turning.jobs)
 }
 
@@ -126,46 +130,62 @@ fn turn(
 struct Loop<'a> {
     form: Setup,
     options: &'a WatchOptions,
-    theme: &'a Theme,
+    theme: &'a mut Theme,
     screen: &'a mut Screen,
     signals: &'a Signals,
     jobs: Jobs,
-    dirty: bool,
+    pacing: Pacing,
 }
 
 impl Loop<'_> {
     fn turn(&mut self) -> Result<()> {
-        let mut drawn: Option<Instant> = None;
-        let mut second = 0;
         loop {
             if self.signals.quit() {
                 return Ok(());
             }
-            self.dirty |= self.screen.heed(self.signals)?;
-            let now = crate::run::now();
-            if now as u64 != second {
-                second = now as u64;
-                self.dirty |= self.form.toast.is_some();
-                update(&mut self.form, Message::Tick(now));
-            }
+            self.pacing.dirty |= self.screen.heed(self.signals)?;
+            self.tick();
             for message in self.jobs.news().collect::<Vec<_>>() {
                 if self.take(message)? {
                     return Ok(());
                 }
             }
-            if self.dirty && drawn.is_none_or(|at| at.elapsed() >= FRAME) {
-                let (form, theme) = (&self.form, self.theme);
+            if self.pacing.draws() {
+                self.dress();
+                let (form, theme) = (&self.form, &*self.theme);
                 self.screen.draw(|frame| super::draw(form, theme, frame))?;
-                drawn = Some(Instant::now());
-                self.dirty = false;
+                if let Some(places) = self.places()? {
+                    let reach = places.reach(&self.form, self.theme);
+                    update(&mut self.form, Message::Reach(reach));
+                }
             }
-            let wait = match drawn {
-                Some(at) if self.dirty => FRAME.saturating_sub(at.elapsed()),
-                _ => LOOK,
-            };
-            if self.keys(wait)? {
+            if self.keys(self.pacing.wait())? {
                 return Ok(());
             }
+        }
+    }
+
+    /// The clock: toasts, and a theme whose file may have been written. Once a second is enough.
+    fn tick(&mut self) {
+        let now = crate::run::now();
+        if !self.pacing.ticks(now) {
+            return;
+        }
+        self.pacing.dirty |= self.form.toast.is_some();
+        update(&mut self.form, Message::Tick(now));
+        match self.options.refresh(self.theme) {
+            Ok(read) => self.pacing.dirty |= read,
+            Err(e) => {
+                self.pacing.dirty = true;
+                update(&mut self.form, Message::Toast(e.to_string()));
+            }
+        }
+    }
+
+    /// Puts on the theme that the user wants.
+    fn dress(&mut self) {
+        if let Err(e) = self.options.dress(self.theme, &mut self.form.themes) {
+            update(&mut self.form, Message::Toast(e.to_string()));
         }
     }
 
@@ -173,11 +193,8 @@ impl Loop<'_> {
     fn keys(&mut self, mut wait: Duration) -> Result<bool> {
         while let Some(event) = self.screen.event(wait)? {
             wait = Duration::ZERO;
-            self.dirty |= matches!(event, Event::Resize(..));
-            let message = input::typed(event).map(|typed| match typed {
-                Typed::Key(key) => Message::Key(key),
-                Typed::Paste(text) => Message::Paste(text),
-            });
+            self.pacing.dirty |= matches!(event, Event::Resize(..));
+            let message = self.message(event)?;
             if let Some(message) = message
                 && self.take(message)?
             {
@@ -187,9 +204,27 @@ impl Loop<'_> {
         Ok(false)
     }
 
+    /// What an event says to the form, if anything.
+    fn message(&mut self, event: Event) -> Result<Option<Message>> {
+        if let Event::Mouse(mouse) = event {
+            let places = self.places()?;
+            return Ok(places.and_then(|places| places.hit(&self.form, self.theme, mouse)).map(Message::Mouse));
+        }
+        Ok(input::typed(event).map(|typed| match typed {
+            Typed::Key(key) => Message::Key(key),
+            Typed::Paste(text) => Message::Paste(text),
+        }))
+    }
+
+    /// Where everything is now.
+    fn places(&mut self) -> Result<Option<Places>> {
+        let (width, height) = self.screen.size()?;
+        Ok(Places::new(&self.form, self.theme, Rect::new(0, 0, width, height)))
+    }
+
     /// One message and what comes of it; true to leave.
     fn take(&mut self, message: Message) -> Result<bool> {
-        self.dirty = true;
+        self.pacing.dirty = true;
         let effects = update(&mut self.form, message);
         let leaves = self.carry_out(effects)?;
         // What is left by intention is saved or dropped.
@@ -218,8 +253,10 @@ impl Loop<'_> {
 
     /// The screen of a run, and back.
     fn watch(&mut self, path: &Path) -> Result<()> {
+        self.dress();
         let result = screen::show(path, self.options, self.theme, self.screen, self.signals, true);
-        self.dirty = true;
+        self.pacing.dirty = true;
+        self.form.themes = options::themes(self.theme);
         match result {
             Ok(_) => Ok(()),
             // The run may be gone; the terminal is still there.

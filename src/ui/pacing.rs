@@ -1,0 +1,69 @@
+//! When a screen that is all lists draws, and how long it waits for keys: the clock of its loop.
+
+use std::time::{Duration, Instant};
+
+/// At most thirty frames a second.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// The clock of a loop.
+#[derive(Debug)]
+pub(super) struct Pacing {
+    /// Something has changed since the last frame.
+    pub(super) dirty: bool,
+    /// News are looked for so often while no key is pressed.
+    look: Duration,
+    drawn: Option<Instant>,
+    second: u64,
+}
+
+impl Pacing {
+    /// A clock before the first frame, with looks at the news so far apart.
+    pub(super) fn new(look: Duration) -> Self {
+        Self { dirty: true, look, drawn: None, second: 0 }
+    }
+
+    /// Whether another second has begun at `now`, Unix seconds; true the first time.
+    pub(super) fn ticks(&mut self, now: f64) -> bool {
+        std::mem::replace(&mut self.second, now as u64) != now as u64
+    }
+
+    /// Whether a frame is to be drawn now; then it counts as drawn.
+    pub(super) fn draws(&mut self) -> bool {
+        let due = self.dirty && self.drawn.is_none_or(|at| at.elapsed() >= FRAME);
+        if due {
+            (self.dirty, self.drawn) = (false, Some(Instant::now()));
+        }
+        due
+    }
+
+    /// So long a key may be waited for.
+    pub(super) fn wait(&self) -> Duration {
+        match self.drawn {
+            Some(at) if self.dirty => FRAME.saturating_sub(at.elapsed()),
+            _ => self.look,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_drawn_for_a_change_and_then_not_again() {
+        let mut pacing = Pacing::new(Duration::from_secs(9));
+        assert!(pacing.draws() && !pacing.draws());
+        assert_eq!(pacing.wait(), Duration::from_secs(9));
+        pacing.dirty = true;
+        assert!(pacing.wait() <= FRAME);
+        std::thread::sleep(FRAME);
+        assert!(pacing.draws() && !pacing.dirty);
+    }
+
+    #[test]
+    fn a_second_ticks_once() {
+        let mut pacing = Pacing::new(Duration::from_secs(1));
+        let ticks = [1000.2, 1000.9, 1001.0, 1001.5, 1000.0].map(|now| pacing.ticks(now));
+        assert_eq!(ticks, [true, false, true, false, true]);
+    }
+}
