@@ -79,7 +79,7 @@ fn palette_and_themes_go_along_from_the_list_to_the_run_and_the_form() {
     screen.shows(&["1 run", "✓ finished", "enter watch"]);
     // An action of the list by what it does.
     screen.press(":");
-    screen.shows(&["╭ actions", "leave the list"]);
+    screen.shows(&["╭ actions", "watch the run"]);
     screen.press("worker printed");
     screen.shows(&["> worker printed", "log "]);
     screen.press("\r");
@@ -160,7 +160,9 @@ fn a_screen_at_rest_writes_nothing() {
         (screen.raw().len() == before).then_some(())
     };
     until("rest", rests);
-    screen.press("\x1bq");
+    screen.press("\x1b");
+    screen.hides("╭ theme");
+    screen.press("q");
     assert_eq!(screen.ends_tidily().0, 0);
 }
 
