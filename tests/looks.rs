@@ -66,6 +66,107 @@ fn the_users_keys_and_themes_hold_on_the_screen() {
 }
 
 #[test]
+fn palette_and_themes_go_along_from_the_list_to_the_run_and_the_form() {
+    let (project, _run) = finished();
+    let accent = |color: u8, later: u64| {
+        configure(&project, "themes/mine.toml", &format!("inherits = \"dark\"\naccent = {color}\n"));
+        let path = project.path("config/lopper/themes/mine.toml");
+        let file = std::fs::File::options().append(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_secs(later)).unwrap();
+    };
+    accent(201, 0);
+    let mut screen = Terminal::start(&project, SMALL, &["--theme", "dark"], &[]);
+    screen.shows(&["1 run", "✓ finished", "enter watch"]);
+    // An action of the list by what it does.
+    screen.press(":");
+    screen.shows(&["╭ actions", "watch the run"]);
+    screen.press("worker printed");
+    screen.shows(&["> worker printed", "log "]);
+    screen.press("\r");
+    screen.shows(&["worker.log of tiny-"]);
+    screen.press("q");
+    screen.hides("worker.log of tiny-");
+    // The accent of `dark` among xterm's 256; the preview shows, and goes again.
+    screen.wears(116);
+    screen.press("\x14");
+    screen.shows(&["╭ theme", "high-contrast", "mine"]);
+    screen.press("\x1b[F");
+    screen.wears(201);
+    screen.press("\x1b");
+    screen.hides("╭ theme");
+    screen.wears(116);
+    screen.press("\x14\x1b[F\r");
+    screen.wears(201);
+    // Its file is followed here too.
+    accent(202, 5);
+    screen.wears(202);
+    screen.press("\r");
+    screen.shows(&["the adapter and the report are in", "q back"]);
+    screen.wears(202);
+    // Another one, chosen beside the run, is on in the list after the return.
+    screen.press("\x14");
+    screen.shows(&["╭ theme"]);
+    screen.press("\x1b[Hj\r");
+    screen.wears(116);
+    screen.press("q");
+    screen.shows(&["1 run", "enter watch"]);
+    screen.wears(116);
+    // In the form: the palette, a theme through it, its file.
+    screen.press("a");
+    screen.shows(&["recipe-2.toml", "new, not saved"]);
+    screen.wears(116);
+    screen.press(":");
+    screen.shows(&["╭ actions"]);
+    screen.press("choose the theme");
+    screen.shows(&["> choose the theme"]);
+    screen.press("\r");
+    screen.shows(&["╭ theme"]);
+    screen.press("\x1b[F");
+    screen.wears(202);
+    screen.press("\r");
+    screen.hides("╭ theme");
+    accent(203, 9);
+    screen.wears(203);
+    accent(204, 13);
+    configure(&project, "themes/mine.toml", "accent = \"no-colour\"\n");
+    screen.shows(&["line 1: accent"]);
+    // A theme that is only looked at stays behind where the form is left in the midst of it.
+    accent(205, 17);
+    screen.wears(205);
+    screen.press("\x14");
+    screen.shows(&["╭ theme"]);
+    screen.press("\x1b[H\x03");
+    screen.shows(&["drop the changes"]);
+    screen.wears(205);
+    screen.press("d");
+    screen.shows(&["1 run", "enter watch"]);
+    screen.wears(205);
+    assert_eq!(screen.leave().0, 0);
+}
+
+#[test]
+fn a_screen_at_rest_writes_nothing() {
+    let (project, _run) = finished();
+    configure(&project, "themes/mine.toml", "inherits = \"dark\"\naccent = 201\n");
+    let mut screen = Terminal::start(&project, SMALL, &["edit", "recipe.toml", "--theme", "mine"], &[]);
+    screen.shows(&["recipe.toml", "saved", "nothing is wrong"]);
+    screen.hides("looking ...");
+    screen.press("\x14");
+    screen.shows(&["╭ theme"]);
+    // Once it has come to rest, over several looks at the theme's file.
+    let rests = || {
+        let before = screen.raw().len();
+        std::thread::sleep(Duration::from_millis(2500));
+        (screen.raw().len() == before).then_some(())
+    };
+    until("rest", rests);
+    screen.press("\x1b");
+    screen.hides("╭ theme");
+    screen.press("q");
+    assert_eq!(screen.ends_tidily().0, 0);
+}
+
+#[test]
 fn what_leaves_the_screen() {
     let (project, run) = finished();
     let path = utf8(run.path());

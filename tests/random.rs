@@ -14,6 +14,7 @@ mod tiny;
 
 use crossterm::event::{Event as Said, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use lopper::app::runs::{self, Runs};
+use lopper::app::setup::{self, Setup};
 use lopper::app::update::update;
 use lopper::app::{App, Effect, Message, Overlay, action, ratios};
 use lopper::run::event::{ControlOutcome, Event, EventBody};
@@ -278,7 +279,7 @@ fn eighty_thousand_keys_on_the_list_of_runs() {
     for seed in 0..40 {
         list(&rows, seed, 2000, &mut seen);
     }
-    assert_eq!(seen.len(), 6, "not everything that can lie over the list did");
+    assert_eq!(seen.len(), 8, "not everything that can lie over the list did");
 }
 
 /// The list with what happens to it, `count` things.
@@ -287,6 +288,7 @@ fn list(all: &[Summary], seed: u64, count: usize, seen: &mut Seen<runs::Overlay>
     let mut trail = Trail::new(seed);
     let keys = keys();
     let mut list = Runs::new("runs");
+    list.themes.names = THEMES.iter().map(|(name, _)| (*name).to_owned()).collect();
     let mut rows = all.to_vec();
     let (mut theme, mut window, mut clock) = (theme(&mut random), (80, 24), 1000.0);
     for _ in 0..count {
@@ -354,6 +356,58 @@ fn answer(list: &mut Runs, effect: runs::Effect, rows: &mut Vec<Summary>, random
         _ => runs::Message::Toast(HOSTILE.choose(random).unwrap().to_string()),
     };
     runs::update(list, message);
+}
+
+/// A recipe with two adapters, and something wrong.
+const RECIPE: &str = "base = \"models/b\"\n[data]\ntrain = \"t\"\ndev = \"d\"\n[train]\nlr = 0\n\
+    [[adapters]]\nname = \"games\"\nrole = \"target\"\n[[adapters]]\nname = \"net\"\npath = \"adapters/net\"\n\
+    role = \"related\"\n";
+
+#[test]
+fn forty_thousand_keys_on_the_recipe_form() {
+    let mut seen = Seen::new();
+    for seed in 0..20 {
+        form(seed, 2000, &mut seen);
+    }
+    assert_eq!(seen.len(), 7, "not everything that keys can put over the form did");
+}
+
+/// The form with what is typed and clicked there, `count` things; nothing is looked up or written.
+fn form(seed: u64, count: usize, seen: &mut Seen<setup::Overlay>) {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut trail = Trail::new(seed);
+    let keys = keys();
+    let mut form = Setup::new(Path::new("/p/r.toml"), RECIPE, None, None).unwrap();
+    form.themes.names = THEMES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let (mut theme, mut window, mut clock) = (theme(&mut random), (80, 24), 1000.0);
+    for _ in 0..count {
+        let pane = *setup::Pane::ALL.choose(&mut random).unwrap();
+        let message = match random.random_range(0..100) {
+            0..85 => setup::Message::Key(keys.choose(&mut random).unwrap().clone()),
+            85..88 => setup::Message::Paste(HOSTILE.choose(&mut random).unwrap().to_string()),
+            88..90 => setup::Message::Mouse(setup::Hit::Pane(pane)),
+            90..94 => {
+                let cell = random.random_bool(0.5).then(|| random.random_range(0..setup::CELLS.len()));
+                setup::Message::Mouse(setup::Hit::Row(random.random_range(0..80), cell))
+            }
+            94..97 => setup::Message::Mouse(setup::Hit::Wheel(pane, random.random_bool(0.5))),
+            97 => setup::Message::Reach([random.random_range(0..9), random.random_range(0..9)]),
+            _ => {
+                clock += random.random_range(0.0..10.0);
+                setup::Message::Tick(clock)
+            }
+        };
+        trail.add(format!("{message:?}"));
+        setup::update(&mut form, message);
+        if random.random_bool(0.02) {
+            (theme, window) = (self::theme(&mut random), size(&mut random));
+            trail.add(format!("{window:?}"));
+        }
+        if random.random_bool(0.3) {
+            seen.extend(form.overlay.iter().map(std::mem::discriminant));
+            drawn(window, |frame| ui::setup::draw(&form, &theme, frame));
+        }
+    }
 }
 
 /// A number from the environment.

@@ -62,6 +62,8 @@ fn list(rows: Vec<Summary>) -> Runs {
     let mut list = Runs::new("runs");
     update(&mut list, Message::Tick(NOW));
     update(&mut list, Message::Rows(rows));
+    list.themes.names = lopper::theme::THEMES.iter().map(|t| t.0.to_owned()).collect();
+    list.themes.wanted = "default".into();
     list
 }
 
@@ -132,10 +134,18 @@ fn what_lies_over_the_list() {
         ("note", &["j", "j", "n"]),
         ("help", &["?"]),
         ("filter", &["/", "n", "e", "t"]),
+        ("actions", &["j", "j", ":"]),
+        ("actions_found", &[":", "r", "e", "c", "i", "p", "e", "down"]),
+        ("themes", &["ctrl-t", "j"]),
     ] {
         let mut list = list(rows());
         press(&mut list, keys);
         insta::assert_snapshot!(format!("over_{name}"), screen(&list, &theme, (80, 24)));
+    }
+    for (name, key) in [("actions", ":"), ("themes", "ctrl-t")] {
+        let mut list = list(rows());
+        press(&mut list, &[key]);
+        insta::assert_snapshot!(format!("over_{name}_40x10"), screen(&list, &theme, (40, 10)));
     }
     let mut list = list(rows());
     press(&mut list, &["l"]);
@@ -201,7 +211,7 @@ fn no_size_panics_however_many_runs_there_are() {
     let theme = coloured();
     let many: Vec<_> = (0..200).map(|i| run(&format!("run-{i}"), RunState::Finished, f64::from(i))).collect();
     for rows in [Vec::new(), rows(), many] {
-        for keys in [&[][..], &["?"], &["d"], &["n"], &["/"], &["l"]] {
+        for keys in [&[][..], &["?"], &["d"], &["n"], &["/"], &["l"], &[":"], &["ctrl-t"]] {
             let mut list = list(rows.clone());
             press(&mut list, &["end"]);
             press(&mut list, keys);

@@ -143,6 +143,8 @@ fn filled(text: &str, total: u64) -> Setup {
     ] {
         update(&mut form, Message::Looked(ticket, looked));
     }
+    form.themes.names = lopper::theme::THEMES.iter().map(|t| t.0.to_owned()).collect();
+    form.themes.wanted = "default".into();
     form
 }
 
@@ -254,10 +256,17 @@ fn what_lies_over_the_form() {
         ("copy", &["S"]),
         ("find", &["/", "r", "a", "t", "i", "o"]),
         ("actions", &[":", "s", "a", "v", "e"]),
+        ("actions_all", &[":"]),
+        ("themes", &["ctrl-t", "j"]),
     ] {
         let mut form = good();
         press(&mut form, keys);
         insta::assert_snapshot!(format!("over_{name}"), screen(&form, &theme, (80, 24)));
+    }
+    for (name, key) in [("actions", ":"), ("themes", "ctrl-t")] {
+        let mut form = good();
+        press(&mut form, &[key]);
+        insta::assert_snapshot!(format!("over_{name}_40x10"), screen(&form, &theme, (40, 10)));
     }
     for (name, keys) in [("base", &["home", "j", "enter", "ctrl-u", "down", "down"][..]), ("adapter", &["a"])] {
         for size in [(40, 10), (80, 24), (200, 50)] {
@@ -328,9 +337,20 @@ fn without_colours() {
 #[test]
 fn no_size_panics() {
     let theme = coloured();
-    for keys in
-        [&[][..], &["?"], &["R"], &["q"], &["/", "r"], &["end", "enter"], &["2"], &["3"], &["a"], &["S"], &[":"]]
-    {
+    for keys in [
+        &[][..],
+        &["?"],
+        &["R"],
+        &["q"],
+        &["/", "r"],
+        &["end", "enter"],
+        &["2"],
+        &["3"],
+        &["a"],
+        &["S"],
+        &[":"],
+        &["ctrl-t"],
+    ] {
         for form in [new(), good(), asked(good(), true, 1), filled(&FILE.replace("3e-4", "'x'"), u64::MAX)] {
             let mut form = form;
             update(&mut form, Message::Catalog(catalog()));

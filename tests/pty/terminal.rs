@@ -159,6 +159,17 @@ impl Terminal {
         (cell.contents().to_owned(), cell.is_wide_continuation())
     }
 
+    /// Waits until something on the screen has this colour of xterm's 256.
+    pub fn wears(&self, color: u8) {
+        self.until(&format!("the colour {color}"), |_| {
+            let emulator = self.emulator.lock().unwrap();
+            let screen = emulator.parser.screen();
+            let (rows, columns) = (screen.size().0.get(), screen.size().1.get());
+            let at = |row, column| screen.cell(row, column).map(vt100::Cell::fgcolor);
+            (0..rows).any(|row| (0..columns).any(|column| at(row, column) == Some(vt100::Color::Idx(color))))
+        });
+    }
+
     /// Everything that was written so far.
     pub fn raw(&self) -> String {
         String::from_utf8_lossy(&self.emulator.lock().unwrap().raw).into_owned()
