@@ -56,15 +56,14 @@ impl Keeper {
     }
 
     fn wish(&mut self, wish: Wish) -> Result<()> {
-        let (wishes, _) = match &self.thread {
-            Some(thread) => thread,
-            None => {
-                let (wishes, wished) = mpsc::channel();
-                let writer = Writer { to: self.to.clone(), copy: None, warned: false };
-                self.thread.insert((wishes, thread("keep", move || writer.serve(&wished))?))
-            }
-        };
-        wishes.send(wish).ok();
+        if self.thread.is_none() {
+            let (wishes, wished) = mpsc::channel();
+            let writer = Writer { to: self.to.clone(), copy: None, warned: false };
+            self.thread = Some((wishes, thread("keep", move || writer.serve(&wished))?));
+        }
+        if let Some((wishes, _)) = &self.thread {
+            wishes.send(wish).ok();
+        }
         Ok(())
     }
 }

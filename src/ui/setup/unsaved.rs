@@ -205,10 +205,7 @@ impl Copy {
             let held = match open(&place, options.read(true).write(true).create(true).truncate(false)) {
                 Ok(held) => held,
                 // A folder or a link of that name.
-                Err(e) if std::fs::symlink_metadata(&place).is_ok_and(|meta| !meta.is_file()) => {
-                    drop(e);
-                    continue;
-                }
+                Err(_) if std::fs::symlink_metadata(&place).is_ok_and(|meta| !meta.is_file()) => continue,
                 Err(e) => return Err(Error::io("write", &place, &e)),
             };
             match held.try_lock() {
