@@ -3,6 +3,7 @@
 
 mod check;
 mod health;
+mod hub;
 mod models;
 mod plain;
 
@@ -152,6 +153,11 @@ enum Verb {
         json: bool,
         #[command(flatten)]
         place: Place,
+    },
+    /// Search the hub, see what fits a base, fetch it into the cache that Python's tools share
+    Hub {
+        #[command(subcommand)]
+        verb: hub::Verb,
     },
     /// Watch a run that is under way or over
     Attach {
@@ -334,6 +340,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Models { folders, json, place } => {
             models::report(&folders, &place.runs, json).and_then(|text| say(&text)).map(|()| 0)
         }
+        Verb::Hub { verb } => hub::run(&verb),
         Verb::Attach { run, plain, read_only, replay, tape } => {
             let run = RunDir::open(&run)?;
             if run.state() == RunState::Created {
@@ -389,7 +396,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
         }
         Verb::Worker { run } => {
             launch::detach();
-            worker::serve(&run, |recipe, session| train::execute(recipe, session))
+            worker::serve(&run, |recipe, session| match crate::hub::supply::fetch(recipe, session)? {
+                Some(stopped) => Ok(stopped),
+                None => train::execute(recipe, session),
+            })
         }
     }
 }

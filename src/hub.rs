@@ -1,8 +1,20 @@
-//! Bases and adapters on this machine: which there are, what they hold, what lopper refuses of them and
-//! why. Only headers are read, never weights.
+//! Bases and adapters on this machine and on the hub: which there are, what they hold, what lopper refuses of them and
+//! why, and how they come here.
 
+pub mod adapters;
+pub mod cache;
 pub mod card;
 pub mod catalog;
+pub mod choice;
+pub mod client;
+pub mod download;
+pub mod environment;
+pub mod failure;
+pub mod outline;
+pub mod place;
+pub mod reference;
+pub mod search;
+pub mod supply;
 mod walk;
 
 pub use catalog::{

@@ -31,7 +31,8 @@ pub struct Recipe {
     /// What the run is called on screen; the recipe's file name if left out.
     #[serde(default)]
     pub name: String,
-    /// Folder of the base model in Hugging Face layout.
+    /// Folder of the base model in Hugging Face layout; `hf://ORG/NAME@REVISION` in the file for one of the hub.
+    #[serde(serialize_with = "crate::hub::place::written")]
     pub base: PathBuf,
     /// Seed of every random choice.
     #[serde(default = "seed")]
@@ -107,7 +108,7 @@ impl Recipe {
     /// Gives paths and name what the recipe's file gives them.
     pub(crate) fn settle(&mut self, path: &Path) -> Result<()> {
         let place = std::path::absolute(path).map_err(|e| Error::io("find", path, &e))?;
-        self.resolve_paths(place.parent().unwrap_or(Path::new("/")));
+        self.resolve_paths(place.parent().unwrap_or(Path::new("/")))?;
         if self.name.is_empty() {
             self.name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         }
@@ -132,13 +133,19 @@ impl Recipe {
         toml::to_string(self).map_err(|e| Error::user(format!("the recipe cannot be written as TOML: {e}")))
     }
 
-    fn resolve_paths(&mut self, folder: &Path) {
+    fn resolve_paths(&mut self, folder: &Path) -> Result<()> {
+        let model = |p: &Path, key: String| crate::hub::place::resolved(p, folder).map_err(|e| e.at(key));
+        self.base = model(&self.base, "base".into())?;
+        for adapter in &mut self.adapters {
+            if let Some(path) = &mut adapter.path {
+                *path = model(path, format!("adapter {}", adapter.name))?;
+            }
+        }
         let place = |p: &mut PathBuf| *p = folder.join(&*p);
-        place(&mut self.base);
-        self.adapters.iter_mut().filter_map(|a| a.path.as_mut()).for_each(place);
         place(&mut self.data.train);
         place(&mut self.data.dev);
         self.data.test.iter_mut().for_each(place);
+        Ok(())
     }
 
     /// Checks every field's range and that the parts fit together.
@@ -175,7 +182,7 @@ impl Recipe {
         let adapters = self.adapters.iter().filter_map(|a| Some((format!("adapter {}", a.name), a.path.as_ref()?)));
         let folders = std::iter::once(("base".to_owned(), &self.base)).chain(adapters);
         let wrong_folder = |(key, path): (String, &PathBuf)| match std::fs::metadata(path) {
-            Err(e) => Some((key, Error::io("read", path, &e))),
+            Err(e) => Some((key, crate::hub::place::absent(path).unwrap_or_else(|| Error::io("read", path, &e)))),
             Ok(meta) if meta.is_dir() => None,
             Ok(_) => {
                 let path = path.display().to_string();

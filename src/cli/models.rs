@@ -26,7 +26,8 @@ pub fn report(folders: &[PathBuf], runs: &Path, as_json: bool) -> Result<String>
     Ok(lines(&found))
 }
 
-fn lines(found: &Catalog) -> String {
+/// What was found, a line each.
+pub fn lines(found: &Catalog) -> String {
     let mut out = String::new();
     let mut line = |text: &str| {
         out += text;

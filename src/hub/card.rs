@@ -26,11 +26,8 @@ pub struct Source {
 impl Source {
     /// Of a folder `models--ORG--NAME/snapshots/COMMIT` of the hub's cache; none of any other folder.
     pub fn of(folder: &Path) -> Option<Self> {
-        let commit = folder.file_name()?.to_str()?;
-        let snapshots = folder.parent().filter(|p| p.ends_with("snapshots"))?;
-        let id = snapshots.parent()?.file_name()?.to_str()?.strip_prefix("models--")?.replacen("--", "/", 1);
-        let is_commit = commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit());
-        is_commit.then(|| Self { id, commit: commit.to_owned() })
+        let found = super::reference::Reference::of_folder(folder).filter(super::reference::Reference::is_pinned)?;
+        Some(Self { id: found.id, commit: found.revision })
     }
 }
 

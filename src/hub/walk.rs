@@ -1,10 +1,10 @@
 //! Which folders hold something: bounded in depth, number and time, so that no folder is too large to be named.
 
 use super::catalog::{self, Root, RootKind};
+use super::environment::hub_cache;
 use crate::text::printable;
 use crate::{Error, Result, config};
 use std::collections::{BTreeSet, VecDeque};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -65,7 +65,7 @@ pub(super) struct Found {
 pub fn roots(recipe: Option<&Path>, runs: &Path) -> Result<Vec<Root>> {
     let here = std::env::current_dir().map_err(|e| Error::io("find", Path::new("."), &e))?;
     let own = config::model_folders()?;
-    let hub = hub_cache(|name| std::env::var_os(name).filter(|v| !v.is_empty()), etcetera::home_dir().ok().as_deref());
+    let hub = hub_cache(&|name: &str| std::env::var_os(name).filter(|v| !v.is_empty()), etcetera::home_dir().ok().as_deref());
     let near: Vec<PathBuf> = recipe.map(Path::to_path_buf).into_iter().chain([here.clone()]).collect();
     let inner = near.iter().flat_map(|folder| ["models", "adapters"].map(|name| folder.join(name)));
     let mut roots: Vec<Root> = Vec::new();
@@ -80,17 +80,6 @@ pub fn roots(recipe: Option<&Path>, runs: &Path) -> Result<Vec<Root>> {
     near.iter().chain(&own).for_each(|path| add(path.clone(), RootKind::Folder));
     hub.into_iter().for_each(|path| add(path, RootKind::Hub));
     Ok(roots)
-}
-
-/// Where Python's `huggingface_hub` keeps what it fetched.
-fn hub_cache(env: impl Fn(&str) -> Option<OsString>, home: Option<&Path>) -> Option<PathBuf> {
-    let path = |value: OsString| value.to_str().map_or_else(|| PathBuf::from(&value), config::expanded);
-    if let Some(cache) = env("HF_HUB_CACHE").or_else(|| env("HUGGINGFACE_HUB_CACHE")) {
-        return Some(path(cache));
-    }
-    let house = env("HF_HOME").map(path);
-    let house = house.or_else(|| env("XDG_CACHE_HOME").map(|cache| path(cache).join("huggingface")));
-    house.or_else(|| home.map(|home| home.join(".cache/huggingface"))).map(|house| house.join("hub"))
 }
 
 /// The folders below `roots` that hold a base or an adapter, whatever is wrong with it.
@@ -213,23 +202,4 @@ fn snapshot(repository: &Path) -> Option<PathBuf> {
 fn goes_into(path: &Path) -> bool {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     !name.starts_with('.') && !SKIPPED.contains(&name.as_str()) && path.is_dir()
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hubs_cache_is_where_python_has_it() {
-        let cache = |set: &[(&str, &str)]| {
-            let set: Vec<(String, OsString)> = set.iter().map(|(k, v)| ((*k).to_owned(), v.into())).collect();
-            let get = |name: &str| set.iter().find(|s| s.0 == name).map(|s| s.1.clone());
-            hub_cache(get, Some(Path::new("/h"))).unwrap()
-        };
-        assert_eq!(cache(&[]), Path::new("/h/.cache/huggingface/hub"));
-        assert_eq!(cache(&[("XDG_CACHE_HOME", "/x")]), Path::new("/x/huggingface/hub"));
-        assert_eq!(cache(&[("HF_HOME", "/f"), ("XDG_CACHE_HOME", "/x")]), Path::new("/f/hub"));
-        assert_eq!(cache(&[("HF_HUB_CACHE", "/c"), ("HF_HOME", "/f")]), Path::new("/c"));
-    }
 }

@@ -31,8 +31,13 @@ impl Role {
 pub struct AdapterEntry {
     /// Short name on screen and in rules.
     pub name: String,
-    /// Folder with `adapter_config.json` and `adapter_model.safetensors`; none makes a new adapter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Folder with `adapter_config.json` and `adapter_model.safetensors`, or `hf://ORG/NAME@REVISION` in the file;
+    /// none makes a new adapter.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::hub::place::written_if_any"
+    )]
     pub path: Option<PathBuf>,
     /// `target` or `related`.
     pub role: Role,

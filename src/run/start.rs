@@ -2,19 +2,27 @@
 
 use super::{RunDir, launch};
 use crate::Result;
+use crate::hub::supply;
 use crate::model::device;
 use crate::recipe::Recipe;
 use std::path::Path;
 use std::process::Child;
 
-/// Makes a run of `recipe` in the folder `runs` and starts its worker.
+/// Makes a run of `recipe` in the folder `runs` and starts its worker. What the hub has and the cache lacks is pinned
+/// to its commit first; the worker fetches it.
 ///
 /// # Errors
 /// When a path or the device is not there, or the worker cannot be started.
 pub fn start(recipe: &Recipe, runs: &Path) -> Result<(RunDir, Child)> {
-    recipe.check_files()?;
+    let mut recipe = recipe.clone();
+    supply::pin(&mut recipe)?;
+    let fetched = supply::to_fetch(&recipe);
+    let known = |key: &str| fetched.iter().any(|(other, _)| other == key);
+    if let Some((key, error)) = recipe.file_problems().into_iter().find(|(key, _)| !known(key)) {
+        return Err(error.at(key));
+    }
     device::check(&recipe.device, recipe.cuda_ordinal())?;
-    let run = RunDir::create(runs, &recipe.name, recipe)?;
+    let run = RunDir::create(runs, &recipe.name, &recipe)?;
     let worker = launch::launch(&run)?;
     Ok((run, worker))
 }

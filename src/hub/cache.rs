@@ -1,0 +1,160 @@
+//! The cache of Python's `huggingface_hub`, shared in both directions: blobs by hash, snapshots that link to them,
+//! references to commits, and its locks.
+
+use super::client::RepositoryFile;
+use super::reference::Reference;
+use crate::{Error, Result, run::write_aside};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a lock that another program holds is tried.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// One repository of the cache.
+#[derive(Debug, Clone)]
+pub struct Shelf {
+    folder: PathBuf,
+    locks: PathBuf,
+}
+
+impl Shelf {
+    /// The repository's folders, which need not be there.
+    pub fn of(cache: &Path, what: &Reference) -> Self {
+        let folder = what.repository(cache);
+        let locks = cache.join(".locks").join(folder.file_name().unwrap_or_default());
+        Self { folder, locks }
+    }
+
+    /// Makes the folders.
+    ///
+    /// # Errors
+    /// When one cannot be made.
+    pub fn make(&self) -> Result<()> {
+        for folder in [&self.folder.join("blobs"), &self.folder.join("refs"), &self.folder.join("snapshots"), &self.locks]
+        {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io("make the hub's cache in", folder, &e))?;
+        }
+        Ok(())
+    }
+
+    /// The folder of a commit's files.
+    pub fn snapshot(&self, commit: &str) -> PathBuf {
+        self.folder.join("snapshots").join(commit)
+    }
+
+    /// Where the file's content lies, whatever commits it belongs to.
+    pub fn blob(&self, file: &RepositoryFile) -> PathBuf {
+        self.folder.join("blobs").join(&file.oid)
+    }
+
+    /// What was fetched of it so far; ours alone, and named so.
+    pub fn part(&self, file: &RepositoryFile) -> PathBuf {
+        self.folder.join("blobs").join(format!("{}.lopper.incomplete", file.oid))
+    }
+
+    /// Whether the file is there whole, by its size; what has another size is no such file.
+    pub fn has(&self, file: &RepositoryFile, commit: &str) -> bool {
+        let whole = |path: &Path| std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == file.size);
+        whole(&self.snapshot(commit).join(&file.path)) || whole(&self.blob(file))
+    }
+
+    /// Bytes of the file that are there already.
+    pub fn begun(&self, file: &RepositoryFile) -> u64 {
+        std::fs::metadata(self.part(file)).map_or(0, |meta| meta.len().min(file.size))
+    }
+
+    /// Waits for the lock that Python's client takes for the same file; `waits` is told once if it is held.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be made.
+    pub async fn lock(&self, file: &RepositoryFile, waits: impl Fn()) -> Result<File> {
+        let path = self.locks.join(format!("{}.lock", file.oid));
+        let mut told = false;
+        loop {
+            let lock = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)
+                .map_err(|e| Error::io("lock", &path, &e))?;
+            match lock.try_lock() {
+                Ok(()) if is_at(&lock, &path) => return Ok(lock),
+                // Its holder removed the file: another may be there by now.
+                Ok(()) => continue,
+                Err(std::fs::TryLockError::WouldBlock) => {}
+                // A file system without locks: Python goes on without them as well.
+                Err(std::fs::TryLockError::Error(_)) => return Ok(lock),
+            }
+            if !told {
+                waits();
+                told = true;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Gives a checked part its name.
+    ///
+    /// # Errors
+    /// When it cannot be kept or renamed.
+    pub fn keep(&self, file: &RepositoryFile) -> Result<()> {
+        let (part, blob) = (self.part(file), self.blob(file));
+        File::open(&part).and_then(|f| f.sync_all()).map_err(|e| Error::io("keep", &part, &e))?;
+        std::fs::rename(&part, &blob).map_err(|e| Error::io("write", &blob, &e))
+    }
+
+    /// Shows a blob in a commit's folder, by a relative link as Python makes it.
+    ///
+    /// # Errors
+    /// When it cannot be linked and not copied either.
+    pub fn show(&self, file: &RepositoryFile, commit: &str) -> Result<()> {
+        let place = self.snapshot(commit).join(&file.path);
+        if std::fs::metadata(&place).is_ok_and(|meta| meta.is_file() && meta.len() == file.size) {
+            return Ok(());
+        }
+        let folder = place.parent().unwrap_or(&self.folder);
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("make", folder, &e))?;
+        let up = "../".repeat(2 + file.path.matches('/').count());
+        let target = format!("{up}blobs/{}", file.oid);
+        // Made aside, so that the place never holds half of anything.
+        let aside = folder.join(format!(".{}.{}", file.oid, std::process::id()));
+        std::fs::remove_file(&aside).ok();
+        if symlink(&target, &aside).is_err() {
+            std::fs::copy(self.blob(file), &aside).map_err(|e| Error::io("write", &place, &e))?;
+        }
+        std::fs::rename(&aside, &place).map_err(|e| {
+            std::fs::remove_file(&aside).ok();
+            Error::io("write", &place, &e)
+        })
+    }
+
+    /// Writes down which commit a branch or tag is.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn refer(&self, revision: &str, commit: &str) -> Result<()> {
+        let place = self.folder.join("refs").join(revision);
+        if std::fs::read_to_string(&place).is_ok_and(|text| text.trim() == commit) {
+            return Ok(());
+        }
+        let folder = place.parent().unwrap_or(&self.folder);
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("make", folder, &e))?;
+        write_aside(&place, commit.as_bytes())
+    }
+}
+
+/// Whether the open file is still the one of that path.
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let same = |a: &std::fs::Metadata, b: &std::fs::Metadata| a.dev() == b.dev() && a.ino() == b.ino();
+    matches!((file.metadata(), std::fs::metadata(path)), (Ok(a), Ok(b)) if same(&a, &b))
+}
+
+/// Bytes that are free where `folder` is or will be.
+pub fn free(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|path| path.exists())?;
+    let stat = rustix::fs::statvfs(there).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
