@@ -49,6 +49,25 @@ pub struct RepositoryFile {
     pub oid: String,
 }
 
+/// An entry of a tree, as the hub sends it. The `hf-hub` crate's own type loses the hash of large files.
+#[derive(Debug, serde::Deserialize)]
+struct TreeEntry {
+    #[serde(rename = "type")]
+    kind: String,
+    path: String,
+    #[serde(default)]
+    oid: String,
+    #[serde(default)]
+    size: u64,
+    lfs: Option<Large>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct Large {
+    oid: String,
+    size: u64,
+}
+
 impl Client {
     /// A client; nothing is asked yet.
     ///
@@ -127,33 +146,23 @@ impl Client {
     /// As the hub refuses it, offline, and for a path that would lead out of the snapshot's folder.
     pub async fn files(&self, what: &Reference) -> Result<Vec<RepositoryFile>> {
         self.online(&what.to_string())?;
-        let (owner, name) = hf_hub::split_id(&what.id);
-        let model = self.hub.model(owner, name);
-        let ask = || async {
-            let entries = model.list_tree().revision(what.revision.clone()).recursive(true).send()?;
-            let mut entries = std::pin::pin!(entries);
-            let mut all = Vec::new();
-            while let Some(entry) = entries.next().await {
-                all.push(entry?);
-                if all.len() > FILES {
-                    break;
-                }
-            }
-            Ok(all)
-        };
-        let entries =
-            self.patiently(ask).await.map_err(|failure| failure.sentence(&what.to_string(), &self.environment))?;
-        if entries.len() > FILES {
-            return Err(Error::user(format!("{what} has more than {FILES} files; lopper reads no such repository")));
-        }
+        let refused = |failure: Failure| failure.sentence(&what.to_string(), &self.environment);
+        let path = format!("/api/models/{}/tree/{}?recursive=true", what.id, encoded(&what.revision));
+        let mut next = Some(self.url(&path)?);
         let mut files = Vec::new();
-        for entry in entries {
-            let hf_hub::repository::RepoTreeEntry::File { oid, size, path, lfs, .. } = entry else { continue };
-            let (oid, size) = match lfs {
-                Some(lfs) => (lfs.sha256.unwrap_or_default(), lfs.size.unwrap_or(size)),
-                None => (oid, size),
-            };
-            files.push(checked(RepositoryFile { path, size, oid }, what)?);
+        while let Some(url) = next {
+            let (entries, after) = self.json::<Vec<TreeEntry>>(&url).await.map_err(refused)?;
+            next = after;
+            for entry in entries.into_iter().filter(|e| e.kind == "file") {
+                let (oid, size) = match entry.lfs {
+                    Some(lfs) => (lfs.oid, lfs.size),
+                    None => (entry.oid, entry.size),
+                };
+                files.push(checked(RepositoryFile { path: entry.path, size, oid }, what)?);
+            }
+            if files.len() > FILES {
+                return Err(Error::user(format!("{what} has more than {FILES} files; lopper reads no such repository")));
+            }
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(files)

@@ -138,9 +138,14 @@ pub async fn fetch(
         }
         let before = part.length;
         let range = (part.length > 0).then(|| format!("bytes={}-", part.length));
+        let mut cost = 1;
         let answer = match client.get(&url, range.as_deref()).await {
             Ok(response) => receive(response, part, shelf, file, told).await,
-            Err(failure) => Err((failure, Some(part))),
+            Err(failure) => {
+                // It was asked for several times already.
+                cost = TRIES / 2;
+                Err((failure, Some(part)))
+            }
         };
         let failure = match answer {
             Ok(whole) => {
@@ -155,7 +160,7 @@ pub async fn fetch(
             Err((failure, None)) => return Err(failure),
         };
         let Some(failure) = failure else { continue };
-        tries = if part.length > before { 1 } else { tries + 1 };
+        tries = if part.length > before { cost } else { tries + cost };
         if !failure.may_pass() || tries >= TRIES {
             return Err(later(failure, part.length, file));
         }
@@ -200,7 +205,7 @@ async fn receive(
     let expected = file.size - part.length;
     let told_length = response.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if let Some(length) = told_length.filter(|length| *length != expected) {
-        let why = format!("it offers {} where {} are listed", sized(length), sized(expected));
+        let why = format!("it offers {length} bytes where {expected} are listed");
         return Err((Failure::Nonsense(why), Some(part)));
     }
     told(part.length, State::Running);
