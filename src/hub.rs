@@ -7,6 +7,8 @@ pub mod card;
 pub mod catalog;
 pub mod choice;
 pub mod client;
+pub mod desk;
+pub mod details;
 pub mod download;
 pub mod environment;
 pub mod failure;

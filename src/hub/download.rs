@@ -4,7 +4,7 @@
 pub mod board;
 mod part;
 
-pub use board::{Board, Line, State};
+pub use board::{Board, Line, Standing, State};
 
 use super::cache::{self, Shelf};
 use super::choice::{self, Kind};
@@ -15,7 +15,7 @@ use crate::run::estimate::bytes;
 use crate::text::printable;
 use crate::{Error, Result};
 use futures::StreamExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Files that are fetched at the same time, as Python's client has it.
 const AT_ONCE: usize = 8;
@@ -47,6 +47,13 @@ impl Plan {
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|f| f.size).sum()
     }
+
+    /// Bytes that `cache` lacks.
+    pub fn missing(&self, cache: &Path) -> u64 {
+        let shelf = Shelf::of(cache, &self.pinned());
+        let lacking = self.files.iter().filter(|f| !shelf.has(f, &self.commit));
+        lacking.map(|f| f.size - shelf.begun(f)).sum()
+    }
 }
 
 /// Finds out what has to be fetched of a repository. `file`: the weights that the user chose among several.
@@ -55,14 +62,25 @@ impl Plan {
 /// As the hub refuses it, offline, and where the repository holds nothing that lopper reads.
 pub async fn plan(client: &Client, what: &Reference, file: Option<&str>) -> Result<Plan> {
     let commit = client.commit(what).await?;
-    let pinned = Reference { id: what.id.clone(), revision: commit.clone() };
+    let pinned = Reference { id: what.id.clone(), revision: commit };
     let listed = client.files(&pinned).await?;
+    plan_of(client, what, &pinned, &listed, file).await
+}
+
+/// As [`plan`], of a commit whose files are known.
+pub(super) async fn plan_of(
+    client: &Client,
+    what: &Reference,
+    pinned: &Reference,
+    listed: &[RepositoryFile],
+    file: Option<&str>,
+) -> Result<Plan> {
     let shown = what.to_string();
-    let kind = choice::kind(&listed, &shown)?;
+    let kind = choice::kind(listed, &shown)?;
     let sharded = kind == Kind::Base && file.is_none() && listed.iter().any(|f| f.path == choice::INDEX);
-    let shards = if sharded { Some(shards(client, &pinned).await?) } else { None };
-    let files = choice::needed(&listed, shards.as_deref(), file, &shown)?;
-    Ok(Plan { id: what.id.clone(), revision: what.revision.clone(), commit, kind, files })
+    let shards = if sharded { Some(shards(client, pinned).await?) } else { None };
+    let files = choice::needed(listed, shards.as_deref(), file, &shown)?;
+    Ok(Plan { id: what.id.clone(), revision: what.revision.clone(), commit: pinned.revision.clone(), kind, files })
 }
 
 /// The files that the index of a base names.

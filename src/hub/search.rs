@@ -1,5 +1,9 @@
 //! Searching the hub, page by page.
 
+mod typed;
+
+pub use typed::{HINT, typed};
+
 use super::choice::Kind;
 use super::client::Client;
 use super::failure::Failure;
