@@ -1,9 +1,15 @@
-//! A fuzzy picker: a line to type in and what fits it; a text with a slash in it goes through folders.
+//! A fuzzy picker: a line to type in and what fits it; a text with a slash in it goes through folders. What the hub has
+//! may stand below.
+
+pub mod far;
+
+pub use far::Far;
 
 use super::clean;
 use super::prompt::Line;
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
+use crate::hub::reference::{Reference, SCHEME};
 use std::path::{Path, PathBuf};
 
 /// Something to pick.
@@ -19,6 +25,10 @@ pub struct Item {
     pub folder: bool,
     /// Why it cannot be picked.
     pub problem: Option<String>,
+    /// Where it is, in a word, where that is to be told: `here`, `cached`, `hub`, `gated`, `private`.
+    pub mark: &'static str,
+    /// Figures in place of `detail`; safe to show.
+    pub columns: Vec<String>,
 }
 
 impl Item {
@@ -75,6 +85,8 @@ pub struct Picker {
     pub wants_folder: bool,
     /// Why the last Enter picked nothing, or what was left out of the items.
     pub note: Option<String>,
+    /// What the hub has, where that is of use; it stands below `found`.
+    pub far: Option<Box<Far>>,
     ground: Ground,
 }
 
@@ -101,6 +113,7 @@ impl Picker {
             at: 0,
             wants_folder,
             note: None,
+            far: None,
             ground,
         }
     }
@@ -118,13 +131,48 @@ impl Picker {
         let here = if path.contains('/') || path.is_empty() { "" } else { "./" };
         self.input = Line::default();
         self.input.insert(&format!("{here}{path}"));
+        if let Some(far) = &mut self.far {
+            far.begun = Some(self.input.text().to_owned()).filter(|text| !text.is_empty());
+        }
         self.typed()
     }
 
     /// The items that there are, after all.
     pub fn fill(&mut self, items: Vec<Item>) {
+        if let Some(far) = &mut self.far {
+            far.cached(&items);
+        }
+        let before = self.found.len();
+        let below = self.at.checked_sub(before).filter(|at| self.far.as_ref().is_some_and(|far| *at < far.len()));
         self.items = Some(items);
         self.renew();
+        // Who is among the hub's results stays there.
+        if let Some(at) = below.filter(|at| *at > 0 || before > 0) {
+            self.at = self.found.len() + at;
+        }
+    }
+
+    /// How many entries there are.
+    pub fn count(&self) -> usize {
+        self.found.len() + self.far.as_ref().map_or(0, |far| far.len())
+    }
+
+    /// The entry at a place.
+    pub fn item(&self, at: usize) -> Option<&Item> {
+        match self.found.get(at) {
+            Some(item) => Some(item),
+            None => self.far.as_ref()?.item(at - self.found.len()),
+        }
+    }
+
+    /// The cursor's place among the hub's results, 0 above them.
+    pub(super) fn far_at(&self) -> usize {
+        self.at.saturating_sub(self.found.len())
+    }
+
+    /// After the number of entries has changed.
+    pub(super) fn keep_within(&mut self) {
+        self.at = self.at.min(self.count().saturating_sub(1));
     }
 
     /// Whether something is still looked for.
@@ -148,13 +196,13 @@ impl Picker {
     /// A key: Enter picks, Tab completes, Esc leaves, arrows move, the rest is typed.
     pub fn press(mut self, key: &str) -> Pressed {
         self.note = None;
-        let last = self.found.len().saturating_sub(1);
+        let last = self.count().saturating_sub(1);
         match key {
             "esc" => return Pressed::Left,
             "enter" => return self.pick(),
             "tab" if !self.takes_paths() => self.at = (self.at + 1).min(last),
             "tab" => {
-                if let Some(item) = self.found.get(self.at).filter(|i| !i.value.as_os_str().is_empty()) {
+                if let Some(item) = self.found.get(self.at).filter(|i| i.value.is_absolute()) {
                     let end = if item.folder { "/" } else { "" };
                     self.input = Line::new(&format!("{}{end}", self.ground.written(&item.value)));
                 }
@@ -175,14 +223,32 @@ impl Picker {
     }
 
     fn go_on(mut self, typed: bool) -> Pressed {
+        if typed && self.far.is_some() {
+            self.at = 0;
+        }
         let read = if typed { self.typed() } else { None };
         Pressed::Open(Box::new(self), read)
     }
 
     fn pick(mut self) -> Pressed {
-        let Some(item) = self.found.get(self.at).cloned() else {
+        let Some(item) = self.item(self.at).cloned() else {
             // What is typed out in full needs no list.
             let text = self.input.text().trim();
+            if self.far.is_some()
+                && let Some(reference) = Reference::of_recipe(Path::new(text))
+            {
+                return match reference {
+                    Ok(reference) => Pressed::Picked(Item {
+                        label: reference.id.clone(),
+                        value: reference.link().into(),
+                        ..Item::default()
+                    }),
+                    Err(e) => {
+                        self.note = Some(clean::line(&e.to_string()));
+                        Pressed::Open(Box::new(self), None)
+                    }
+                };
+            }
             if text.is_empty() || self.is_waiting() || !self.takes_paths() {
                 return Pressed::Open(Box::new(self), None);
             }
@@ -211,6 +277,9 @@ impl Picker {
             return None;
         }
         let text = self.input.text();
+        if self.far.is_some() && text.starts_with(SCHEME) {
+            return None;
+        }
         let (folder, rest) = text.rsplit_once('/')?;
         let folder = if folder.is_empty() { PathBuf::from("/") } else { self.ground.whole(folder) };
         Some((folder, rest.to_owned()))
@@ -229,7 +298,14 @@ impl Picker {
     }
 
     fn renew(&mut self) {
+        // Filters are the hub's; a name of the hub has a slash too.
+        let far = self.far.as_ref().filter(|_| !far::is_path(self.input.text()));
+        let words = far.map(|_| crate::hub::search::typed(self.input.text()).0.text);
+        let words = words.as_deref().unwrap_or(self.input.text());
         let found = match (&self.listed, &self.items) {
+            (Some((_, entries)), Some(items)) if far.is_some() && entries.as_ref().is_none_or(Vec::is_empty) => {
+                search(items.iter(), words)
+            }
             (Some((_, Some(entries))), _) => {
                 let rest = self.folder_part().map(|(_, rest)| rest).unwrap_or_default();
                 let fits = |item: &&Item| {
@@ -238,7 +314,7 @@ impl Picker {
                 search(entries.iter().filter(fits), &rest)
             }
             (Some((_, None)), _) | (None, None) => Vec::new(),
-            (None, Some(items)) => search(items.iter(), self.input.text()),
+            (None, Some(items)) => search(items.iter(), words),
         };
         if found != self.found {
             // The very path that is typed comes before what only is like it.

@@ -1,6 +1,7 @@
 //! The recipe form, as data: the draft, what is wrong with it, what is known of what it names, what lies over it.
 
 pub mod edit;
+pub mod hub;
 pub mod look;
 mod offer;
 mod over;
@@ -11,6 +12,7 @@ pub mod rows;
 pub mod update;
 
 pub use edit::{Editing, Menu};
+pub use hub::Named;
 pub use look::Looked;
 pub use pick::Purpose;
 pub use restore::{Found, Kept, Left};
@@ -24,6 +26,8 @@ use super::prompt::Line;
 use super::runs::Comparison;
 use super::themes::{Choice, Themes};
 use crate::data::preview::Preview;
+use crate::hub::desk::{Answer, Ask};
+use crate::hub::reference::Reference;
 use crate::hub::{AdapterFacts, BaseEntry, Catalog};
 use crate::recipe::draft::{Draft, Place};
 use crate::run::compare::Compared;
@@ -137,6 +141,11 @@ pub enum Overlay {
     Palette(Palette),
     /// Themes to choose from.
     Themes(Choice),
+    /// The files that are fetched, from this one on.
+    Fetch {
+        /// Files scrolled.
+        top: usize,
+    },
 }
 
 /// What the program does for the form.
@@ -150,7 +159,11 @@ pub enum Effect {
         text: String,
         /// Its file.
         file: PathBuf,
+        /// Folders that stand in for repositories that are still to be fetched.
+        outlines: BTreeMap<Reference, PathBuf>,
     },
+    /// Ask the hub.
+    Hub(Ask),
     /// Look for bases and adapters.
     Catalog(PathBuf),
     /// Look for files that suit this purpose.
@@ -219,6 +232,8 @@ pub enum Message {
     Looked(u64, Looked),
     /// The bases and adapters that there are.
     Catalog(Catalog),
+    /// An answer of the hub.
+    Hub(Answer),
     /// Files that suit a purpose.
     Found(Purpose, Vec<Item>),
     /// What a folder holds.
@@ -291,6 +306,8 @@ pub struct Setup {
     pub seen: Seen,
     /// Bases and adapters, once they were looked for.
     pub catalog: Option<Catalog>,
+    /// What is known of the hub.
+    pub hub: hub::Hub,
     /// A message for a while, and until when.
     pub toast: Option<(String, f64)>,
     /// The clock.
@@ -308,6 +325,8 @@ pub struct Setup {
 pub struct Seen {
     /// Paths that are wrong, under their keys.
     pub files: Vec<(String, String)>,
+    /// Repositories of the hub.
+    pub named: Named,
     /// The base.
     pub base: Option<BaseEntry>,
     /// The adapters with a path, by their place in the recipe.
@@ -347,6 +366,7 @@ impl Setup {
             whole: None,
             seen: Seen::default(),
             catalog: None,
+            hub: hub::Hub::default(),
             toast: None,
             now: 0.0,
             starting: false,
@@ -426,7 +446,8 @@ impl Setup {
     fn look(&mut self) -> Effect {
         self.ticket += 1;
         self.seen.looking = true;
-        Effect::Look { ticket: self.ticket, text: self.draft.text(), file: self.file.clone() }
+        let (text, file, outlines) = (self.draft.text(), self.file.clone(), self.outlines());
+        Effect::Look { ticket: self.ticket, text, file, outlines }
     }
 
     /// Changes the draft; what was there can be brought back.

@@ -43,6 +43,8 @@ pub struct BaseEntry {
     pub name: String,
     /// The folder, absolute: what a recipe's `base` takes.
     pub path: PathBuf,
+    /// `hf://ORG/NAME@COMMIT` where it is a snapshot of this user's cache: what a recipe takes as well.
+    pub link: Option<String>,
     /// `llama`, `mistral`, `qwen2`, `qwen3`; what config.json says where lopper does not know it; empty if nothing.
     pub architecture: String,
     /// Parameters of the weights' files, 0 where they cannot be read.
@@ -68,6 +70,8 @@ pub struct AdapterEntry {
     pub name: String,
     /// The folder, absolute: what a recipe's `path` takes.
     pub path: PathBuf,
+    /// `hf://ORG/NAME@COMMIT` where it is a snapshot of this user's cache: what a recipe takes as well.
+    pub link: Option<String>,
     /// `r`; 0 where the settings cannot be read.
     pub rank: usize,
     /// `lora_alpha`.
@@ -168,6 +172,7 @@ fn base_of(folder: &walk::Folder) -> BaseEntry {
     let mut entry = BaseEntry {
         name: printable(&folder.name).into_owned(),
         path: path.clone(),
+        link: super::place::of_cache(path).map(|reference| reference.link()),
         architecture: printable(architecture).into_owned(),
         ..BaseEntry::default()
     };
@@ -212,6 +217,7 @@ fn adapter_of(folder: &walk::Folder) -> AdapterEntry {
     let mut entry = AdapterEntry {
         name: printable(&folder.name).into_owned(),
         path: path.clone(),
+        link: super::place::of_cache(path).map(|reference| reference.link()),
         targets,
         base: text("base_model_name_or_path"),
         ..AdapterEntry::default()

@@ -2,7 +2,9 @@
 
 mod data;
 mod estimate;
+mod fetch;
 mod form;
+mod hub;
 mod jobs;
 mod keep;
 mod overlay;
@@ -99,6 +101,12 @@ fn head(setup: &Setup, theme: &Theme, width: usize) -> Line<'static> {
         parts.push(fact(estimate::needs(estimate), style, 8));
         parts.push(fact(estimate::takes(estimate), theme.text, 6));
     }
+    if let Some(standing) = &setup.hub.fetching {
+        parts.push(fact(format!("fetching {}", fetch::figures(standing)), theme.accent, 8));
+    } else if let Some((bytes, all)) = setup.to_fetch() {
+        let text = if all { crate::run::estimate::bytes(bytes) } else { "something".to_owned() };
+        parts.push(fact(format!("{text} to fetch"), theme.accent, 5));
+    }
     if setup.seen.looking {
         parts.push(fact("looking ...", theme.dim, 2));
     }
@@ -139,7 +147,7 @@ fn foot(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             Form::Quit | Form::Help => 9,
             Form::Start | Form::Edit => 8,
             Form::Save | Form::NextPane => 7,
-            Form::Add | Form::Switch => 6,
+            Form::Add | Form::Switch | Form::Fetch => 6,
             Form::Unset => 5,
             _ => 3,
         };

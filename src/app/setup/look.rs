@@ -1,6 +1,7 @@
 //! What is seen of what a recipe names, as it comes in.
 
-use super::Setup;
+use super::hub::{self, Named};
+use super::{Effect, Setup};
 use crate::app::clean;
 use crate::data::preview::Preview;
 use crate::hub::{AdapterFacts, BaseEntry};
@@ -10,6 +11,8 @@ use std::collections::BTreeMap;
 /// Something that was seen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Looked {
+    /// Repositories of the hub that the recipe names.
+    Named(Named),
     /// Paths that are wrong, under their keys; the base; the adapters with a path.
     Paths(Vec<(String, String)>, Option<BaseEntry>, BTreeMap<usize, Result<AdapterFacts, String>>),
     /// The data, nothing while base or files are missing.
@@ -21,13 +24,15 @@ pub enum Looked {
 }
 
 /// Takes it in.
-pub(super) fn take(setup: &mut Setup, ticket: u64, looked: Looked) {
+pub(super) fn take(setup: &mut Setup, ticket: u64, looked: Looked) -> Vec<Effect> {
     // Of a draft that has changed meanwhile nothing is taken: the newer look is under way.
     if ticket != setup.ticket {
-        return;
+        return Vec::new();
     }
+    let mut effects = Vec::new();
     let seen = &mut setup.seen;
     match looked {
+        Looked::Named(named) => effects = hub::named(setup, named),
         Looked::Paths(mut files, mut base, adapters) => {
             files.iter_mut().for_each(|(_, sentence)| *sentence = clean::line(sentence));
             if let Some(problem) = base.as_mut().and_then(|b| b.problem.as_mut()) {
@@ -42,4 +47,5 @@ pub(super) fn take(setup: &mut Setup, ticket: u64, looked: Looked) {
         Looked::All => seen.looking = false,
     }
     setup.renew_rows();
+    effects
 }

@@ -18,6 +18,8 @@ impl Setup {
                 };
                 here && turns
             }
+            Form::Fetch => !self.seen.named.lacking.is_empty() || self.hub.fetching.is_some(),
+            Form::Sort => false,
             Form::Save => self.is_changed(),
             Form::Undo => !self.done.is_empty(),
             Form::Redo => !self.undone.is_empty(),

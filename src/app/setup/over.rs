@@ -1,7 +1,8 @@
 //! Keys and pastes while something lies over the form.
 
 use super::update::{act, save};
-use super::{Effect, Overlay, Question, Setup, Then, edit, pick, restore};
+use super::{Effect, Overlay, Question, Setup, Then, edit, hub, pick, restore};
+use crate::app::action::setup::Form;
 use crate::app::action::{self, Action, Entry, Screen};
 use crate::app::palette::Pressed;
 use crate::app::prompt::Line;
@@ -51,7 +52,12 @@ pub(super) fn press(setup: &mut Setup, overlay: Overlay, key: &str) -> Vec<Effec
             setup.overlay = scrolled(key, top, last).map(|top| Overlay::Compare { comparison, top });
         }
         Overlay::Menu(menu) => return edit::choose(setup, menu, key),
+        Overlay::Pick(purpose, picker) if picker.far.is_some() && is_sort(key) => {
+            setup.overlay = Some(Overlay::Pick(purpose, picker));
+            return hub::next_sort(setup);
+        }
         Overlay::Pick(purpose, picker) => return pick::pressed(setup, purpose, picker.press(key)),
+        Overlay::Fetch { top } => return hub::press(setup, top, key),
         Overlay::Palette(palette) => match palette.press(key) {
             Pressed::Open(palette) => setup.overlay = Some(Overlay::Palette(palette)),
             Pressed::Chosen(Entry { action: Action::Form(form), .. }) => return act(setup, *form),
@@ -62,6 +68,11 @@ pub(super) fn press(setup: &mut Setup, overlay: Overlay, key: &str) -> Vec<Effec
         Overlay::Ask { question, at } => return answer(setup, question, at, key),
     }
     Vec::new()
+}
+
+fn is_sort(key: &str) -> bool {
+    let entry = action::of(key, Screen::Setup, crate::app::Pane::Heatmap);
+    entry.is_some_and(|entry| entry.action == Action::Form(Form::Sort))
 }
 
 fn save_as(setup: &mut Setup, mut line: Line, key: &str) -> Vec<Effect> {

@@ -2,9 +2,10 @@
 
 use super::edit::{put, quoted};
 use super::rows::{What, number};
-use super::{Effect, Overlay, Question, Setup, Then};
+use super::{Effect, Overlay, Question, Setup, Then, hub};
 use crate::app::clean;
 use crate::app::picker::{Ground, Item, Picker, Pressed};
+use crate::hub::reference::SCHEME;
 use crate::hub::{AdapterEntry, BaseEntry};
 use crate::recipe::draft::Place;
 use std::path::PathBuf;
@@ -55,6 +56,9 @@ pub(super) fn open(setup: &mut Setup, purpose: Purpose) -> Vec<Effect> {
             effects.push(Effect::Search(purpose, setup.file.clone()));
         }
         Purpose::Base | Purpose::Adapter | Purpose::AdapterPath(_) => {
+            let (far, asks) = hub::far(setup, purpose);
+            picker.far = far;
+            effects.extend(asks);
             if setup.catalog.is_some() {
                 picker.fill(known(setup, purpose));
                 picker.note = notes(setup);
@@ -62,10 +66,12 @@ pub(super) fn open(setup: &mut Setup, purpose: Purpose) -> Vec<Effect> {
         }
     }
     // What is there already is a path to go on from.
-    if let Some(path) = place_of(purpose).and_then(|place| path_at(setup, place)) {
+    let path = place_of(purpose).and_then(|place| path_at(setup, place));
+    if let Some(path) = path.filter(|path| !path.starts_with(SCHEME)) {
         effects.extend(picker.begin_with(&path).map(Effect::List));
     }
     setup.overlay = Some(Overlay::Pick(purpose, picker));
+    effects.extend(hub::go_on(setup));
     effects
 }
 
@@ -85,16 +91,17 @@ fn path_at(setup: &Setup, place: Place) -> Option<String> {
 }
 
 /// The catalog has come: an open picker shows it.
-pub(super) fn catalog(setup: &mut Setup) {
-    let Some(Overlay::Pick(purpose, _)) = setup.overlay else { return };
+pub(super) fn catalog(setup: &mut Setup) -> Vec<Effect> {
+    let Some(Overlay::Pick(purpose, _)) = setup.overlay else { return Vec::new() };
     if !matches!(purpose, Purpose::Base | Purpose::Adapter | Purpose::AdapterPath(_)) {
-        return;
+        return Vec::new();
     }
     let (items, note) = (known(setup, purpose), notes(setup));
     if let Some(Overlay::Pick(_, picker)) = &mut setup.overlay {
         picker.fill(items);
         picker.note = note;
     }
+    hub::go_on(setup)
 }
 
 /// What was left out of the catalog, and why.
@@ -137,13 +144,15 @@ fn base(entry: &BaseEntry) -> Item {
     };
     let facts = [entry.architecture.as_str(), &size, &entry.dtype];
     let detail = facts.into_iter().filter(|f| !f.is_empty()).collect::<Vec<_>>().join(" ");
-    Item {
+    let item = Item {
         label: clean::line(&entry.name),
         detail: clean::line(&detail),
         value: entry.path.clone(),
         folder: true,
         problem: entry.problem.as_deref().map(clean::line),
-    }
+        ..Item::default()
+    };
+    hub::marked(item, entry.link.as_ref())
 }
 
 fn adapter(entry: &AdapterEntry) -> Item {
@@ -155,13 +164,15 @@ fn adapter(entry: &AdapterEntry) -> Item {
         facts.push(entry.targets.join(","));
     }
     facts.extend(entry.base.as_ref().map(|base| format!("on {base}")));
-    Item {
+    let item = Item {
         label: clean::line(&entry.name),
         detail: clean::line(&facts.join(" ")),
         value: entry.path.clone(),
         folder: true,
         problem: entry.problem.as_deref().map(clean::line),
-    }
+        ..Item::default()
+    };
+    hub::marked(item, entry.link.as_ref())
 }
 
 fn has_target(setup: &Setup) -> bool {
@@ -174,10 +185,16 @@ pub(super) fn pressed(setup: &mut Setup, purpose: Purpose, pressed: Pressed) -> 
     match pressed {
         Pressed::Open(picker, read) => {
             setup.overlay = Some(Overlay::Pick(purpose, *picker));
-            read.map(Effect::List).into_iter().collect()
+            let mut effects: Vec<Effect> = read.map(Effect::List).into_iter().collect();
+            effects.extend(hub::go_on(setup));
+            effects
         }
-        Pressed::Left => Vec::new(),
-        Pressed::Picked(item) => picked(setup, purpose, &item),
+        Pressed::Left => hub::leave(setup, purpose),
+        Pressed::Picked(item) => {
+            let mut effects = hub::leave(setup, purpose);
+            effects.extend(picked(setup, purpose, &item));
+            effects
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Setup;
 use crate::app::clean;
+use crate::hub::reference::{SCHEME, is_commit};
 use crate::recipe::draft::Place;
 use crate::recipe::settings::{ADAPTER, Kind, SETTINGS, Setting, default_of};
 use crate::text::counted;
@@ -38,6 +39,8 @@ pub struct Row {
     pub help: &'static str,
     /// What is wrong there.
     pub error: Option<String>,
+    /// Of what the hub has: whether it is here, or how much is to be fetched.
+    pub told: Option<String>,
     /// Of an adapter: name, role, weight, path, rank, alpha.
     pub cells: Vec<String>,
 }
@@ -80,6 +83,7 @@ fn one(setup: &Setup, place: Place, section: &'static str) -> Row {
         default,
         help: setting.help,
         error: error(setup, place),
+        told: setup.told(&setting.key()),
         cells: Vec::new(),
     }
 }
@@ -117,6 +121,7 @@ fn adapters(setup: &Setup, section: &'static str, rows: &mut Vec<Row>) {
         default: String::new(),
         help: "",
         error: None,
+        told: None,
         cells: Vec::new(),
     };
     for i in 0..setup.draft.adapters() {
@@ -142,6 +147,7 @@ fn adapters(setup: &Setup, section: &'static str, rows: &mut Vec<Row>) {
         let mut row = empty(What::Adapter(i), "adapter");
         row.section = section;
         row.error = places.find_map(wrong);
+        row.told = text("name").and_then(|name| setup.told(&format!("adapter {name}")));
         row.help = if new { "new: trained alone first" } else { "read from its folder" };
         row.cells = cells;
         rows.push(row);
@@ -151,13 +157,14 @@ fn adapters(setup: &Setup, section: &'static str, rows: &mut Vec<Row>) {
         }
     }
     let mut add = empty(What::Add, "add an adapter");
-    add.help = "from the folders or the hub's cache";
+    add.help = "from the folders or the hub";
     rows.push(add);
 }
 
 /// A value as the form shows it.
 pub fn shown(setting: &Setting, value: &Value) -> String {
     match value {
+        Value::String(text) if matches!(setting.kind, Kind::Base | Kind::File) => clean::line(hub_name(text)),
         Value::String(text) => clean::line(text),
         Value::Float(x) => number(*x),
         Value::Array(all) if all.is_empty() => match setting.kind {
@@ -173,6 +180,12 @@ pub fn shown(setting: &Setting, value: &Value) -> String {
         }
         other => clean::line(&other.to_string()),
     }
+}
+
+/// `ORG/NAME` of `hf://ORG/NAME@COMMIT`; other paths as they are, and a branch or tag stays.
+fn hub_name(text: &str) -> &str {
+    let Some(name) = text.strip_prefix(SCHEME) else { return text };
+    name.split_once('@').filter(|(_, revision)| is_commit(revision)).map_or(name, |(id, _)| id)
 }
 
 /// A number as short as it can be told.

@@ -1,7 +1,7 @@
 //! How messages change the form: no I/O, effects come back.
 
 use super::rows::What;
-use super::{Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, look, over, pick, point, restore};
+use super::{Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, hub, look, over, pick, point, restore};
 use crate::app::action::setup::Form;
 use crate::app::action::{self, Action, Screen};
 use crate::app::palette::Palette;
@@ -19,10 +19,11 @@ pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
         Message::Paste(text) => return over::paste(setup, &text),
         Message::Mouse(hit) => return point::point(setup, hit),
         Message::Reach(lines) => setup.reach = lines,
-        Message::Looked(ticket, looked) => look::take(setup, ticket, looked),
+        Message::Looked(ticket, looked) => return look::take(setup, ticket, looked),
+        Message::Hub(answer) => return hub::take(setup, answer),
         Message::Catalog(catalog) => {
             setup.catalog = Some(catalog);
-            pick::catalog(setup);
+            return pick::catalog(setup);
         }
         Message::Found(purpose, items) => {
             if let Some(Overlay::Pick(of, picker)) = &mut setup.overlay
@@ -35,6 +36,7 @@ pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
             if let Some(Overlay::Pick(_, picker)) = &mut setup.overlay {
                 picker.list(&folder, items);
             }
+            return hub::go_on(setup);
         }
         Message::Saved(path, text, then) => return saved(setup, &path, text, then),
         Message::Differs(path, then) => {
@@ -95,6 +97,7 @@ fn opened(setup: &mut Setup, path: &Path, text: &str) -> Vec<Effect> {
             over::end_choice(setup);
             (new.ticket, new.now, new.catalog) = (setup.ticket, setup.now, setup.catalog.take());
             new.themes = std::mem::take(&mut setup.themes);
+            new.hub = std::mem::take(&mut setup.hub);
             *setup = new;
             setup.begin()
         }
@@ -164,6 +167,9 @@ pub(super) fn act(setup: &mut Setup, action: Form) -> Vec<Effect> {
         Form::Switch => return edit::switch(setup),
         Form::Unset => return edit::unset(setup),
         Form::Add => return pick::open(setup, Purpose::Adapter),
+        Form::Fetch => return hub::fetch(setup),
+        // It means something in a picker.
+        Form::Sort => {}
         Form::Undo => return setup.step(true),
         Form::Redo => return setup.step(false),
         Form::Save => return save(setup, Then::Stay),
@@ -177,6 +183,7 @@ pub(super) fn act(setup: &mut Setup, action: Form) -> Vec<Effect> {
         Form::Start => start(setup),
         Form::Renew => {
             setup.say("looking again at folders, data and memory");
+            hub::again(setup);
             return vec![Effect::Catalog(setup.file.clone()), setup.look()];
         }
         Form::Palette => {

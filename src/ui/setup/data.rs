@@ -27,6 +27,10 @@ pub(super) fn lines(setup: &Setup, theme: &Theme, width: usize) -> Vec<Line<'sta
         Some(Ok(preview)) => all(preview, theme, width),
         Some(Err(sentence)) => fit::wrap(&[(sentence.as_str(), theme.bad)], width),
         None if setup.seen.looking => vec![Line::styled("reading the data ...", theme.dim)],
+        None if setup.lacks_base() => {
+            let text = "The first examples stand here as the model reads them: known once the base is fetched.";
+            fit::wrap(&[(text, theme.dim)], width)
+        }
         None => {
             let text = "The first examples stand here as the model reads them, with their lengths in tokens, once \
                         base, data.train and data.dev name what is there.";

@@ -48,6 +48,9 @@ pub fn lines(setup: &Setup, theme: &Theme, width: usize) -> Vec<Line<'static>> {
         Some(Ok(estimate)) => all(estimate, theme, width),
         Some(Err(sentence)) => fit::wrap(&[(sentence.as_str(), theme.bad)], width),
         None if setup.seen.looking => vec![Line::styled("estimating ...", theme.dim)],
+        None if setup.lacks_base() => {
+            fit::wrap(&[("Memory and time stand here: known once the base is fetched.", theme.dim)], width)
+        }
         None => {
             let text = "Memory and time stand here once nothing is wrong with the settings and the data.";
             fit::wrap(&[(text, theme.dim)], width)

@@ -130,7 +130,8 @@ fn line(
             };
             spans.push(Span::styled(fit::pad(&text, value, theme), style));
             let error = editing.map_or(row.error.as_ref(), |e| e.error.as_ref());
-            let (text, style) = error.map_or((row.help, theme.dim), |e| (e.as_str(), theme.bad));
+            let told = row.told.as_deref().map_or((row.help, theme.dim), |told| (told, theme.accent));
+            let (text, style) = error.map_or(told, |e| (e.as_str(), theme.bad));
             spans.push(Span::styled(format!(" {}", fit::cut(text, about, theme)), style));
         }
         What::Adapter(_) => cursor = adapter(setup, row, at, columns, theme, width, &mut spans),
@@ -155,7 +156,7 @@ pub(super) fn cells(row: &Row, columns: &Columns, width: usize) -> [(String, usi
     let rest = width.saturating_sub(used);
     // Beside the folder as far as there is room for a few words.
     let folder = if path.is_empty() { 5 } else { fit::width(&path).clamp(6, rest.max(6)) };
-    let folder = if row.error.is_some() { folder.min(rest / 3) } else { folder };
+    let folder = if row.error.is_some() || row.told.is_some() { folder.min(rest / 3) } else { folder };
     [
         (name, columns.name, Some(0)),
         (role, ROLE, Some(1)),
@@ -176,7 +177,8 @@ fn adapter(
     width: usize,
     spans: &mut Vec<Span<'static>>,
 ) -> Option<usize> {
-    let about = row.error.as_ref().map_or((row.help, theme.dim), |e| (e.as_str(), theme.bad));
+    let told = row.told.as_deref().map_or((row.help, theme.dim), |told| (told, theme.accent));
+    let about = row.error.as_ref().map_or(told, |e| (e.as_str(), theme.bad));
     let mut column = 2;
     let mut cursor = None;
     for (text, room, cell) in cells(row, columns, width) {
@@ -256,6 +258,9 @@ fn about(setup: &Setup, theme: &Theme, width: usize) -> Vec<Line<'static>> {
         }
         What::Adapter(i) => parts.push((adapter_facts(setup, i), theme.text)),
         What::Add => parts.push((format!("{}: {}", row.name, row.help), theme.text)),
+    }
+    if let Some(told) = &row.told {
+        parts.push((format!("; {told}"), theme.accent));
     }
     let parts: Vec<(&str, Style)> = parts.iter().map(|(text, style)| (text.as_str(), *style)).collect();
     lines.extend(fit::wrap(&parts, width));

@@ -3,9 +3,12 @@
 use super::super::files;
 use super::super::threads::{Running, thread, wait_for};
 use super::keep::Keeper;
-use crate::app::setup::{Effect, Kept, Looked, Message, Purpose};
+use crate::app::setup::{Effect, Kept, Looked, Message, Named, Purpose};
 use crate::data::preview::{self, Preview};
-use crate::hub;
+use crate::hub::desk::{Ask, Desk};
+use crate::hub::environment::Environment;
+use crate::hub::reference::Reference;
+use crate::hub::{self, place, supply};
 use crate::recipe::Recipe;
 use crate::recipe::draft::{Draft, Place};
 use crate::run::{compare, estimate, start, write_aside};
@@ -23,6 +26,7 @@ struct Wish {
     ticket: u64,
     text: String,
     file: PathBuf,
+    outlines: BTreeMap<Reference, PathBuf>,
 }
 
 /// Threads at work for the form, and what they have to say.
@@ -34,6 +38,7 @@ pub(super) struct Jobs {
     wishes: Sender<Wish>,
     running: Running,
     keeper: Keeper,
+    desk: Option<Desk>,
 }
 
 impl Jobs {
@@ -44,7 +49,7 @@ impl Jobs {
         let mut looker = Looker { runs: runs.to_path_buf(), to: sender.clone(), wished, read: None };
         thread("look", move || looker.serve())?;
         let keeper = Keeper::new(sender.clone());
-        Ok(Self { runs: runs.to_path_buf(), sender, news, wishes, running: Running::default(), keeper })
+        Ok(Self { runs: runs.to_path_buf(), sender, news, wishes, running: Running::default(), keeper, desk: None })
     }
 
     /// What was said since the last call.
@@ -55,10 +60,11 @@ impl Jobs {
     /// Begins what an effect asks for; what concerns the terminal is not for this room.
     pub(super) fn begin(&mut self, effect: Effect) {
         let effect = match effect {
-            Effect::Look { ticket, text, file } => {
-                self.wishes.send(Wish { ticket, text, file }).ok();
+            Effect::Look { ticket, text, file, outlines } => {
+                self.wishes.send(Wish { ticket, text, file, outlines }).ok();
                 return;
             }
+            Effect::Hub(ask) => return self.ask(ask),
             Effect::Adopt(copy) => {
                 let begun = self.keeper.adopt(copy);
                 return self.say(begun);
@@ -77,6 +83,24 @@ impl Jobs {
             }
         });
         self.say(begun);
+    }
+
+    /// Asks the hub, whose desk opens with the first question.
+    fn ask(&mut self, ask: Ask) {
+        if self.desk.is_none() {
+            if ask == Ask::Leave {
+                return;
+            }
+            let sender = self.sender.clone();
+            let tell = move |answer| drop(sender.send(Message::Hub(answer)));
+            match Desk::open(Environment::read, tell) {
+                Ok(desk) => self.desk = Some(desk),
+                Err(e) => return self.say(Err(e)),
+            }
+        }
+        if let Some(desk) = &self.desk {
+            desk.ask(ask);
+        }
     }
 
     /// What there is to keep, as long as it is not saved.
@@ -137,6 +161,7 @@ fn work(effect: Effect, runs: &Path) -> Result<Vec<Message>> {
             vec![Message::Started(run.path().to_path_buf())]
         }
         Effect::Look { .. }
+        | Effect::Hub(_)
         | Effect::Recover { .. }
         | Effect::Adopt(_)
         | Effect::Forget(_)
@@ -210,19 +235,38 @@ impl Looker {
         let Ok(draft) = Draft::parse(&wish.text) else { return None };
         let whole = Recipe::parse_as(&wish.text, &wish.file).ok();
         let sound = draft.sound_recipe(&wish.file);
-        let files = whole.as_ref().or(sound.as_ref()).map(Recipe::file_problems).unwrap_or_default();
+        let (named, missing) = named(&draft, &wish.file);
+        let lacks = |key: &str| named.lacking.iter().any(|(of, _)| of == key);
+        let mut files = whole.as_ref().or(sound.as_ref()).map(Recipe::file_problems).unwrap_or_default();
+        // What the run fetches is no problem.
+        files.retain(|(key, _)| !lacks(key));
+        // Until it is here, its settings and headers stand in for it.
+        let there = |folder: PathBuf| match missing.get(&folder) {
+            Some(reference) => wish.outlines.get(reference).cloned(),
+            None => Some(folder),
+        };
         let base = folder_of(&draft, Place::of("", "base"), &wish.file);
+        let entry = base.clone().filter(|folder| !missing.contains_key(folder)).as_deref().map(hub::base);
+        let base = base.and_then(there);
         let mut adapters = BTreeMap::new();
         for i in 0..draft.adapters() {
-            if let (Some(base), Some(path)) = (&base, folder_of(&draft, Place::of_adapter(i, "path"), &wish.file)) {
-                adapters.insert(i, hub::fits(base, &path).map_err(|e| e.to_string()));
+            let path = folder_of(&draft, Place::of_adapter(i, "path"), &wish.file).and_then(there);
+            if let (Some(base), Some(path)) = (&base, path) {
+                adapters.insert(i, hub::fits(base, &path).map_err(|e| without(&e.to_string(), &wish.outlines)));
             }
         }
         let usable = adapters.values().all(Result::is_ok);
-        let entry = base.as_deref().map(hub::base);
-        let readable = !files.iter().any(|(key, _)| key == "base" || key.starts_with("data."));
-        let whole = whole.filter(|_| files.is_empty() && usable);
+        let readable = !lacks("base") && !files.iter().any(|(key, _)| key == "base" || key.starts_with("data."));
+        let whole = whole.filter(|_| files.is_empty() && usable && !lacks("base"));
+        // A recipe whose adapters have no stand-ins yet cannot be told of.
+        let whole = whole.and_then(|mut recipe| {
+            for path in recipe.adapters.iter_mut().filter_map(|adapter| adapter.path.as_mut()) {
+                *path = there(path.clone())?;
+            }
+            Some(recipe)
+        });
         let said = files.into_iter().map(|(key, error)| (key, error.to_string())).collect();
+        self.say(wish, Looked::Named(named));
         self.say(wish, Looked::Paths(said, entry, adapters));
         if let Ok(newer) = self.wished.try_recv() {
             return Some(newer);
@@ -260,5 +304,31 @@ impl Looker {
 fn folder_of(draft: &Draft, place: Option<Place>, file: &Path) -> Option<PathBuf> {
     let value = draft.get(place?)?;
     let text = value.as_str().filter(|text| !text.is_empty())?;
-    Some(file.parent().unwrap_or(Path::new("/")).join(text))
+    place::resolved(Path::new(text), file.parent().unwrap_or(Path::new("/"))).ok()
+}
+
+/// The repositories of the hub that a draft names, and the folders of those that are not whole.
+fn named(draft: &Draft, file: &Path) -> (Named, BTreeMap<PathBuf, Reference>) {
+    let (mut named, mut missing) = (Named::default(), BTreeMap::new());
+    let name = |i| draft.get(Place::of_adapter(i, "name")?)?.as_str().map(|name| format!("adapter {name}"));
+    let adapters = (0..draft.adapters()).filter_map(|i| Some((name(i)?, Place::of_adapter(i, "path"))));
+    for (key, place) in [("base".to_owned(), Place::of("", "base"))].into_iter().chain(adapters) {
+        let Some(folder) = folder_of(draft, place, file) else { continue };
+        let Some(reference) = hub::place::of_cache(&folder) else { continue };
+        if supply::is_whole(&folder) {
+            named.cached.push(key);
+        } else {
+            missing.insert(folder, reference.clone());
+            named.lacking.push((key, reference));
+        }
+    }
+    (named, missing)
+}
+
+/// A sentence without the places of stand-ins, which mean nothing to the user.
+fn without(sentence: &str, outlines: &BTreeMap<Reference, PathBuf>) -> String {
+    outlines.iter().fold(sentence.to_owned(), |text, (reference, folder)| {
+        let place = crate::text::printable(&folder.display().to_string()).into_owned();
+        text.replace(&place, &reference.id)
+    })
 }

@@ -1,6 +1,6 @@
 //! What lies over the form: words to choose from, pickers, questions, the keys.
 
-use super::estimate;
+use super::{estimate, fetch, hub};
 use crate::app::action::{Action, Entry, Screen};
 use crate::app::setup::{Left, Menu, Overlay, Question, Setup};
 use crate::theme::Theme;
@@ -39,7 +39,11 @@ pub fn draw(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             overlay::popup(title.to_owned(), lines, theme, frame, area);
         }
         Some(Overlay::Menu(menu)) => words(menu, theme, frame, area),
-        Some(Overlay::Pick(_, open)) => picker::draw(open, theme, frame, area),
+        Some(Overlay::Fetch { top }) => fetch::draw(setup.hub.fetching.as_ref(), *top, theme, frame, area),
+        Some(Overlay::Pick(_, open)) => match &open.far {
+            Some(far) => hub::draw(setup, open, far, theme, frame, area),
+            None => picker::draw(open, theme, frame, area),
+        },
         Some(Overlay::Palette(found)) => {
             let works = |e: &Entry| !matches!(e.action, Action::Form(form) if !setup.works(form));
             palette::draw(found, works, theme, frame, area);
@@ -128,6 +132,11 @@ fn ask(setup: &Setup, question: &Question, at: usize, theme: &Theme, frame: &mut
                     lines.extend(fit::wrap(&[(&estimate::takes(estimate), theme.text)], width));
                 }
                 _ => lines.extend(fit::wrap(&[("memory and time are not known yet", theme.dim)], width)),
+            }
+            if let Some((bytes, all)) = setup.to_fetch() {
+                let least = if all { "" } else { "at least " };
+                let text = format!("{least}{} are fetched from the hub first", crate::run::estimate::bytes(bytes));
+                lines.extend(fit::wrap(&[(&text, theme.accent)], width));
             }
             (" start ", lines)
         }

@@ -3,6 +3,7 @@
 use super::jobs::Jobs;
 use super::screen::Source;
 use crate::app::setup::{Effect, Message, Setup, update};
+use crate::hub::desk::Ask;
 use crate::theme::Theme;
 use crate::ui::{export, picture};
 use crate::{Error, Result};
@@ -30,7 +31,7 @@ pub fn picture_of_form(file: &Path, runs: &Path, theme: &Theme, size: (u16, u16)
         picture::check_key(key)?;
         for effect in update(&mut form, Message::Key(key.clone())) {
             match effect {
-                Effect::Save { .. } | Effect::Start(_) | Effect::Watch(_) => {
+                Effect::Save { .. } | Effect::Start(_) | Effect::Watch(_) | Effect::Hub(Ask::Fetch(_)) => {
                     return Err(Error::user(format!("the key {key:?} would write or start; a picture does not")));
                 }
                 Effect::Quit | Effect::Suspend | Effect::Redraw | Effect::Recover { .. } => {}
@@ -54,7 +55,7 @@ fn settle(form: &mut Setup, jobs: &mut Jobs) {
                 jobs.begin(effect);
             }
         }
-        if done && !form.seen.looking {
+        if done && !form.seen.looking && !form.awaits_hub() {
             return;
         }
         std::thread::sleep(LOOK);
