@@ -97,8 +97,8 @@ pub(super) const SECTIONS: &[Section] = &[
             form(Form::Unset, &["delete", "backspace"], "back to the default; an adapter: take it out")
                 .short("default"),
             form(Form::Add, &["a"], "add an adapter from a folder or the hub").short("adapter"),
-            form(Form::Sort, &["ctrl-o"], "where the hub is searched: order by downloads, likes, trend, date"),
-            form(Form::Fetch, &["f"], "fetch what the recipe names of the hub; see how far that is").short("fetch"),
+            form(Form::Sort, &["ctrl-o"], "order the hub's results another way (pickers)"),
+            form(Form::Fetch, &["f"], "fetch what the recipe lacks of the hub").short("fetch"),
             form(Form::Undo, &["u"], UNDO).short("undo"),
             form(Form::Redo, &["ctrl-r"], UNDO),
         ],

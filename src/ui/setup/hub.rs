@@ -60,9 +60,9 @@ pub(super) fn draw(setup: &Setup, picker: &Picker, far: &Far, theme: &Theme, fra
     let (text, column) = window(picker.input.text(), picker.input.cursor(), width - 3);
     let mut lines = vec![Line::from(vec![Span::styled("> ", theme.accent), Span::styled(text, theme.text)])];
     let rows = usize::from(list.height);
-    let below = below(picker, far, theme, width, (rows / 4).max(1));
+    let below = below(picker, far, theme, width, if rows < 12 { 1 } else { rows / 4 });
     let columns = columns(far.kind, width);
-    if rows >= 8 {
+    if rows >= 9 {
         lines.push(headings(columns, theme, width));
     }
     let shown = rows.saturating_sub(lines.len() + below.len() + usize::from(rows >= 4));
@@ -207,7 +207,7 @@ fn below(picker: &Picker, far: &Far, theme: &Theme, width: usize, most: usize) -
             let entry = action::all().find(|entry| entry.action == Action::Form(Form::Sort));
             let key = entry.and_then(|entry| entry.keys.first()).map_or(String::new(), |key| format!("{key} order  "));
             let hint = if far.base.is_some() && far.kind == Kind::Adapter { "by:ORG license:mit lang:ja" } else { HINT };
-            (format!("{key}{hint}  / paths"), theme.dim)
+            (format!("{key}{hint}"), theme.dim)
         }
     };
     fit::limit(fit::wrap(&[(text.as_str(), style)], width), most, width, theme)
