@@ -9,9 +9,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use hf_hub::{HFClient, HFResult};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LINK, RANGE};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, RANGE};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::future::Future;
 use std::time::Duration;
 
@@ -212,14 +213,33 @@ impl Client {
         if let Some(range) = range {
             request = request.header(RANGE, range);
         }
-        let response = request.send().await.map_err(|e| Failure::of_request(&e))?;
-        let status = response.status();
-        if [StatusCode::OK, StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE].contains(&status) {
-            return Ok(response);
+        answered(request, |status| {
+            [StatusCode::OK, StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE].contains(&status)
+        })
+        .await
+    }
+
+    /// A POST to the hub; the answer as JSON, null where it is none.
+    pub(super) async fn post(&self, url: &Url, media: &str, body: Vec<u8>) -> Result<Value, Failure> {
+        let mut tries = 0;
+        loop {
+            let request = self.http.post(url.clone()).headers(self.headers(url));
+            let request = request.header(CONTENT_TYPE, media).header(ACCEPT, media).body(body.clone());
+            let failure = match successful(request).await {
+                Ok(response) => {
+                    let text = bounded(response, MAX_JSON).await?;
+                    return Ok(serde_json::from_slice(&text).unwrap_or_default());
+                }
+                Err(failure) => failure,
+            };
+            tries += 1;
+            wait(&failure, tries).await.ok_or(failure)?;
         }
-        let headers = response.headers().clone();
-        let body = bounded(response, 64 << 10).await.unwrap_or_default();
-        Err(Failure::of(status, &headers, &String::from_utf8_lossy(&body)))
+    }
+
+    /// A PUT of `length` bytes to wherever the hub says; once, since the body is gone then.
+    pub(super) async fn put(&self, url: &Url, body: reqwest::Body, length: u64) -> Result<Response, Failure> {
+        successful(self.http.put(url.clone()).header(CONTENT_LENGTH, length).body(body)).await
     }
 
     /// The token goes to the hub and to nobody else.
@@ -267,6 +287,22 @@ impl Client {
 
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+async fn successful(request: RequestBuilder) -> Result<Response, Failure> {
+    answered(request, |status| status.is_success()).await
+}
+
+/// The answer, if `takes` takes its status.
+async fn answered(request: RequestBuilder, takes: impl Fn(StatusCode) -> bool) -> Result<Response, Failure> {
+    let response = request.send().await.map_err(|e| Failure::of_request(&e))?;
+    let status = response.status();
+    if takes(status) {
+        return Ok(response);
+    }
+    let headers = response.headers().clone();
+    let body = bounded(response, 64 << 10).await.unwrap_or_default();
+    Err(Failure::of(status, &headers, &String::from_utf8_lossy(&body)))
 }
 
 /// Waits before a request is made again; `None` where that would not help.

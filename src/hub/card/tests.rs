@@ -71,7 +71,7 @@ fn a_card_names_base_adapters_data_ratios_and_scores_but_no_path() {
         "- lora\n",
         "- pruned\n",
         "value: 22.50\n",
-        "![Importance and sparsity of every module](heatmap.svg)",
+        "![Heatmap of every module](heatmap.svg)",
         &format!("from_pretrained(\"HuggingFaceTB/SmolLM2-135M\", revision=\"{COMMIT}\")"),
         "from_pretrained(base, \"me/games\")",
         "| merge + fine-tune + prune | 66 | 3.500 | 22.50 |",
