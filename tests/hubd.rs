@@ -141,6 +141,9 @@ async fn hf_hub_reads_info_and_tree() {
     assert_eq!((some.downloads, some.likes, some.gated), (Some(300), None, Some(false.into())));
     let wrong = model.info().expand(vec!["dowloads".into()]).send().await.unwrap_err();
     assert!(matches!(wrong, HFError::Http { context } if context.status == 400));
+    for (path, status) in [("lab/tiny?expand[]=usedStorage", 200), ("?expand[]=usedStorage", 400)] {
+        assert_eq!(get(&format!("{}/api/models/{path}", hub.url())).await.status().as_u16(), status, "{path}");
+    }
 
     hub.page(2);
     let tree: Vec<RepoTreeEntry> = model.list_tree().recursive(true).send().unwrap().try_collect().await.unwrap();
@@ -267,12 +270,16 @@ async fn hf_hub_makes_a_repository_and_commits_to_it() {
         CommitOperation::add_bytes("model.safetensors", weights()),
         CommitOperation::delete(".gitattributes"),
     ];
-    let commit = model.create_commit().operations(operations).commit_message("Merge").send().await.unwrap();
+    // hf-hub does LFS over Xet only; where a hub says "basic", it sends the file in the commit itself.
+    let commit = || model.create_commit().operations(operations.clone()).commit_message("Merge").send();
+    let refused = commit().await.unwrap_err();
+    assert!(refused.to_string().contains("binary files"), "{refused}");
+    hub.binaries(true);
+    let commit = commit().await.unwrap();
     assert_eq!(commit.commit_oid, hub.sha("tester/merged", "main"));
     let kept = hub.repository("tester/merged").unwrap();
     assert_eq!(kept.paths(), ["config.json", "model.safetensors"]);
     assert_eq!((kept.title.as_str(), kept.bytes("model.safetensors").unwrap().to_vec()), ("Merge", weights()));
-    // hf-hub does LFS over Xet only; where a hub says "basic", it sends the file in the commit itself.
     assert!(!kept.is_lfs("model.safetensors"));
     let stale = model.create_commit().operations(vec![CommitOperation::add_bytes("a", b"a".to_vec())]);
     let stale = stale.commit_message("Late").parent_commit("0".repeat(40)).send().await.unwrap_err();
@@ -436,6 +443,9 @@ async fn a_status_comes_as_ordered_and_as_often() {
     assert_eq!(second.text().await.unwrap(), "<h1>\u{1b}[31mdown");
     assert_eq!(get(&url).await.status(), 200);
     assert_eq!(ask("HEAD", &url, &[]).await.status(), 200);
+    hub.fault(Fault::rate_limited(55).times(1));
+    let limited = get(&url).await;
+    assert_eq!((limited.status().as_u16(), header(&limited, "ratelimit").as_str()), (429, "\"api\";r=0;t=55"));
     hub.fault(Fault::html().path("/api/models"));
     let page = get(&format!("{}/api/models", hub.url())).await;
     assert_eq!(page.status(), 200);

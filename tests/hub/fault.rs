@@ -55,6 +55,12 @@ impl Fault {
         Self::status(200).body(page).header("Content-Type", "text/html; charset=utf-8")
     }
 
+    /// 429 as huggingface.co says it: `RateLimit` headers with the seconds to wait, no Retry-After.
+    pub fn rate_limited(seconds: u64) -> Self {
+        let state = format!("\"api\";r=0;t={seconds}");
+        Self::status(429).header("RateLimit", &state).header("RateLimit-Policy", "\"fixed window\";\"api\";q=500;w=300")
+    }
+
     /// The connection ends after `bytes` of the answer's body, or of the request's where it has one.
     pub fn cut(bytes: u64) -> Self {
         Self::of(Kind::Cut(bytes))

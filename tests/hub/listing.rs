@@ -43,6 +43,8 @@ const PROPERTIES: &[&str] = &[
     "widgetData",
     "xetEnabled",
 ];
+/// What it may ask for of one model, but not of a list.
+const NOT_IN_LISTS: &[&str] = &["baseModels", "childrenModelCount", "usedStorage"];
 const ALWAYS: &[&str] = &["_id", "id"];
 /// What the list says of a model that was asked for nothing else.
 const SHORT: &[&str] =
@@ -115,9 +117,10 @@ fn object<'k>(keys: impl IntoIterator<Item = &'k str>, commit: &Commit, blobs: b
     out.into()
 }
 
-fn expand<'a>(asking: &'a Asking) -> Result<Vec<&'a str>, Answer> {
+fn expand<'a>(asking: &'a Asking, list: bool) -> Result<Vec<&'a str>, Answer> {
     let asked = asking.values("expand");
-    match asked.iter().find(|key| !PROPERTIES.contains(key)) {
+    let known = |key: &str| PROPERTIES.contains(&key) && !(list && NOT_IN_LISTS.contains(&key));
+    match asked.iter().find(|key| !known(key)) {
         Some(wrong) => Err(Answer::error(400, None, &format!("Invalid expand value: {wrong}"))),
         None => Ok(asked),
     }
@@ -148,7 +151,7 @@ pub fn page(asking: &Asking, total: usize, most: usize) -> Result<(usize, usize,
 /// GET /api/models
 pub fn models(store: &Store, asking: &Asking) -> Result<Answer, Answer> {
     asking.known(store)?;
-    let expand = expand(asking)?;
+    let expand = expand(asking, true)?;
     let sort = asking.value("sort").unwrap_or("trendingScore");
     if !SORTS.contains(&sort) {
         return Err(Answer::error(400, None, &format!("Invalid sort: {sort}")));
@@ -207,7 +210,7 @@ pub fn models(store: &Store, asking: &Asking) -> Result<Answer, Answer> {
 /// GET /api/models/ID and /api/models/ID/revision/REV
 pub fn model(store: &Store, asking: &Asking, id: &str, revision: &str) -> Result<Answer, Answer> {
     let commit = store.commit(id, revision, asking)?;
-    let expand = expand(asking)?;
+    let expand = expand(asking, false)?;
     if !expand.is_empty() {
         return Ok(Answer::json(&object(ALWAYS.iter().copied().chain(expand), commit, false)));
     }

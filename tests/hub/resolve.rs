@@ -87,8 +87,10 @@ pub fn resolve(store: &Store, asking: &Asking, id: &str, revision: &str, path: &
         return Ok(linked(Answer::new(302, "text/plain; charset=utf-8", body), location).header("ETag", &quoted));
     }
     if store.relative {
-        let etag = encoded(&quoted);
-        let location = format!("/api/resolve-cache/models/{id}/{}/{}?etag={etag}", commit.sha, encoded(path));
+        let whole = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let from = whole(asking.target.split('?').next().unwrap_or_default());
+        let to = format!("/api/resolve-cache/models/{id}/{}/{}", commit.sha, encoded(path));
+        let location = format!("{to}?{from}=&etag={}", whole(&quoted));
         let body = format!("Temporary Redirect. Redirecting to {location}");
         return Ok(linked(Answer::new(307, "text/plain; charset=utf-8", body), location));
     }

@@ -158,6 +158,12 @@ impl Hub {
         locked(&self.shared.store).part = Some(bytes.max(1));
     }
 
+    /// Binary files are taken in the commit itself, which huggingface.co refuses: for hf-hub, which sends them there
+    /// where a hub offers no Xet.
+    pub fn binaries(&self, yes: bool) {
+        locked(&self.shared.store).binaries = yes;
+    }
+
     /// Requests so far, in the order in which they came.
     pub fn log(&self) -> Vec<Asked> {
         let entries = locked(&self.shared.log);

@@ -48,6 +48,8 @@ pub struct Store {
     pub relative: bool,
     /// Larger objects are uploaded in parts of this size.
     pub part: Option<u64>,
+    /// Binary files are taken in the commit itself.
+    pub binaries: bool,
     pub folder: Arc<tempfile::TempDir>,
     pub uploads: u64,
 }
@@ -109,6 +111,7 @@ impl Store {
             page: 1000,
             relative: false,
             part: None,
+            binaries: false,
             folder: Arc::new(tempfile::tempdir().unwrap()),
             uploads: 0,
         }

@@ -232,8 +232,11 @@ fn apply(store: &Store, now: &mut Repository, key: &str, value: &Value) -> Resul
                     .map_err(|_| wrong("content is not base64"))?,
                 _ => content.as_bytes().to_vec(),
             };
-            if content.len() as u64 > PLAIN_LIMIT {
-                return Err(wrong(&format!("Your push was rejected because {path} is larger than 10 MiB: use LFS")));
+            let binary = content.contains(&0) && !store.binaries;
+            if binary || content.len() as u64 > PLAIN_LIMIT {
+                let what = if binary { "binary files" } else { "files larger than 10 MiB" };
+                let why = format!("Your push was rejected because it contains {what}. Offending files: - {path}");
+                return Err(wrong(&why));
             }
             now.files.insert(path, File::plain(content.into()));
         }
