@@ -7,7 +7,7 @@ mod hub;
 use futures::{StreamExt, TryStreamExt};
 use hf_hub::repository::{CommitOperation, RepoTreeEntry, RepoTypeModel};
 use hf_hub::{HFClient, HFError};
-use hub::{Asked, Fault, Gate, Hub, Origin, READ, Repository, WRITE, hostile, tensors};
+use hub::{Asked, Fault, Gate, Hub, Origin, READ, Repository, WRITE, hex, hostile, tensors};
 use reqwest::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -185,7 +185,7 @@ async fn hf_hub_downloads_plain_and_lfs_files() {
         // As `git hash-object` and sha256sum name them.
         let blobs = cache.path().join("models--lab--tiny/blobs");
         assert!(blobs.join("0972e95c1405cc1507c19dcbe784f7a36c930907").exists());
-        let sha256: String = Sha256::digest(weights()).iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = hex(Sha256::digest(weights()));
         assert!(blobs.join(sha256).exists());
         let folder = model.snapshot_download().send().await.unwrap();
         assert_eq!(std::fs::read(folder.join("sub/folder/notes.txt")).unwrap(), b"notes");
@@ -204,7 +204,7 @@ async fn what_is_missing_or_closed_has_the_hubs_own_errors() {
     let good = ("Authorization", "Bearer hf_read");
     let granted = ("Authorization", "Bearer hf_granted");
     let owner = ("Authorization", "Bearer hf_owner");
-    let cases: [(String, Option<(&str, &str)>, u16, &str); 12] = [
+    let cases = [
         (info("lab/none"), None, 401, "RepoNotFound"),
         (info("lab/none"), Some(good), 404, "RepoNotFound"),
         (info("lab/secret"), None, 401, "RepoNotFound"),
@@ -297,7 +297,7 @@ async fn hf_hub_makes_a_repository_and_commits_to_it() {
 /// One object by way of the LFS batch API; the status of what failed, if something did.
 async fn upload(hub: &Hub, id: &str, path: &str, content: &[u8]) -> Result<(), u16> {
     let web = reqwest::Client::new();
-    let oid: String = Sha256::digest(content).iter().map(|b| format!("{b:02x}")).collect();
+    let oid = hex(Sha256::digest(content));
     let checked = |response: Response| match response.status().as_u16() {
         200 => Ok(response),
         status => Err(status),
@@ -366,7 +366,7 @@ async fn a_lfs_file_is_at_another_origin_and_can_be_read_in_parts() {
     let head = ask("HEAD", &url, &[]).await;
     assert_eq!(head.status(), StatusCode::FOUND);
     assert_eq!(Some(header(&head, "x-repo-commit")), hub.sha("lab/tiny", "main"));
-    let sha256: String = Sha256::digest(weights()).iter().map(|b| format!("{b:02x}")).collect();
+    let sha256 = hex(Sha256::digest(weights()));
     assert_eq!(header(&head, "x-linked-etag"), format!("\"{sha256}\""));
     assert_eq!(header(&head, "x-linked-size"), weights().len().to_string());
     let blob = header(&head, LOCATION);

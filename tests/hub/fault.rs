@@ -111,7 +111,7 @@ impl Fault {
         Self::of(Kind::NoRange)
     }
 
-    /// ETag and X-Linked-ETag are others with every request.
+    /// `ETag` and `X-Linked-ETag` are others with every request.
     pub fn changing_etag() -> Self {
         Self::of(Kind::ChangingEtag)
     }
@@ -208,7 +208,7 @@ impl Kind {
             Self::ChangingEtag => {
                 for name in ["ETag", "X-Linked-ETag"] {
                     if let Some(old) = answer.get(name) {
-                        let other = super::repository::hex(Sha256::digest(format!("{old}{hit}")));
+                        let other = super::content::hex(Sha256::digest(format!("{old}{hit}")));
                         let other = format!("\"{}\"", &other[..old.trim_matches('"').len().min(64)]);
                         answer.set(name, other);
                     }

@@ -2,8 +2,9 @@
 
 use super::answer::Answer;
 use super::asking::Asking;
-use super::repository::{Gate, Repository, hex};
-use super::store::{Commit, Store};
+use super::content::hex;
+use super::repository::{Gate, Repository};
+use super::store::{Commit, Store, Stored};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 use sha1::{Digest, Sha1};
@@ -117,7 +118,7 @@ fn object<'k>(keys: impl IntoIterator<Item = &'k str>, commit: &Commit, blobs: b
     out.into()
 }
 
-fn expand<'a>(asking: &'a Asking, list: bool) -> Result<Vec<&'a str>, Answer> {
+fn expand(asking: &Asking, list: bool) -> Result<Vec<&str>, Answer> {
     let asked = asking.values("expand");
     let known = |key: &str| PROPERTIES.contains(&key) && !(list && NOT_IN_LISTS.contains(&key));
     match asked.iter().find(|key| !known(key)) {
@@ -148,7 +149,7 @@ pub fn page(asking: &Asking, total: usize, most: usize) -> Result<(usize, usize,
     Ok((start, end, (end < total).then(|| next(asking, end))))
 }
 
-/// GET /api/models
+/// GET `/api/models`
 pub fn models(store: &Store, asking: &Asking) -> Result<Answer, Answer> {
     asking.known(store)?;
     let expand = expand(asking, true)?;
@@ -169,7 +170,7 @@ pub fn models(store: &Store, asking: &Asking) -> Result<Answer, Answer> {
                 filters.iter().all(|f| tags.iter().any(|tag| tag == f))
             })
     };
-    let mut found: Vec<&Commit> = store.repositories.values().map(|s| s.main()).filter(|c| fits(&c.snapshot)).collect();
+    let mut found: Vec<&Commit> = store.repositories.values().map(Stored::main).filter(|c| fits(&c.snapshot)).collect();
     // Ties are in the order of the ids: pages have to agree with each other.
     found.sort_by(|a, b| {
         let (a, b) = (&a.snapshot, &b.snapshot);
@@ -207,7 +208,7 @@ pub fn models(store: &Store, asking: &Asking) -> Result<Answer, Answer> {
     })
 }
 
-/// GET /api/models/ID and /api/models/ID/revision/REV
+/// GET `/api/models/ID` and `/api/models/ID/revision/REV`
 pub fn model(store: &Store, asking: &Asking, id: &str, revision: &str) -> Result<Answer, Answer> {
     let commit = store.commit(id, revision, asking)?;
     let expand = expand(asking, false)?;

@@ -9,6 +9,7 @@
 mod answer;
 mod asking;
 mod clock;
+mod content;
 mod fault;
 mod front;
 mod listing;
@@ -23,8 +24,9 @@ mod weights;
 
 pub use asking::Origin;
 pub use clock::iso;
+pub use content::{File, hex};
 pub use fault::Fault;
-pub use repository::{File, Gate, Repository};
+pub use repository::{Gate, Repository};
 pub use samples::{demo, hostile, tensors};
 pub use store::{READ, WRITE};
 
@@ -273,7 +275,7 @@ async fn taken(mut body: Incoming, to: &mut impl Write, most: Option<u64>) -> io
             break;
         }
     }
-    Ok(repository::hex(hash.finalize()))
+    Ok(content::hex(hash.finalize()))
 }
 
 async fn put(asking: &Asking, body: Incoming, shared: &Shared) -> io::Result<Answer> {

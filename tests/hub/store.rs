@@ -3,8 +3,9 @@
 use super::answer::Answer;
 use super::asking::Asking;
 use super::clock;
+use super::content::{Content, hex};
 use super::fault::{Fault, Kind};
-use super::repository::{Content, Repository, hex};
+use super::repository::Repository;
 use sha1::{Digest, Sha1};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
