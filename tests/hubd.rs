@@ -7,12 +7,12 @@ mod hub;
 use futures::{StreamExt, TryStreamExt};
 use hf_hub::repository::{CommitOperation, RepoTreeEntry, RepoTypeModel};
 use hf_hub::{HFClient, HFError};
-use hub::{Asked, Fault, Gate, Hub, Origin, READ, Repository, WRITE, hex, hostile, tensors};
+use hub::{Asked, Fault, Gate, Hub, Origin, READ, Repository, WRITE, hex, hostile, iso, tensors};
 use reqwest::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Weights of `lab/tiny`.
 fn weights() -> Vec<u8> {
@@ -494,6 +494,10 @@ async fn a_connection_is_cut_after_exactly_so_many_bytes() {
         assert_eq!(hub.log().last().unwrap().sent, bytes);
     }
     assert_eq!(body(get(&blob).await).await, (weights(), true));
+    // By its name, the file is meant and not the redirect to it.
+    hub.fault(Fault::cut(7).on("GET", "model.safetensors").times(1));
+    let response = reqwest::get(format!("{}/lab/tiny/resolve/main/model.safetensors", hub.url())).await.unwrap();
+    assert_eq!(body(response).await, (weights()[..7].to_vec(), false));
     // A part of a file is cut within the part.
     hub.fault(Fault::cut(10).path("/blobs/").times(1));
     let part = ask("GET", &blob, &[(RANGE.as_str(), "bytes=20-99")]).await;
@@ -564,15 +568,14 @@ async fn redirects_can_go_round_in_a_circle() {
 #[tokio::test]
 async fn a_slow_body_comes_in_small_pieces() {
     let hub = filled();
+    let blob = location(&hub).await;
+    hub.fault(Fault::drip(100, Duration::from_secs(3600)).path("/blobs/").times(1));
+    let mut response = get(&blob).await;
+    assert_eq!(response.chunk().await.unwrap().unwrap(), weights()[..100]);
+    // The next piece comes in an hour.
+    assert!(tokio::time::timeout(Duration::from_millis(30), response.chunk()).await.is_err());
     hub.fault(Fault::drip(100, Duration::from_millis(1)).path("/blobs/"));
-    let mut response = get(&location(&hub).await).await;
-    let first = response.chunk().await.unwrap().unwrap();
-    assert!(first.len() < weights().len());
-    let mut all = first.to_vec();
-    while let Some(chunk) = response.chunk().await.unwrap() {
-        all.extend_from_slice(&chunk);
-    }
-    assert_eq!(all, weights());
+    assert_eq!(body(get(&blob).await).await, (weights(), true));
 }
 
 #[tokio::test]
@@ -609,6 +612,22 @@ async fn hostile_names_reach_the_client_as_they_are() {
         percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string().replace("%2F", "/");
     let tree: Value = get(&format!("{}/api/models/{path}/tree/main", hub.url())).await.json().await.unwrap();
     assert!(tree.as_array().unwrap().iter().any(|e| e["path"] == "../../.bashrc" && e["type"] == "file"));
+}
+
+#[test]
+fn cards_and_dates_are_read_and_written_as_the_hub_has_them() {
+    let readme =
+        "---\nlicense: mit\ntags:\n- lora\n- \"sql: yes\"\nlanguage: [en, 'de']\nextra:\n  deep: 1\n---\n# Title\n";
+    let repository = Repository::model("lab/card").file("README.md", readme);
+    let card = repository.card_data().unwrap();
+    assert_eq!(card, json!({"license": "mit", "tags": ["lora", "sql: yes"], "language": ["en", "de"], "extra": null}));
+    for none in ["# Title\n", "---\nlicense: mit\n", ""] {
+        assert_eq!(Repository::model("lab/none").file("README.md", none).card_data(), None, "{none:?}");
+    }
+    let at = |seconds: u64| iso(UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 7));
+    assert_eq!(at(951_782_400), "2000-02-29T00:00:00.007Z");
+    assert_eq!(at(1_735_689_599), "2024-12-31T23:59:59.007Z");
+    assert_eq!(at(1_772_323_200), "2026-03-01T00:00:00.007Z");
 }
 
 #[test]

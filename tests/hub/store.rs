@@ -4,7 +4,7 @@ use super::answer::Answer;
 use super::asking::Asking;
 use super::clock;
 use super::content::{Content, hex};
-use super::fault::{Fault, Kind};
+use super::fault::{Fault, Kind, Stage};
 use super::repository::Repository;
 use sha1::{Digest, Sha1};
 use std::collections::{BTreeMap, HashMap};
@@ -212,8 +212,8 @@ impl Store {
         }
     }
 
-    /// What happens to a request, in the order in which it was ordered.
-    pub fn strike(&mut self, method: &str, target: &str) -> Vec<(Kind, u64)> {
-        self.faults.iter_mut().filter_map(|fault| fault.strike(method, target)).collect()
+    /// What happens to a request at this stage, in the order in which it was ordered.
+    pub fn strike(&mut self, asking: &Asking, stage: &Stage) -> Vec<(Kind, u64)> {
+        self.faults.iter_mut().filter_map(|fault| fault.strike(&asking.method, &asking.target, stage)).collect()
     }
 }
