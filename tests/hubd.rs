@@ -103,6 +103,10 @@ async fn hf_hub_lists_searches_and_filters() {
     assert_eq!(adapters[0].library_name.as_deref(), Some("peft"));
     assert_eq!(adapters[0].card_data.as_ref().unwrap()["license"], "mit");
     assert_eq!(adapters[0].siblings.as_ref().unwrap().len(), 2);
+    for (filters, count) in [("filter=peft&filter=license:mit", 1), ("filter=peft,license:apache-2.0", 0)] {
+        let list: Value = get(&format!("{}/api/models?{filters}", hub.url())).await.json().await.unwrap();
+        assert_eq!(list.as_array().unwrap().len(), count, "{filters}");
+    }
     let none = client.list_models().author("nobody").send().unwrap().try_collect().await.unwrap();
     assert!(names(none).is_empty());
 }

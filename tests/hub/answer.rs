@@ -19,7 +19,7 @@ pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 /// Bytes that are read from disk and sent at a time.
 const PIECE: usize = 512 << 10;
 /// How long the last bytes before a cut have to leave the machine.
-const FLUSH: Duration = Duration::from_millis(50);
+const FLUSH: Duration = Duration::from_millis(100);
 
 pub struct Answer {
     pub status: u16,
