@@ -258,7 +258,10 @@ fn show(client: &Client, what: &Reference, json: bool) -> Result<u8> {
         }
     };
     row("commit", hit.commit.clone().unwrap_or_default());
-    row("kind", hub::choice::kind(&files, &what.id).map_or_else(|e| e.to_string(), |k| format!("{k:?}").to_lowercase()));
+    row(
+        "kind",
+        hub::choice::kind(&files, &what.id).map_or_else(|e| e.to_string(), |k| format!("{k:?}").to_lowercase()),
+    );
     row("parameters", table::parameters(&hit));
     row("licence", hit.license.clone());
     row("task", hit.task.clone());
@@ -315,7 +318,10 @@ fn fitting(client: &Client, base: &str, query: &Query, limit: usize, json: bool)
     let found = supply::wait(async {
         let (folder, id) = base_folder(client, &outlines, base).await?;
         let id = id.ok_or_else(|| {
-            Error::user(format!("{} is no folder of the hub's cache, so that no card names it; use ORG/NAME", printable(base)))
+            Error::user(format!(
+                "{} is no folder of the hub's cache, so that no card names it; use ORG/NAME",
+                printable(base)
+            ))
         })?;
         let mut found = adapters::of_base(client, &id, query).await?;
         let more = found.len() > limit;
@@ -334,8 +340,10 @@ fn fitting(client: &Client, base: &str, query: &Query, limit: usize, json: bool)
     // What can be merged first; the order is kept otherwise.
     all.sort_by_key(|(_, fit)| fit.problem.is_some());
     if json {
-        let values: Vec<_> =
-            all.iter().map(|(c, fit)| serde_json::json!({ "repository": c.hit, "made_for": c.made_for, "fit": fit })).collect();
+        let values: Vec<_> = all
+            .iter()
+            .map(|(c, fit)| serde_json::json!({ "repository": c.hit, "made_for": c.made_for, "fit": fit }))
+            .collect();
         as_json(&values)?;
         return Ok(0);
     }

@@ -75,7 +75,9 @@ impl Client {
     /// # Errors
     /// When the machine's certificates cannot be used.
     pub fn new(environment: Environment) -> Result<Self> {
-        let broken = |e: &dyn std::fmt::Display| Error::fault(format!("no client for the hub: {}", super::failure::shown(&e.to_string())));
+        let broken = |e: &dyn std::fmt::Display| {
+            Error::fault(format!("no client for the hub: {}", super::failure::shown(&e.to_string())))
+        };
         let http = reqwest::Client::builder()
             .user_agent(concat!("lopper/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
@@ -113,7 +115,9 @@ impl Client {
     pub fn online(&self, what: &str) -> Result<()> {
         if self.environment.offline {
             let what = printable(what);
-            return Err(Error::user(format!("{what}: not in the cache, and HF_HUB_OFFLINE says to stay off the network")));
+            return Err(Error::user(format!(
+                "{what}: not in the cache, and HF_HUB_OFFLINE says to stay off the network"
+            )));
         }
         Ok(())
     }
@@ -162,7 +166,9 @@ impl Client {
                 files.push(checked(RepositoryFile { path: entry.path, size, oid }, what)?);
             }
             if files.len() > FILES {
-                return Err(Error::user(format!("{what} has more than {FILES} files; lopper reads no such repository")));
+                return Err(Error::user(format!(
+                    "{what} has more than {FILES} files; lopper reads no such repository"
+                )));
             }
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -183,7 +189,10 @@ impl Client {
     }
 
     /// Makes a request of the `hf-hub` crate again while that may help.
-    pub(super) async fn patiently<T, F: Future<Output = HFResult<T>>>(&self, ask: impl Fn() -> F) -> Result<T, Failure> {
+    pub(super) async fn patiently<T, F: Future<Output = HFResult<T>>>(
+        &self,
+        ask: impl Fn() -> F,
+    ) -> Result<T, Failure> {
         let mut tries = 0;
         loop {
             let failure = match ask().await {
@@ -349,7 +358,10 @@ fn next_page(headers: &HeaderMap) -> Option<Url> {
 fn checked(file: RepositoryFile, what: &Reference) -> Result<RepositoryFile> {
     let refuse = |why: &str| {
         let shown = printable(&file.path).into_owned();
-        Err(Error::user(format!("{}: its file {shown:?} {why}; nothing of it is fetched", printable(&what.to_string()))))
+        Err(Error::user(format!(
+            "{}: its file {shown:?} {why}; nothing of it is fetched",
+            printable(&what.to_string())
+        )))
     };
     let parts = || file.path.split('/');
     if file.path.len() > 1024 || parts().any(|p| p.is_empty() || p == "." || p == ".." || p.len() > 255) {

@@ -76,10 +76,15 @@ pub fn push(client: &Client, run: &RunDir, what: &Reference, asked: Asked, theme
 fn preview(parcel: &Parcel, place: Option<&str>) -> String {
     let mut lines: Vec<String> = printable_lines(&parcel.card()).lines().map(|line| format!("  │ {line}")).collect();
     lines.push(String::new());
-    lines.push(format!("{} in {} files{}", bytes(parcel.bytes()), parcel.files.len(), match place {
-        Some(place) => format!(", {place}"),
-        None => String::new(),
-    }));
+    lines.push(format!(
+        "{} in {} files{}",
+        bytes(parcel.bytes()),
+        parcel.files.len(),
+        match place {
+            Some(place) => format!(", {place}"),
+            None => String::new(),
+        }
+    ));
     lines.extend(parcel.files.iter().map(|f| format!("  {:>9}  {}", bytes(f.size), f.path)));
     lines.extend(parcel.remarks.iter().map(|remark| format!("note: {remark}")));
     lines.join("\n")
