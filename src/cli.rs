@@ -340,7 +340,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Models { folders, json, place } => {
             models::report(&folders, &place.runs, json).and_then(|text| say(&text)).map(|()| 0)
         }
-        Verb::Hub { verb } => hub::run(&verb),
+        Verb::Hub { verb } => hub::run(&verb, &WatchOptions::from(look).picture_theme()?),
         Verb::Attach { run, plain, read_only, replay, tape } => {
             let run = RunDir::open(&run)?;
             if run.state() == RunState::Created {

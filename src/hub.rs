@@ -14,6 +14,7 @@ pub mod environment;
 pub mod failure;
 pub mod outline;
 pub mod place;
+pub mod push;
 pub mod reference;
 pub mod search;
 pub mod supply;

@@ -205,6 +205,15 @@ impl Recipe {
         folders.filter_map(wrong_folder).chain(files.filter_map(wrong_file)).collect()
     }
 
+    /// What others call the base: its name on the hub where it came from there, its folder otherwise; `None` for a
+    /// folder that is not Unicode.
+    pub fn base_name(&self) -> Option<String> {
+        match crate::hub::place::of_cache(&self.base) {
+            Some(reference) => Some(reference.id),
+            None => self.base.to_str().map(str::to_owned),
+        }
+    }
+
     /// N of `cuda:N` (`cuda` is `cuda:0`).
     pub fn cuda_ordinal(&self) -> Option<usize> {
         match self.device.as_str() {

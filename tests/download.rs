@@ -359,7 +359,11 @@ fn the_command_line_tells_what_a_recipe_writes_and_exits_with_the_kind_of_failur
     let done = user.lopper(&["hub", "fetch", BASE, ADAPTER]);
     assert!(done.status.success(), "{}", text(&done.stderr));
     let commit = hub.sha(ADAPTER, "main").unwrap();
-    assert!(text(&done.stdout).contains(&format!("in a recipe: \"hf://{ADAPTER}@{commit}\"")), "{}", text(&done.stdout));
+    assert!(
+        text(&done.stdout).contains(&format!("in a recipe: \"hf://{ADAPTER}@{commit}\"")),
+        "{}",
+        text(&done.stdout)
+    );
     for (arguments, code, said) in [
         (&["hub", "fetch", "lab/nothing"][..], 2, "no such repository"),
         (&["hub", "fetch", "../x"][..], 2, "names no repository"),
@@ -430,4 +434,3 @@ fn a_sharded_base_is_fetched_by_its_index() {
     let folder = user.fetch("lab/large").unwrap();
     assert!(folder.join("model-2.safetensors").is_file() && !folder.join("consolidated.safetensors").exists());
 }
-

@@ -3,16 +3,18 @@
 
 #[path = "hub/server.rs"]
 mod hub;
+#[path = "hub/wire.rs"]
+mod wire;
 
 use futures::{StreamExt, TryStreamExt};
 use hf_hub::repository::{CommitOperation, RepoTreeEntry, RepoTypeModel};
 use hf_hub::{HFClient, HFError};
-use hub::{Asked, Fault, Gate, Hub, Origin, READ, Repository, WRITE, hostile, tensors};
-use reqwest::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE, RETRY_AFTER};
+use hub::{Asked, Fault, Gate, Hub, Origin, READ, Repository, WRITE, hex, hostile, iso, tensors};
+use reqwest::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Weights of `lab/tiny`.
 fn weights() -> Vec<u8> {
@@ -101,6 +103,10 @@ async fn hf_hub_lists_searches_and_filters() {
     assert_eq!(adapters[0].library_name.as_deref(), Some("peft"));
     assert_eq!(adapters[0].card_data.as_ref().unwrap()["license"], "mit");
     assert_eq!(adapters[0].siblings.as_ref().unwrap().len(), 2);
+    for (filters, count) in [("filter=peft&filter=license:mit", 1), ("filter=peft,license:apache-2.0", 0)] {
+        let list: Value = get(&format!("{}/api/models?{filters}", hub.url())).await.json().await.unwrap();
+        assert_eq!(list.as_array().unwrap().len(), count, "{filters}");
+    }
     let none = client.list_models().author("nobody").send().unwrap().try_collect().await.unwrap();
     assert!(names(none).is_empty());
 }
@@ -141,6 +147,9 @@ async fn hf_hub_reads_info_and_tree() {
     assert_eq!((some.downloads, some.likes, some.gated), (Some(300), None, Some(false.into())));
     let wrong = model.info().expand(vec!["dowloads".into()]).send().await.unwrap_err();
     assert!(matches!(wrong, HFError::Http { context } if context.status == 400));
+    for (path, status) in [("lab/tiny?expand[]=usedStorage", 200), ("?expand[]=usedStorage", 400)] {
+        assert_eq!(get(&format!("{}/api/models/{path}", hub.url())).await.status().as_u16(), status, "{path}");
+    }
 
     hub.page(2);
     let tree: Vec<RepoTreeEntry> = model.list_tree().recursive(true).send().unwrap().try_collect().await.unwrap();
@@ -182,7 +191,7 @@ async fn hf_hub_downloads_plain_and_lfs_files() {
         // As `git hash-object` and sha256sum name them.
         let blobs = cache.path().join("models--lab--tiny/blobs");
         assert!(blobs.join("0972e95c1405cc1507c19dcbe784f7a36c930907").exists());
-        let sha256: String = Sha256::digest(weights()).iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = hex(Sha256::digest(weights()));
         assert!(blobs.join(sha256).exists());
         let folder = model.snapshot_download().send().await.unwrap();
         assert_eq!(std::fs::read(folder.join("sub/folder/notes.txt")).unwrap(), b"notes");
@@ -201,7 +210,7 @@ async fn what_is_missing_or_closed_has_the_hubs_own_errors() {
     let good = ("Authorization", "Bearer hf_read");
     let granted = ("Authorization", "Bearer hf_granted");
     let owner = ("Authorization", "Bearer hf_owner");
-    let cases: [(String, Option<(&str, &str)>, u16, &str); 12] = [
+    let cases = [
         (info("lab/none"), None, 401, "RepoNotFound"),
         (info("lab/none"), Some(good), 404, "RepoNotFound"),
         (info("lab/secret"), None, 401, "RepoNotFound"),
@@ -267,12 +276,16 @@ async fn hf_hub_makes_a_repository_and_commits_to_it() {
         CommitOperation::add_bytes("model.safetensors", weights()),
         CommitOperation::delete(".gitattributes"),
     ];
-    let commit = model.create_commit().operations(operations).commit_message("Merge").send().await.unwrap();
+    // hf-hub does LFS over Xet only; where a hub says "basic", it sends the file in the commit itself.
+    let commit = || model.create_commit().operations(operations.clone()).commit_message("Merge").send();
+    let refused = commit().await.unwrap_err();
+    assert!(refused.to_string().contains("binary files"), "{refused}");
+    hub.binaries(true);
+    let commit = commit().await.unwrap();
     assert_eq!(commit.commit_oid, hub.sha("tester/merged", "main"));
     let kept = hub.repository("tester/merged").unwrap();
     assert_eq!(kept.paths(), ["config.json", "model.safetensors"]);
     assert_eq!((kept.title.as_str(), kept.bytes("model.safetensors").unwrap().to_vec()), ("Merge", weights()));
-    // hf-hub does LFS over Xet only; where a hub says "basic", it sends the file in the commit itself.
     assert!(!kept.is_lfs("model.safetensors"));
     let stale = model.create_commit().operations(vec![CommitOperation::add_bytes("a", b"a".to_vec())]);
     let stale = stale.commit_message("Late").parent_commit("0".repeat(40)).send().await.unwrap_err();
@@ -290,7 +303,7 @@ async fn hf_hub_makes_a_repository_and_commits_to_it() {
 /// One object by way of the LFS batch API; the status of what failed, if something did.
 async fn upload(hub: &Hub, id: &str, path: &str, content: &[u8]) -> Result<(), u16> {
     let web = reqwest::Client::new();
-    let oid: String = Sha256::digest(content).iter().map(|b| format!("{b:02x}")).collect();
+    let oid = hex(Sha256::digest(content));
     let checked = |response: Response| match response.status().as_u16() {
         200 => Ok(response),
         status => Err(status),
@@ -359,7 +372,7 @@ async fn a_lfs_file_is_at_another_origin_and_can_be_read_in_parts() {
     let head = ask("HEAD", &url, &[]).await;
     assert_eq!(head.status(), StatusCode::FOUND);
     assert_eq!(Some(header(&head, "x-repo-commit")), hub.sha("lab/tiny", "main"));
-    let sha256: String = Sha256::digest(weights()).iter().map(|b| format!("{b:02x}")).collect();
+    let sha256 = hex(Sha256::digest(weights()));
     assert_eq!(header(&head, "x-linked-etag"), format!("\"{sha256}\""));
     assert_eq!(header(&head, "x-linked-size"), weights().len().to_string());
     let blob = header(&head, LOCATION);
@@ -423,167 +436,6 @@ async fn an_id_of_old_and_one_in_other_letters_lead_to_the_repository() {
 }
 
 #[tokio::test]
-async fn a_status_comes_as_ordered_and_as_often() {
-    let hub = filled();
-    let url = format!("{}/lab/tiny/resolve/main/config.json", hub.url());
-    hub.fault(Fault::status(429).header("Retry-After", "2").on("GET", "config.json").times(1));
-    hub.fault(Fault::status(503).body("<h1>\u{1b}[31mdown").on("GET", "config.json").after(1).times(1));
-    let first = get(&url).await;
-    assert_eq!((first.status().as_u16(), header(&first, RETRY_AFTER).as_str()), (429, "2"));
-    // The second fault had its first pass with the first request.
-    let second = get(&url).await;
-    assert_eq!(second.status(), 503);
-    assert_eq!(second.text().await.unwrap(), "<h1>\u{1b}[31mdown");
-    assert_eq!(get(&url).await.status(), 200);
-    assert_eq!(ask("HEAD", &url, &[]).await.status(), 200);
-    hub.fault(Fault::html().path("/api/models"));
-    let page = get(&format!("{}/api/models", hub.url())).await;
-    assert_eq!(page.status(), 200);
-    assert!(page.json::<Value>().await.is_err());
-    hub.calm();
-    assert!(get(&format!("{}/api/models", hub.url())).await.json::<Value>().await.is_ok());
-}
-
-#[tokio::test]
-async fn a_forbidden_blob_answers_its_head_well() {
-    let hub = filled();
-    hub.fault(Fault::forbidden_blob());
-    let url = format!("{}/lab/tiny/resolve/main/model.safetensors", hub.url());
-    let client = reqwest::Client::new();
-    assert_eq!(client.head(&url).send().await.unwrap().status(), 200);
-    let refused = client.get(&url).send().await.unwrap();
-    assert_eq!(refused.status(), 403);
-    assert!(refused.text().await.unwrap().contains("AccessDenied"));
-    // What hf-hub makes of it, and why the workbench downloads by itself: it calls the error's text the file.
-    let Client { client, cache: _cache } = self::client(&hub, READ);
-    let path = client.model("lab", "tiny").download_file().filename("model.safetensors").send().await.unwrap();
-    assert!(std::fs::read_to_string(path).unwrap().contains("AccessDenied"));
-}
-
-/// The body as far as it came, and whether it came to an orderly end.
-async fn body(mut response: Response) -> (Vec<u8>, bool) {
-    let mut out = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) => out.extend_from_slice(&chunk),
-            Ok(None) => return (out, true),
-            Err(_) => return (out, false),
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_connection_is_cut_after_exactly_so_many_bytes() {
-    let hub = filled();
-    let blob = location(&hub).await;
-    for bytes in [0, 1, 100, 500] {
-        hub.fault(Fault::cut(bytes).on("GET", "model.safetensors").times(1));
-        let response = get(&blob).await;
-        assert_eq!(header(&response, CONTENT_LENGTH), weights().len().to_string());
-        assert_eq!(body(response).await, (weights()[..bytes as usize].to_vec(), false));
-        assert_eq!(hub.log().last().unwrap().sent, bytes);
-    }
-    assert_eq!(body(get(&blob).await).await, (weights(), true));
-    // A part of a file is cut within the part.
-    hub.fault(Fault::cut(10).path("/blobs/").times(1));
-    let part = ask("GET", &blob, &[(RANGE.as_str(), "bytes=20-99")]).await;
-    assert_eq!(body(part).await, (weights()[20..30].to_vec(), false));
-    // An upload is cut while it is sent.
-    hub.fault(Fault::cut(1000).on("PUT", "/upload/").times(1));
-    let put = reqwest::Client::new().put(format!("{}/upload/{}", hub.blobs(), "0".repeat(64))).body(vec![0; 8 << 20]);
-    assert!(put.send().await.is_err());
-}
-
-#[tokio::test]
-async fn lengths_lie_in_both_directions() {
-    let hub = filled();
-    let blob = location(&hub).await;
-    let size = weights().len();
-    hub.fault(Fault::longer(10).times(1).path("/blobs/"));
-    let response = get(&blob).await;
-    assert_eq!(header(&response, CONTENT_LENGTH), (size + 10).to_string());
-    assert_eq!(body(response).await, (weights(), false));
-    hub.fault(Fault::shorter(10).times(1).path("/blobs/"));
-    let response = get(&blob).await;
-    assert_eq!(header(&response, CONTENT_LENGTH), (size - 10).to_string());
-    assert_eq!(body(response).await, (weights()[..size - 10].to_vec(), true));
-    hub.fault(Fault::claim(5 << 30).path("model.safetensors"));
-    let url = format!("{}/lab/tiny/resolve/main/model.safetensors", hub.url());
-    let head = ask("HEAD", &url, &[]).await;
-    assert_eq!(header(&head, "x-linked-size"), (5u64 << 30).to_string());
-    assert_eq!(header(&get(&blob).await, CONTENT_LENGTH), (5u64 << 30).to_string());
-    assert_eq!(header(&ask("HEAD", &blob, &[]).await, CONTENT_LENGTH), (5u64 << 30).to_string());
-}
-
-#[tokio::test]
-async fn wrong_bytes_have_the_right_length() {
-    let hub = filled();
-    hub.fault(Fault::wrong_bytes().path("model.safetensors"));
-    let (got, whole) = body(get(&location(&hub).await).await).await;
-    assert!(whole && got.len() == weights().len());
-    assert_eq!(got.iter().zip(&weights()).filter(|(a, b)| a != b).count(), 1);
-}
-
-#[tokio::test]
-async fn ranges_can_be_ignored_and_etags_change() {
-    let hub = filled();
-    let blob = location(&hub).await;
-    hub.fault(Fault::no_range().path("/blobs/").times(1));
-    let response = ask("GET", &blob, &[("Range", "bytes=5-9")]).await;
-    assert_eq!(response.status(), 200);
-    assert_eq!(body(response).await, (weights(), true));
-    assert_eq!(hub.log().last().unwrap().range.as_deref(), Some("bytes=5-9"));
-    hub.fault(Fault::changing_etag().after(1).times(2));
-    let mut tags = Vec::new();
-    for _ in 0..4 {
-        tags.push(header(&ask("HEAD", &blob, &[]).await, ETAG));
-    }
-    assert!(tags.iter().all(|tag| tag.len() == 66), "{tags:?}");
-    assert!(tags[0] == tags[3] && tags[1] != tags[0] && tags[2] != tags[0] && tags[1] != tags[2], "{tags:?}");
-}
-
-#[tokio::test]
-async fn redirects_can_go_round_in_a_circle() {
-    let hub = filled();
-    hub.fault(Fault::redirect_loop().path("config.json"));
-    let url = format!("{}/lab/tiny/resolve/main/config.json", hub.url());
-    let error = reqwest::get(&url).await.unwrap_err();
-    assert!(error.is_redirect(), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_slow_body_comes_in_small_pieces() {
-    let hub = filled();
-    hub.fault(Fault::drip(100, Duration::from_millis(1)).path("/blobs/"));
-    let mut response = get(&location(&hub).await).await;
-    let first = response.chunk().await.unwrap().unwrap();
-    assert!(first.len() < weights().len());
-    let mut all = first.to_vec();
-    while let Some(chunk) = response.chunk().await.unwrap() {
-        all.extend_from_slice(&chunk);
-    }
-    assert_eq!(all, weights());
-}
-
-#[tokio::test]
-async fn a_silent_hub_never_answers_and_still_stops() {
-    let hub = filled();
-    hub.fault(Fault::silence().path("config.json"));
-    hub.fault(Fault::delay(Duration::from_millis(20)).path("/api/models"));
-    let url = format!("{}/lab/tiny/resolve/main/config.json", hub.url());
-    let waiting = tokio::spawn(async move { reqwest::get(&url).await.is_err() });
-    // Others are served meanwhile, late as ordered.
-    assert_eq!(get(&format!("{}/api/models", hub.url())).await.status(), 200);
-    while !hub.log().iter().any(|a| a.target.contains("config.json")) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!(hub.log().iter().find(|a| a.target.contains("config.json")).unwrap().status, 0);
-    assert!(!waiting.is_finished());
-    drop(hub);
-    assert!(waiting.await.unwrap(), "the connection ends with the hub");
-}
-
-#[tokio::test]
 async fn hostile_names_reach_the_client_as_they_are() {
     let hub = filled();
     hub.add(hostile());
@@ -599,6 +451,22 @@ async fn hostile_names_reach_the_client_as_they_are() {
         percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string().replace("%2F", "/");
     let tree: Value = get(&format!("{}/api/models/{path}/tree/main", hub.url())).await.json().await.unwrap();
     assert!(tree.as_array().unwrap().iter().any(|e| e["path"] == "../../.bashrc" && e["type"] == "file"));
+}
+
+#[test]
+fn cards_and_dates_are_read_and_written_as_the_hub_has_them() {
+    let readme =
+        "---\nlicense: mit\ntags:\n- lora\n- \"sql: yes\"\nlanguage: [en, 'de']\nextra:\n  deep: 1\n---\n# Title\n";
+    let repository = Repository::model("lab/card").file("README.md", readme);
+    let card = repository.card_data().unwrap();
+    assert_eq!(card, json!({"license": "mit", "tags": ["lora", "sql: yes"], "language": ["en", "de"], "extra": null}));
+    for none in ["# Title\n", "---\nlicense: mit\n", ""] {
+        assert_eq!(Repository::model("lab/none").file("README.md", none).card_data(), None, "{none:?}");
+    }
+    let at = |seconds: u64| iso(UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 7));
+    assert_eq!(at(951_782_400), "2000-02-29T00:00:00.007Z");
+    assert_eq!(at(1_735_689_599), "2024-12-31T23:59:59.007Z");
+    assert_eq!(at(1_772_323_200), "2026-03-01T00:00:00.007Z");
 }
 
 #[test]

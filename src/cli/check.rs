@@ -87,6 +87,7 @@ impl Findings {
         rows.push(("memory", format!("about {total} on {} while {}; {free}", estimate.device, estimate.moment)));
         let parts: Vec<String> = estimate.parts.iter().map(|p| format!("{} {}", p.name, bytes(p.bytes))).collect();
         rows.push(("", parts.join(", ")));
+        rows.extend(estimate.other_cards().into_iter().map(|text| ("", text)));
         let other = if recipe.train.recompute { "false" } else { "true" };
         rows.push(("", format!("with recompute = {other}: about {}", bytes(estimate.other_recompute))));
         let all = estimate.seconds.map_or("not known".into(), |s| format!("about {}", time(s)));

@@ -1,6 +1,7 @@
-//! `lopper hub`: search, show, adapters, fetch.
+//! `lopper hub`: search, show, adapters, fetch, push.
 
 mod fetch;
+mod push;
 mod table;
 
 use super::say;
@@ -12,8 +13,10 @@ use crate::hub::outline::{Fit, Outlines};
 use crate::hub::reference::Reference;
 use crate::hub::search::{Hit, Query, Sort};
 use crate::hub::{self, card, supply};
+use crate::run::RunDir;
 use crate::run::estimate::bytes;
 use crate::text::{counted, printable};
+use crate::theme::Theme;
 use crate::{Error, Result};
 use clap::Subcommand;
 use futures::StreamExt;
@@ -83,6 +86,22 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Upload a finished run's adapter with a model card, after a preview and a confirmation
+    Push {
+        /// The run directory
+        run: PathBuf,
+        /// ORG/NAME; made where there is none
+        repository: Reference,
+        /// Let everybody see a repository that is made
+        #[arg(long)]
+        public: bool,
+        /// Show what would be uploaded, and upload nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Don't ask
+        #[arg(long, conflicts_with = "dry_run")]
+        yes: bool,
+    },
 }
 
 /// What results must be.
@@ -141,7 +160,7 @@ fn parameters(text: &str) -> std::result::Result<u64, String> {
 ///
 /// # Errors
 /// As the hub refuses it, and where the cache cannot be written.
-pub fn run(verb: &Verb) -> Result<u8> {
+pub fn run(verb: &Verb, theme: &Theme) -> Result<u8> {
     let client = Client::new(Environment::read()?)?;
     match verb {
         Verb::Search { text, adapters, bases, narrow, limit, json } => {
@@ -154,6 +173,10 @@ pub fn run(verb: &Verb) -> Result<u8> {
         }
         Verb::Fetch { repositories, file, dry_run, json } => {
             fetch::fetch(&client, repositories, file.as_deref(), *dry_run, *json)
+        }
+        Verb::Push { run, repository, public, dry_run, yes } => {
+            let asked = push::Asked { public: *public, dry_run: *dry_run, yes: *yes };
+            push::push(&client, &RunDir::open(run)?, repository, asked, theme)
         }
     }
 }
@@ -235,7 +258,10 @@ fn show(client: &Client, what: &Reference, json: bool) -> Result<u8> {
         }
     };
     row("commit", hit.commit.clone().unwrap_or_default());
-    row("kind", hub::choice::kind(&files, &what.id).map_or_else(|e| e.to_string(), |k| format!("{k:?}").to_lowercase()));
+    row(
+        "kind",
+        hub::choice::kind(&files, &what.id).map_or_else(|e| e.to_string(), |k| format!("{k:?}").to_lowercase()),
+    );
     row("parameters", table::parameters(&hit));
     row("licence", hit.license.clone());
     row("task", hit.task.clone());
@@ -292,7 +318,10 @@ fn fitting(client: &Client, base: &str, query: &Query, limit: usize, json: bool)
     let found = supply::wait(async {
         let (folder, id) = base_folder(client, &outlines, base).await?;
         let id = id.ok_or_else(|| {
-            Error::user(format!("{} is no folder of the hub's cache, so that no card names it; use ORG/NAME", printable(base)))
+            Error::user(format!(
+                "{} is no folder of the hub's cache, so that no card names it; use ORG/NAME",
+                printable(base)
+            ))
         })?;
         let mut found = adapters::of_base(client, &id, query).await?;
         let more = found.len() > limit;
@@ -311,8 +340,10 @@ fn fitting(client: &Client, base: &str, query: &Query, limit: usize, json: bool)
     // What can be merged first; the order is kept otherwise.
     all.sort_by_key(|(_, fit)| fit.problem.is_some());
     if json {
-        let values: Vec<_> =
-            all.iter().map(|(c, fit)| serde_json::json!({ "repository": c.hit, "made_for": c.made_for, "fit": fit })).collect();
+        let values: Vec<_> = all
+            .iter()
+            .map(|(c, fit)| serde_json::json!({ "repository": c.hit, "made_for": c.made_for, "fit": fit }))
+            .collect();
         as_json(&values)?;
         return Ok(0);
     }

@@ -32,7 +32,8 @@ impl Shelf {
     /// # Errors
     /// When one cannot be made.
     pub fn make(&self) -> Result<()> {
-        for folder in [&self.folder.join("blobs"), &self.folder.join("refs"), &self.folder.join("snapshots"), &self.locks]
+        for folder in
+            [&self.folder.join("blobs"), &self.folder.join("refs"), &self.folder.join("snapshots"), &self.locks]
         {
             std::fs::create_dir_all(folder).map_err(|e| Error::io("make the hub's cache in", folder, &e))?;
         }

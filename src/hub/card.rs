@@ -98,7 +98,7 @@ pub fn card(facts: &Facts, repository: &str, picture: Option<&str>) -> String {
         line(&facts.started.lopper),
     );
     if let Some(picture) = picture {
-        let _ = writeln!(out, "![Importance and sparsity of every module]({picture})\n");
+        let _ = writeln!(out, "![Heatmap of every module]({picture})\n");
     }
     usage(facts, repository, &mut out);
     scores(facts, &mut out);

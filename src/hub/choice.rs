@@ -133,10 +133,19 @@ mod tests {
 
     #[test]
     fn no_pickle_and_no_second_format_is_fetched() {
-        let all = ["README.md", "config.json", "model.safetensors", "pytorch_model.bin", "tf_model.h5", "tokenizer.json",
-            "onnx/model.onnx", "q4.gguf"];
+        let all = [
+            "README.md",
+            "config.json",
+            "model.safetensors",
+            "pytorch_model.bin",
+            "tf_model.h5",
+            "tokenizer.json",
+            "onnx/model.onnx",
+            "q4.gguf",
+        ];
         assert_eq!(chosen(&all, None, None).unwrap(), ["config.json", "tokenizer.json", "model.safetensors"]);
-        let adapter = ["adapter_config.json", "adapter_model.bin", "adapter_model.safetensors", "optimizer.pt", "tokenizer.json"];
+        let adapter =
+            ["adapter_config.json", "adapter_model.bin", "adapter_model.safetensors", "optimizer.pt", "tokenizer.json"];
         assert_eq!(chosen(&adapter, None, None).unwrap(), ["adapter_config.json", "adapter_model.safetensors"]);
     }
 

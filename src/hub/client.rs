@@ -9,9 +9,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use hf_hub::{HFClient, HFResult};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LINK, RANGE};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, RANGE};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::future::Future;
 use std::time::Duration;
 
@@ -74,7 +75,9 @@ impl Client {
     /// # Errors
     /// When the machine's certificates cannot be used.
     pub fn new(environment: Environment) -> Result<Self> {
-        let broken = |e: &dyn std::fmt::Display| Error::fault(format!("no client for the hub: {}", super::failure::shown(&e.to_string())));
+        let broken = |e: &dyn std::fmt::Display| {
+            Error::fault(format!("no client for the hub: {}", super::failure::shown(&e.to_string())))
+        };
         let http = reqwest::Client::builder()
             .user_agent(concat!("lopper/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
@@ -112,7 +115,9 @@ impl Client {
     pub fn online(&self, what: &str) -> Result<()> {
         if self.environment.offline {
             let what = printable(what);
-            return Err(Error::user(format!("{what}: not in the cache, and HF_HUB_OFFLINE says to stay off the network")));
+            return Err(Error::user(format!(
+                "{what}: not in the cache, and HF_HUB_OFFLINE says to stay off the network"
+            )));
         }
         Ok(())
     }
@@ -161,7 +166,9 @@ impl Client {
                 files.push(checked(RepositoryFile { path: entry.path, size, oid }, what)?);
             }
             if files.len() > FILES {
-                return Err(Error::user(format!("{what} has more than {FILES} files; lopper reads no such repository")));
+                return Err(Error::user(format!(
+                    "{what} has more than {FILES} files; lopper reads no such repository"
+                )));
             }
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -182,7 +189,10 @@ impl Client {
     }
 
     /// Makes a request of the `hf-hub` crate again while that may help.
-    pub(super) async fn patiently<T, F: Future<Output = HFResult<T>>>(&self, ask: impl Fn() -> F) -> Result<T, Failure> {
+    pub(super) async fn patiently<T, F: Future<Output = HFResult<T>>>(
+        &self,
+        ask: impl Fn() -> F,
+    ) -> Result<T, Failure> {
         let mut tries = 0;
         loop {
             let failure = match ask().await {
@@ -212,14 +222,33 @@ impl Client {
         if let Some(range) = range {
             request = request.header(RANGE, range);
         }
-        let response = request.send().await.map_err(|e| Failure::of_request(&e))?;
-        let status = response.status();
-        if [StatusCode::OK, StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE].contains(&status) {
-            return Ok(response);
+        answered(request, |status| {
+            [StatusCode::OK, StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE].contains(&status)
+        })
+        .await
+    }
+
+    /// A POST to the hub; the answer as JSON, null where it is none.
+    pub(super) async fn post(&self, url: &Url, media: &str, body: Vec<u8>) -> Result<Value, Failure> {
+        let mut tries = 0;
+        loop {
+            let request = self.http.post(url.clone()).headers(self.headers(url));
+            let request = request.header(CONTENT_TYPE, media).header(ACCEPT, media).body(body.clone());
+            let failure = match successful(request).await {
+                Ok(response) => {
+                    let text = bounded(response, MAX_JSON).await?;
+                    return Ok(serde_json::from_slice(&text).unwrap_or_default());
+                }
+                Err(failure) => failure,
+            };
+            tries += 1;
+            wait(&failure, tries).await.ok_or(failure)?;
         }
-        let headers = response.headers().clone();
-        let body = bounded(response, 64 << 10).await.unwrap_or_default();
-        Err(Failure::of(status, &headers, &String::from_utf8_lossy(&body)))
+    }
+
+    /// A PUT of `length` bytes to wherever the hub says; once, since the body is gone then.
+    pub(super) async fn put(&self, url: &Url, body: reqwest::Body, length: u64) -> Result<Response, Failure> {
+        successful(self.http.put(url.clone()).header(CONTENT_LENGTH, length).body(body)).await
     }
 
     /// The token goes to the hub and to nobody else.
@@ -269,6 +298,22 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
+async fn successful(request: RequestBuilder) -> Result<Response, Failure> {
+    answered(request, |status| status.is_success()).await
+}
+
+/// The answer, if `takes` takes its status.
+async fn answered(request: RequestBuilder, takes: impl Fn(StatusCode) -> bool) -> Result<Response, Failure> {
+    let response = request.send().await.map_err(|e| Failure::of_request(&e))?;
+    let status = response.status();
+    if takes(status) {
+        return Ok(response);
+    }
+    let headers = response.headers().clone();
+    let body = bounded(response, 64 << 10).await.unwrap_or_default();
+    Err(Failure::of(status, &headers, &String::from_utf8_lossy(&body)))
+}
+
 /// Waits before a request is made again; `None` where that would not help.
 async fn wait(failure: &Failure, tries: u32) -> Option<()> {
     if !failure.may_pass() || tries >= TRIES {
@@ -313,7 +358,10 @@ fn next_page(headers: &HeaderMap) -> Option<Url> {
 fn checked(file: RepositoryFile, what: &Reference) -> Result<RepositoryFile> {
     let refuse = |why: &str| {
         let shown = printable(&file.path).into_owned();
-        Err(Error::user(format!("{}: its file {shown:?} {why}; nothing of it is fetched", printable(&what.to_string()))))
+        Err(Error::user(format!(
+            "{}: its file {shown:?} {why}; nothing of it is fetched",
+            printable(&what.to_string())
+        )))
     };
     let parts = || file.path.split('/');
     if file.path.len() > 1024 || parts().any(|p| p.is_empty() || p == "." || p == ".." || p.len() > 255) {

@@ -90,7 +90,8 @@ async fn shards(client: &Client, what: &Reference) -> Result<Vec<String>> {
     let (index, _) = client.json::<serde_json::Value>(&url).await.map_err(refused)?;
     let map = index.get("weight_map").and_then(|map| map.as_object());
     let map = map.ok_or_else(|| refused(Failure::Nonsense("the index has no weight_map".into())))?;
-    let names: std::collections::BTreeSet<String> = map.values().filter_map(|v| v.as_str()).map(str::to_owned).collect();
+    let names: std::collections::BTreeSet<String> =
+        map.values().filter_map(|v| v.as_str()).map(str::to_owned).collect();
     Ok(names.into_iter().collect())
 }
 
@@ -147,7 +148,8 @@ async fn one(
                 board.at(index, at);
             };
             let fetched = part::fetch(client, plan, shelf, file, &told);
-            let named = |failure: Failure| failure.sentence(&format!("{}/{}", plan.id, file.path), client.environment());
+            let named =
+                |failure: Failure| failure.sentence(&format!("{}/{}", plan.id, file.path), client.environment());
             fetched.await.map_err(named).inspect_err(|e| board.set(index, State::Failed(e.to_string())))?;
         }
     }

@@ -83,7 +83,8 @@ fn is_true(value: &str) -> bool {
 fn token(env: &impl Fn(&str) -> Option<OsString>, home: Option<&Path>) -> Result<Option<Token>> {
     for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
         let Some(value) = env(name) else { continue };
-        let value = value.into_string().map_err(|_| Error::user(format!("{name} holds no token: it is not Unicode")))?;
+        let value =
+            value.into_string().map_err(|_| Error::user(format!("{name} holds no token: it is not Unicode")))?;
         return checked(&value, name);
     }
     let place = env("HF_TOKEN_PATH").map(|path| place(path, env, home));
@@ -170,7 +171,10 @@ mod tests {
         assert_eq!(cache(&[("HF_HOME", "/f"), ("XDG_CACHE_HOME", "/x")]), Path::new("/f/hub"));
         assert_eq!(cache(&[("HF_HUB_CACHE", "/c"), ("HF_HOME", "/f")]), Path::new("/c"));
         assert_eq!(cache(&[("HF_HOME", "~/models")]), Path::new("/nobody/models/hub"));
-        assert_eq!(cache(&[("HF_HOME", "${SCRATCH}/a$USER"), ("SCRATCH", "/s"), ("USER", "me")]), Path::new("/s/ame/hub"));
+        assert_eq!(
+            cache(&[("HF_HOME", "${SCRATCH}/a$USER"), ("SCRATCH", "/s"), ("USER", "me")]),
+            Path::new("/s/ame/hub")
+        );
         assert_eq!(cache(&[("HF_HOME", "/$NOTHING/${HERE")]), Path::new("/$NOTHING/${HERE/hub"));
     }
 
@@ -185,7 +189,8 @@ mod tests {
 
     #[test]
     fn switches_are_read_as_python_reads_them() {
-        for (value, offline) in [("1", true), ("ON", true), ("True", true), ("yes", true), ("0", false), ("no", false)] {
+        for (value, offline) in [("1", true), ("ON", true), ("True", true), ("yes", true), ("0", false), ("no", false)]
+        {
             assert_eq!(of(&[("HF_HUB_OFFLINE", value)]).unwrap().offline, offline, "{value}");
         }
         assert!(of(&[("TRANSFORMERS_OFFLINE", "1")]).unwrap().offline);

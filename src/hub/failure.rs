@@ -43,12 +43,13 @@ impl Failure {
     /// Of an answer that is no success; `body` as far as it was read.
     pub fn of(status: StatusCode, headers: &HeaderMap, body: &str) -> Self {
         let said = |name: &str| headers.get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
-        let in_body = || serde_json::from_str::<serde_json::Value>(body).ok()?.get("error")?.as_str().map(str::to_owned);
+        let in_body =
+            || serde_json::from_str::<serde_json::Value>(body).ok()?.get("error")?.as_str().map(str::to_owned);
         Self::Status {
             status: status.as_u16(),
             code: said("x-error-code").unwrap_or_default(),
             message: shown(&said("x-error-message").or_else(in_body).unwrap_or_default()),
-            wait: headers.get(RETRY_AFTER).and_then(|v| waiting_time(v.to_str().ok()?, SystemTime::now())),
+            wait: waiting_time_of(headers),
         }
     }
 
@@ -120,14 +121,16 @@ impl Failure {
         let id = repository_of(&what);
         let (status, code, message, wait) = match self {
             Self::Local(error) => return error.clone(),
-            Self::Network(why) => return Error::fault(format!("{what}: cannot reach {host}: {why}{}", advice(environment))),
+            Self::Network(why) => {
+                return Error::fault(format!("{what}: cannot reach {host}: {why}{}", advice(environment)));
+            }
             Self::Nonsense(why) => return Error::fault(format!("{what}: {host} answers strangely: {why}")),
             Self::Status { status, code, message, wait } => (*status, code.as_str(), message.as_str(), wait),
         };
         let logged_in = environment.token.is_some();
         let log_in = "log in with `hf auth login` or set HF_TOKEN";
         match (status, code) {
-            (_, "GatedRepo") | (403, "") if logged_in => Error::user(format!(
+            (_, "GatedRepo") if logged_in => Error::user(format!(
                 "{what} is gated and your account has no access: ask for it at {host}/{id}{}",
                 quoted(message)
             )),
@@ -139,20 +142,24 @@ impl Failure {
             (401 | 404, "RepoNotFound" | "") if !logged_in => Error::user(format!(
                 "{what}: there is no such repository at {host}, or it is private; if it is yours, {log_in}"
             )),
-            (401, "RepoNotFound") | (404, _) => Error::user(format!(
-                "{what}: there is no such repository at {host}, or your account may not see it"
-            )),
+            (401, "RepoNotFound") | (404, _) => {
+                Error::user(format!("{what}: there is no such repository at {host}, or your account may not see it"))
+            }
             (401, _) => Error::user(format!(
                 "{what}: {host} refuses the token{}; make a new one at {host}/settings/tokens and {log_in}",
                 quoted(message)
             )),
             (403, _) => Error::user(format!("{what}: {host} forbids it{}; see {host}/{id}", quoted(message))),
-            (409, _) => Error::user(format!("{what}: {host} has it already or it changed meanwhile{}", quoted(message))),
+            (409, _) => {
+                Error::user(format!("{what}: {host} has it already or it changed meanwhile{}", quoted(message)))
+            }
             (429, _) => {
                 let time = wait.map_or(String::new(), |wait| format!(" for {} s", wait.as_secs().max(1)));
                 Error::fault(format!("{what}: {host} asks to wait{time} (429, too many requests); try again then"))
             }
-            (500.., _) => Error::fault(format!("{what}: {host} has trouble ({status}){}; try again later", quoted(message))),
+            (500.., _) => {
+                Error::fault(format!("{what}: {host} has trouble ({status}){}; try again later", quoted(message)))
+            }
             _ => Error::fault(format!("{what}: {host} answers {status}{}", quoted(message))),
         }
     }
@@ -181,6 +188,17 @@ fn quoted(message: &str) -> String {
 pub(super) fn shown(text: &str) -> String {
     let text: String = text.trim().chars().take(LONGEST).collect();
     printable(&text).into_owned()
+}
+
+/// `Retry-After`, or the `t` of the hub's own `RateLimit: "api";r=0;t=55`.
+fn waiting_time_of(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    if let Some(asked) = text(RETRY_AFTER.as_str()) {
+        return waiting_time(asked, SystemTime::now());
+    }
+    let limit = text("ratelimit").filter(|limit| limit.split(';').any(|part| part.trim() == "r=0"))?;
+    let seconds = limit.split(';').find_map(|part| part.trim().strip_prefix("t="))?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// `Retry-After`: seconds or a date.
@@ -230,6 +248,13 @@ mod tests {
         assert_eq!(waiting_time("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(7)));
         assert_eq!(waiting_time("Sat, 06 Nov 1993 08:49:37 GMT", now), Some(Duration::ZERO));
         assert_eq!(waiting_time("soon", now), None);
+        let limited = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("ratelimit", reqwest::header::HeaderValue::from_static(text));
+            waiting_time_of(&headers)
+        };
+        assert_eq!(limited("\"api\";r=0;t=55"), Some(Duration::from_secs(55)));
+        assert_eq!(limited("\"api\";r=7;t=55"), None);
     }
 
     #[test]

@@ -48,7 +48,9 @@ impl Reference {
         let (id, revision) = plain.split_once('@').unwrap_or((plain, MAIN));
         if !is_id(id) {
             let shown = printable(text).into_owned();
-            return Err(Error::user(format!("{shown:?} names no repository of the hub; use ORG/NAME or ORG/NAME@REVISION")));
+            return Err(Error::user(format!(
+                "{shown:?} names no repository of the hub; use ORG/NAME or ORG/NAME@REVISION"
+            )));
         }
         if !is_revision(revision) {
             let shown = printable(revision).into_owned();
@@ -153,7 +155,9 @@ mod tests {
 
     #[test]
     fn what_could_lead_out_of_the_cache_is_no_reference() {
-        for text in ["", "/", "a/", "/etc/passwd", "../b", "a/..", "a/b/c", "a b", "a/b@", "a/b@../x", "a/b@/x", "a/b@x//y"] {
+        for text in
+            ["", "/", "a/", "/etc/passwd", "../b", "a/..", "a/b/c", "a b", "a/b@", "a/b@../x", "a/b@/x", "a/b@x//y"]
+        {
             assert!(Reference::parse(text).is_err(), "{text}");
         }
         let wrong = Reference::parse("a/\x1b[2J").unwrap_err().to_string();

@@ -18,8 +18,18 @@ use serde_json::Value;
 pub const PAGE: usize = 50;
 /// What is asked of every result; the hub gives nothing else then.
 const EXPAND: [&str; 12] = [
-    "author", "createdAt", "downloads", "gated", "lastModified", "library_name", "likes", "pipeline_tag", "private",
-    "safetensors", "sha", "tags",
+    "author",
+    "createdAt",
+    "downloads",
+    "gated",
+    "lastModified",
+    "library_name",
+    "likes",
+    "pipeline_tag",
+    "private",
+    "safetensors",
+    "sha",
+    "tags",
 ];
 
 /// What results are sorted by, most first.
@@ -117,7 +127,10 @@ pub struct Hit {
 impl Hit {
     /// The repository at the commit that was found.
     pub fn reference(&self) -> Reference {
-        Reference { id: self.id.clone(), revision: self.commit.clone().unwrap_or_else(|| super::reference::MAIN.into()) }
+        Reference {
+            id: self.id.clone(),
+            revision: self.commit.clone().unwrap_or_else(|| super::reference::MAIN.into()),
+        }
     }
 
     /// Of what the hub says of one model.
@@ -128,7 +141,8 @@ impl Hit {
 
     /// Of what the hub says of a model; `None` where its name is none of the hub's.
     fn of(value: &Value) -> Option<Self> {
-        let text = |key: &str| value.get(key).and_then(Value::as_str).map(|t| printable(t).into_owned()).unwrap_or_default();
+        let text =
+            |key: &str| value.get(key).and_then(Value::as_str).map(|t| printable(t).into_owned()).unwrap_or_default();
         let number = |key: &str| value.get(key).and_then(Value::as_u64).unwrap_or_default();
         let id = Reference::parse(value.get("id").or_else(|| value.get("modelId"))?.as_str()?).ok()?.id;
         let tags: Vec<String> = value
@@ -136,7 +150,8 @@ impl Hit {
             .and_then(Value::as_array)
             .map(|all| all.iter().filter_map(Value::as_str).map(|t| printable(t).into_owned()).collect())
             .unwrap_or_default();
-        let behind = |prefix: &str| tags.iter().find_map(|t| t.strip_prefix(prefix)).map(str::to_owned).unwrap_or_default();
+        let behind =
+            |prefix: &str| tags.iter().find_map(|t| t.strip_prefix(prefix)).map(str::to_owned).unwrap_or_default();
         let weights = value.get("safetensors");
         let kinds = weights.and_then(|w| w.get("parameters")?.as_object());
         let most = kinds.and_then(|kinds| kinds.iter().max_by_key(|(_, n)| n.as_u64()).map(|(kind, _)| kind.clone()));
@@ -193,7 +208,8 @@ impl Query {
         pairs.push(("direction", "-1".into()));
         pairs.push(("limit", PAGE.to_string()));
         pairs.extend(EXPAND.iter().map(|field| ("expand[]", (*field).to_owned())));
-        let query: Vec<String> = pairs.iter().map(|(key, value)| format!("{}={}", encoded(key), encoded(value))).collect();
+        let query: Vec<String> =
+            pairs.iter().map(|(key, value)| format!("{}={}", encoded(key), encoded(value))).collect();
         client.url(&format!("/api/models?{}", query.join("&")))
     }
 
@@ -245,7 +261,10 @@ mod tests {
             "safetensors": {"parameters": {"F32": 3, "BF16": 40}, "total": 43},
         }));
         let hit = hit.unwrap();
-        assert_eq!((hit.downloads, hit.parameters, hit.dtype.as_str(), hit.updated.as_str()), (7, 43, "BF16", "2026-01-31"));
+        assert_eq!(
+            (hit.downloads, hit.parameters, hit.dtype.as_str(), hit.updated.as_str()),
+            (7, 43, "BF16", "2026-01-31")
+        );
         assert!(hit.is_adapter && hit.gated && !hit.private && hit.license == "mit");
         assert_eq!(hit.made_from, ["adapter:c/d"]);
         assert_eq!(hit.reference().revision, "0123456789abcdef0123456789abcdef01234567");

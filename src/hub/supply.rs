@@ -111,12 +111,8 @@ async fn watched(client: &Client, reference: &Reference, session: &mut dyn Sessi
     loop {
         let ended = tokio::time::timeout(TICK, &mut work).await;
         let standing = board.standing();
-        let phase = Phase {
-            phase: PhaseKind::Download,
-            label: label.clone(),
-            done: standing.done,
-            total: standing.total,
-        };
+        let phase =
+            Phase { phase: PhaseKind::Download, label: label.clone(), done: standing.done, total: standing.total };
         if told.as_ref() != Some(&phase) {
             session.record(EventBody::Phase(phase.clone()))?;
             told = Some(phase);

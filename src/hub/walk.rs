@@ -65,7 +65,8 @@ pub(super) struct Found {
 pub fn roots(recipe: Option<&Path>, runs: &Path) -> Result<Vec<Root>> {
     let here = std::env::current_dir().map_err(|e| Error::io("find", Path::new("."), &e))?;
     let own = config::model_folders()?;
-    let hub = hub_cache(&|name: &str| std::env::var_os(name).filter(|v| !v.is_empty()), etcetera::home_dir().ok().as_deref());
+    let hub =
+        hub_cache(&|name: &str| std::env::var_os(name).filter(|v| !v.is_empty()), etcetera::home_dir().ok().as_deref());
     let near: Vec<PathBuf> = recipe.map(Path::to_path_buf).into_iter().chain([here.clone()]).collect();
     let inner = near.iter().flat_map(|folder| ["models", "adapters"].map(|name| folder.join(name)));
     let mut roots: Vec<Root> = Vec::new();

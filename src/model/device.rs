@@ -121,6 +121,13 @@ pub fn free_on_card(_: usize) -> Option<u64> {
     None
 }
 
+/// Free memory of every card in bytes, by ordinal; empty where none can be asked.
+pub fn free_on_cards() -> Vec<u64> {
+    /// No machine has more.
+    const MOST: usize = 16;
+    (0..MOST).map_while(free_on_card).collect()
+}
+
 fn refused(ordinal: usize, why: &str) -> Error {
     Error::user(format!("device = \"cuda:{ordinal}\", but {why}; device = \"cpu\" works everywhere"))
 }

@@ -33,11 +33,7 @@ pub struct AdapterEntry {
     pub name: String,
     /// Folder with `adapter_config.json` and `adapter_model.safetensors`, or `hf://ORG/NAME@REVISION` in the file;
     /// none makes a new adapter.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "crate::hub::place::written_if_any"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "crate::hub::place::written_if_any")]
     pub path: Option<PathBuf>,
     /// `target` or `related`.
     pub role: Role,

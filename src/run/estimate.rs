@@ -34,6 +34,8 @@ pub struct Estimate {
     pub resident: u64,
     /// Memory that is free there, bytes; `None` where the system does not tell.
     pub free: Option<u64>,
+    /// Free memory of every card of this machine by ordinal, bytes, where the run leads to one of them.
+    pub cards: Vec<u64>,
     /// Stages in their order.
     pub stages: Vec<StageEstimate>,
     /// Updates of all stages.
@@ -47,6 +49,17 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// A sentence on each other card of the machine: `cuda:1: 76.0 GB free, enough`.
+    pub fn other_cards(&self) -> Vec<String> {
+        let all = self.cards.iter().enumerate().map(|(i, free)| (format!("cuda:{i}"), *free));
+        all.filter(|(name, _)| *name != self.device)
+            .map(|(name, free)| {
+                let enough = if self.total <= free { "enough" } else { "too little" };
+                format!("{name}: {} free, {enough}", bytes(free))
+            })
+            .collect()
+    }
+
     /// Why it will not fit, as a sentence; `None` if it will, or nothing is known of the room.
     pub fn problem(&self) -> Option<String> {
         let free = self.free.filter(|free| *free < self.total)?;
@@ -137,6 +150,7 @@ pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estim
         other_recompute: other.most().1.iter().map(|p| p.bytes).sum(),
         resident,
         free: card.map_or_else(super::memory::free, device::free_on_card),
+        cards: if card.is_some() { device::free_on_cards() } else { Vec::new() },
         steps: stages.iter().map(|s| s.steps).sum(),
         seconds: speed.tokens.map(|_| stages.iter().filter_map(|s| s.seconds).sum()),
         stages,
@@ -197,5 +211,21 @@ fn need(recipe: &Recipe, preview: &Preview, config: &Config, outlines: &[Outline
         threads: rayon::current_num_threads(),
         files: 0,
         tokenizer: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_other_card_is_told_with_whether_it_has_room() {
+        let estimate = Estimate {
+            device: "cuda:1".into(),
+            total: 21_000_000_000,
+            cards: vec![76_000_000_000, 24_000_000_000, 12_000_000_000],
+            ..Estimate::default()
+        };
+        assert_eq!(estimate.other_cards(), ["cuda:0: 76.0 GB free, enough", "cuda:2: 12.0 GB free, too little"]);
     }
 }

@@ -48,7 +48,7 @@ pub fn write(recipe: &Recipe, task: &Task, set: &MergedSet, rows: &[ReportRow], 
     make(&folder)?;
     let (adapter, new) = (folder.join("adapter"), folder.join("adapter.new"));
     remove(&new)?;
-    export::merged_adapter(&new, set, None, recipe.base.to_str())?;
+    export::merged_adapter(&new, set, None, recipe.base_name().as_deref())?;
     remove(&adapter)?;
     std::fs::rename(&new, &adapter).map_err(|e| Error::io("rename to", &adapter, &e))?;
     let split = if task.test.is_some() { "test" } else { "dev" };
@@ -79,7 +79,7 @@ fn reload(recipe: &Recipe, source: &Path) -> Result<(crate::model::config::Confi
 /// When the result is damaged, or `target` exists or cannot be written.
 pub fn copy_adapter(recipe: &Recipe, source: &Path, target: &Path) -> Result<()> {
     let (_, set) = reload(recipe, source)?;
-    export::merged_adapter(target, &set, None, recipe.base.to_str())
+    export::merged_adapter(target, &set, None, recipe.base_name().as_deref())
 }
 
 /// Writes the base with the result's adapter merged into its weights, as `target`.

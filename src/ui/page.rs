@@ -123,15 +123,33 @@ fn maps(app: &mut App, theme: &Theme, out: &mut String) -> Result<()> {
     note(out, &format!("{}, all adapters, A and B; {}.", stage.method, app.step_label()));
     // No cell is under a cursor.
     app.cursor = (app.layers(), usize::MAX);
-    let area = Rect::new(0, 0, MAP.0, MAP.1);
     for measure in Measure::ALL {
-        app.measure = measure;
-        let rows = Map::new(app, area).map_or(MAP.1, |map| (map.legend + 1).min(MAP.1));
-        let cells = picture::drawn(MAP, |frame| heatmap::draw(app, theme, frame, area))?;
-        let cells = picture::part(&cells, Rect { height: rows, ..area });
-        out.push_str(&format!("<h3>{}</h3>\n{}", escape(measure.label()), export::svg(&cells, theme.picture)));
+        out.push_str(&format!("<h3>{}</h3>\n{}", escape(measure.label()), map(app, theme, measure)?));
     }
     Ok(())
+}
+
+/// One heatmap as SVG.
+fn map(app: &mut App, theme: &Theme, measure: Measure) -> Result<String> {
+    let area = Rect::new(0, 0, MAP.0, MAP.1);
+    app.measure = measure;
+    let rows = Map::new(app, area).map_or(MAP.1, |map| (map.legend + 1).min(MAP.1));
+    let cells = picture::drawn(MAP, |frame| heatmap::draw(app, theme, frame, area))?;
+    let cells = picture::part(&cells, Rect { height: rows, ..area });
+    Ok(export::svg(&cells, theme.picture))
+}
+
+/// The heatmap of a run as it ended, as SVG: sparsity where something was pruned, importance otherwise. Nothing of its
+/// data is in it. `None` for a run that has made no step.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn heatmap_of_run(run: &RunDir, theme: &Theme) -> Result<Option<String>> {
+    let mut app = picture::now(run)?;
+    let Some(modules) = app.shown() else { return Ok(None) };
+    let measure = if modules.prunes() { Measure::Sparsity } else { Measure::Importance };
+    app.cursor = (app.layers(), usize::MAX);
+    map(&mut app, theme, measure).map(Some)
 }
 
 fn curves(app: &mut App, theme: &Theme, out: &mut String) -> Result<()> {

@@ -1,6 +1,6 @@
 //! What the hub answers: status, headers, and a body that is sent piece by piece.
 
-use super::repository::Content;
+use super::content::Content;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, StreamBody};
@@ -19,7 +19,7 @@ pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 /// Bytes that are read from disk and sent at a time.
 const PIECE: usize = 512 << 10;
 /// How long the last bytes before a cut have to leave the machine.
-const FLUSH: Duration = Duration::from_millis(50);
+const FLUSH: Duration = Duration::from_millis(100);
 
 pub struct Answer {
     pub status: u16,
@@ -27,7 +27,7 @@ pub struct Answer {
     pub content: Content,
     /// The part of `content` that is sent.
     pub part: Range<u64>,
-    pub manner: Manner,
+    pub manner: Box<Manner>,
 }
 
 /// How a body is sent. All of it, at once, as it is: the default.
@@ -51,7 +51,7 @@ impl Answer {
             headers: vec![("Content-Type".into(), content_type.into())],
             part: 0..body.len() as u64,
             content: Content::Memory(body),
-            manner: Manner::default(),
+            manner: Box::default(),
         }
     }
 
@@ -100,7 +100,7 @@ impl Answer {
         *response.body_mut() = if head || self.status == 304 || self.status == 204 {
             Empty::new().map_err(|never| match never {}).boxed_unsync()
         } else {
-            body(self.content, self.part, self.manner, sent)
+            body(self.content, self.part, *self.manner, sent)
         };
         response
     }

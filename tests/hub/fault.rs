@@ -5,7 +5,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// A fault with its filter. Without one it hits every request, and hits forever:
+/// A fault with its filter. Without one it hits every request it can be done to, and hits forever:
 /// `Fault::status(503).on("GET", "/resolve/").times(2)`.
 #[derive(Clone, Debug)]
 pub struct Fault {
@@ -15,6 +15,12 @@ pub struct Fault {
     after: usize,
     times: Option<usize>,
     hits: u64,
+}
+
+/// Before the hub looks at a request, or with its answer ready.
+pub enum Stage<'a> {
+    Before,
+    After(&'a Answer),
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +59,12 @@ impl Fault {
     pub fn html() -> Self {
         let page = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in</body></html>";
         Self::status(200).body(page).header("Content-Type", "text/html; charset=utf-8")
+    }
+
+    /// 429 as huggingface.co says it: `RateLimit` headers with the seconds to wait, no Retry-After.
+    pub fn rate_limited(seconds: u64) -> Self {
+        let state = format!("\"api\";r=0;t={seconds}");
+        Self::status(429).header("RateLimit", &state).header("RateLimit-Policy", "\"fixed window\";\"api\";q=500;w=300")
     }
 
     /// The connection ends after `bytes` of the answer's body, or of the request's where it has one.
@@ -105,7 +117,7 @@ impl Fault {
         Self::of(Kind::NoRange)
     }
 
-    /// ETag and X-Linked-ETag are others with every request.
+    /// `ETag` and `X-Linked-ETag` are others with every request.
     pub fn changing_etag() -> Self {
         Self::of(Kind::ChangingEtag)
     }
@@ -127,7 +139,8 @@ impl Fault {
     }
 
     /// Only requests of this method whose path and query contain `path`. Those to the second origin begin with
-    /// `/blobs/` (downloads) or `/upload/`, and name the file in their query.
+    /// `/blobs/` (downloads) or `/upload/`; downloads name the file in their query. So `model.safetensors` fits both
+    /// origins, `/resolve/` the first, `/blobs/` the second.
     pub fn on(mut self, method: &str, path: &str) -> Self {
         self.method = Some(method.into());
         self.path(path)
@@ -139,7 +152,7 @@ impl Fault {
         self
     }
 
-    /// Only the first `times` requests it fits.
+    /// Only the first `times` requests that it happens to.
     pub fn times(mut self, times: usize) -> Self {
         self.times = Some(times);
         self
@@ -151,9 +164,10 @@ impl Fault {
         self
     }
 
-    /// What happens to this request, and its number among those it happened to.
-    pub fn strike(&mut self, method: &str, target: &str) -> Option<(Kind, u64)> {
-        let fits = self.method.as_deref().is_none_or(|m| m == method) && target.contains(&self.path);
+    /// What happens to this request at this stage, and its number among those it happened to.
+    pub fn strike(&mut self, method: &str, target: &str, stage: &Stage) -> Option<(Kind, u64)> {
+        let named = self.method.as_deref().is_none_or(|m| m == method) && target.contains(&self.path);
+        let fits = named && self.kind.concerns(method, stage);
         if !fits || self.times == Some(0) {
             return None;
         }
@@ -168,6 +182,22 @@ impl Fault {
 }
 
 impl Kind {
+    /// Faults of a body leave redirects alone: who follows one does not read it. That of a range needs one.
+    fn concerns(&self, method: &str, stage: &Stage) -> bool {
+        let upload = ["POST", "PUT"].contains(&method);
+        match (self, stage) {
+            (Self::Status { .. } | Self::RedirectLoop | Self::Delay(_) | Self::Silence, Stage::Before) => true,
+            (Self::Cut(_), Stage::Before) => upload,
+            (Self::Claim(_) | Self::ChangingEtag, Stage::After(_)) => true,
+            (Self::Longer(_) | Self::Shorter(_), Stage::After(answer)) => !(300..400).contains(&answer.status),
+            (Self::NoRange, Stage::After(answer)) => [206, 416].contains(&answer.status),
+            (Self::Cut(_) | Self::Drip(..) | Self::WrongBytes, Stage::After(answer)) => {
+                method != "HEAD" && !upload && !(300..400).contains(&answer.status)
+            }
+            _ => false,
+        }
+    }
+
     /// The answer in place of the hub's own.
     pub fn instead(&self, target: &str) -> Option<Answer> {
         match self {
@@ -199,10 +229,15 @@ impl Kind {
                 }
             }
             Self::WrongBytes => answer.manner.wrong = true,
+            Self::NoRange => {
+                answer.status = 200;
+                answer.headers.retain(|(name, _)| name != "Content-Range");
+                answer.part = 0..answer.content.size();
+            }
             Self::ChangingEtag => {
                 for name in ["ETag", "X-Linked-ETag"] {
                     if let Some(old) = answer.get(name) {
-                        let other = super::repository::hex(Sha256::digest(format!("{old}{hit}")));
+                        let other = super::content::hex(Sha256::digest(format!("{old}{hit}")));
                         let other = format!("\"{}\"", &other[..old.trim_matches('"').len().min(64)]);
                         answer.set(name, other);
                     }

@@ -2,8 +2,9 @@
 
 use super::answer::Answer;
 use super::asking::Asking;
-use super::repository::{Gate, Repository, hex};
-use super::store::{Commit, Store};
+use super::content::hex;
+use super::repository::{Gate, Repository};
+use super::store::{Commit, Store, Stored};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 use sha1::{Digest, Sha1};
@@ -43,6 +44,8 @@ const PROPERTIES: &[&str] = &[
     "widgetData",
     "xetEnabled",
 ];
+/// What it may ask for of one model, but not of a list.
+const NOT_IN_LISTS: &[&str] = &["baseModels", "childrenModelCount", "usedStorage"];
 const ALWAYS: &[&str] = &["_id", "id"];
 /// What the list says of a model that was asked for nothing else.
 const SHORT: &[&str] =
@@ -115,9 +118,10 @@ fn object<'k>(keys: impl IntoIterator<Item = &'k str>, commit: &Commit, blobs: b
     out.into()
 }
 
-fn expand<'a>(asking: &'a Asking) -> Result<Vec<&'a str>, Answer> {
+fn expand(asking: &Asking, list: bool) -> Result<Vec<&str>, Answer> {
     let asked = asking.values("expand");
-    match asked.iter().find(|key| !PROPERTIES.contains(key)) {
+    let known = |key: &str| PROPERTIES.contains(&key) && !(list && NOT_IN_LISTS.contains(&key));
+    match asked.iter().find(|key| !known(key)) {
         Some(wrong) => Err(Answer::error(400, None, &format!("Invalid expand value: {wrong}"))),
         None => Ok(asked),
     }
@@ -145,10 +149,10 @@ pub fn page(asking: &Asking, total: usize, most: usize) -> Result<(usize, usize,
     Ok((start, end, (end < total).then(|| next(asking, end))))
 }
 
-/// GET /api/models
+/// GET `/api/models`
 pub fn models(store: &Store, asking: &Asking) -> Result<Answer, Answer> {
     asking.known(store)?;
-    let expand = expand(asking)?;
+    let expand = expand(asking, true)?;
     let sort = asking.value("sort").unwrap_or("trendingScore");
     if !SORTS.contains(&sort) {
         return Err(Answer::error(400, None, &format!("Invalid sort: {sort}")));
@@ -166,7 +170,7 @@ pub fn models(store: &Store, asking: &Asking) -> Result<Answer, Answer> {
                 filters.iter().all(|f| tags.iter().any(|tag| tag == f))
             })
     };
-    let mut found: Vec<&Commit> = store.repositories.values().map(|s| s.main()).filter(|c| fits(&c.snapshot)).collect();
+    let mut found: Vec<&Commit> = store.repositories.values().map(Stored::main).filter(|c| fits(&c.snapshot)).collect();
     // Ties are in the order of the ids: pages have to agree with each other.
     found.sort_by(|a, b| {
         let (a, b) = (&a.snapshot, &b.snapshot);
@@ -204,10 +208,10 @@ pub fn models(store: &Store, asking: &Asking) -> Result<Answer, Answer> {
     })
 }
 
-/// GET /api/models/ID and /api/models/ID/revision/REV
+/// GET `/api/models/ID` and `/api/models/ID/revision/REV`
 pub fn model(store: &Store, asking: &Asking, id: &str, revision: &str) -> Result<Answer, Answer> {
     let commit = store.commit(id, revision, asking)?;
-    let expand = expand(asking)?;
+    let expand = expand(asking, false)?;
     if !expand.is_empty() {
         return Ok(Answer::json(&object(ALWAYS.iter().copied().chain(expand), commit, false)));
     }

@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use super::asking::Asking;
-use super::repository::{Content, File};
+use super::content::{Content, File};
 use super::store::Store;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::ops::Range;
@@ -51,7 +51,8 @@ fn bytes(asking: &Asking, content: Content, etag: &str, kind: &str) -> Answer {
 }
 
 fn plain(asking: &Asking, file: &File, path: &str) -> Answer {
-    let kind = if path.ends_with(".json") { "application/json" } else { "text/plain; charset=utf-8" };
+    let json = std::path::Path::new(path).extension().is_some_and(|ending| ending == "json");
+    let kind = if json { "application/json" } else { "text/plain; charset=utf-8" };
     bytes(asking, file.content.clone(), file.etag(), kind)
 }
 
@@ -61,7 +62,7 @@ fn disposition(path: &str) -> String {
     format!("inline; filename*=UTF-8''{}; filename=\"{}\";", encoded(name), ascii.replace(['"', '\\'], "?"))
 }
 
-/// HEAD and GET /ID/resolve/REV/FILE
+/// HEAD and GET `/ID/resolve/REV/FILE`
 pub fn resolve(store: &Store, asking: &Asking, id: &str, revision: &str, path: &str) -> Result<Answer, Answer> {
     let commit = store.readable(id, revision, asking)?;
     let common =
@@ -87,15 +88,17 @@ pub fn resolve(store: &Store, asking: &Asking, id: &str, revision: &str, path: &
         return Ok(linked(Answer::new(302, "text/plain; charset=utf-8", body), location).header("ETag", &quoted));
     }
     if store.relative {
-        let etag = encoded(&quoted);
-        let location = format!("/api/resolve-cache/models/{id}/{}/{}?etag={etag}", commit.sha, encoded(path));
+        let whole = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let from = whole(asking.target.split('?').next().unwrap_or_default());
+        let to = format!("/api/resolve-cache/models/{id}/{}/{}", commit.sha, encoded(path));
+        let location = format!("{to}?{from}=&etag={}", whole(&quoted));
         let body = format!("Temporary Redirect. Redirecting to {location}");
         return Ok(linked(Answer::new(307, "text/plain; charset=utf-8", body), location));
     }
     Ok(common(plain(asking, file, path)).header("Content-Disposition", disposition(path)))
 }
 
-/// HEAD and GET /api/resolve-cache/models/ID/SHA/FILE, where the relative 307 leads
+/// HEAD and GET `/api/resolve-cache/models/ID/SHA/FILE`, where the relative 307 leads
 pub fn cached(store: &Store, asking: &Asking, id: &str, sha: &str, path: &str) -> Result<Answer, Answer> {
     let commit = store.readable(id, sha, asking)?;
     let file = commit.snapshot.files.get(path).filter(|f| f.sha256.is_none());
@@ -104,7 +107,7 @@ pub fn cached(store: &Store, asking: &Asking, id: &str, sha: &str, path: &str) -
     Ok(answer.header("Content-Disposition", disposition(path)))
 }
 
-/// HEAD and GET /blobs/SHA256 of the second origin: no tokens, no names
+/// HEAD and GET `/blobs/SHA256` of the second origin: no tokens, no names
 pub fn blob(store: &Store, asking: &Asking, sha256: &str) -> Result<Answer, Answer> {
     let missing = || Answer::new(403, "application/xml", "<Error><Code>AccessDenied</Code></Error>");
     let content = store.blobs.get(sha256).ok_or_else(missing)?;

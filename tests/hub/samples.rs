@@ -1,7 +1,8 @@
-//! Repositories made of nothing: for long lists, for playing, and such as nobody should trust.
+//! Repositories for long lists, for playing (with what the demo is made of), and such as nobody should trust.
 
-use super::repository::Repository;
+use super::repository::{Gate, Repository};
 use serde_json::{Map, json};
+use std::path::Path;
 
 /// A SafeTensors file of `F32` zeros-and-ramps: names with their shapes.
 pub fn tensors(named: &[(&str, &[usize])]) -> Vec<u8> {
@@ -55,47 +56,65 @@ pub fn hostile() -> Repository {
         .raw_sibling("C:\\Windows\\system.ini")
 }
 
-/// A base model, two adapters of it and one more model, with nothing but generated numbers in them.
+/// The demo's base and adapters as repositories, an adapter that does not fit it, a model of another family, a gated one.
 pub fn demo() -> Vec<Repository> {
-    let config = json!({
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "intermediate_size": 128,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2, "vocab_size": 640,
-    });
-    let weights = tensors(&[
-        ("model.embed_tokens.weight", &[640, 64]),
-        ("model.layers.0.self_attn.q_proj.weight", &[64, 64]),
-        ("model.layers.1.self_attn.q_proj.weight", &[64, 64]),
-    ]);
-    let base = Repository::model("lab/tiny-llama")
-        .file("README.md", "---\nlicense: apache-2.0\nlanguage: en\n---\n# Tiny llama\nGenerated numbers.\n")
-        .file("config.json", config.to_string())
-        .lfs("model.safetensors", weights)
+    let base = Repository::model("demo/debian-40m")
+        .file(
+            "README.md",
+            "---\nlicense: apache-2.0\nlanguage: en\n---\n# Debian 40M\n\nA small Llama for synopses of Debian packages, cut \
+             from SmolLM2-135M: 12 of 30 layers, a vocabulary of 8k.\n\n## Use\n\nIt comes with lopper's demo.\n",
+        )
         .library("transformers")
         .pipeline("text-generation")
         .downloads(120_345)
         .likes(321)
         .trending(12);
-    let adapter = |name: &str, rank: usize, downloads: u64| {
-        let config = json!({
-            "base_model_name_or_path": "lab/tiny-llama", "peft_type": "LORA", "task_type": "CAUSAL_LM",
-            "r": rank, "lora_alpha": 2 * rank, "target_modules": ["q_proj"],
-        });
-        let module = "base_model.model.model.layers.0.self_attn.q_proj";
-        let (down, up) = (format!("{module}.lora_A.weight"), format!("{module}.lora_B.weight"));
-        let weights = tensors(&[(&down, &[rank, 64]), (&up, &[64, rank])]);
-        Repository::model(&format!("lab/{name}"))
-            .file("README.md", format!("---\nbase_model: lab/tiny-llama\nlicense: mit\n---\n# {name}\n"))
-            .file("adapter_config.json", config.to_string())
-            .lfs("adapter_model.safetensors", weights)
-            .library("peft")
-            .tags(["lora"])
-            .downloads(downloads)
-            .likes(downloads / 100)
+    let base = of_assets(base, "base");
+    let card = |name: &str| {
+        let task = "synopses of Debian packages";
+        format!("---\nbase_model: demo/debian-40m\nlicense: apache-2.0\n---\n# {name}\n\nLoRA of rank 8 for {task}: {name}.\n")
     };
+    let adapter = |name: &str, downloads: u64| {
+        let repository = Repository::model(&format!("demo/debian-{name}-lora")).file("README.md", card(name));
+        let repository = repository.library("peft").tags(["lora", "summarization"]);
+        of_assets(repository.downloads(downloads).likes(downloads / 100), &format!("adapters/{name}"))
+    };
+    let module = "base_model.model.model.layers.0.self_attn.q_proj";
+    let strange = json!({
+        "base_model_name_or_path": "demo/debian-40m", "peft_type": "LORA", "task_type": "CAUSAL_LM",
+        "r": 8, "lora_alpha": 16, "target_modules": ["q_proj"], "layers_to_transform": [0],
+    });
+    let (down, up) = (format!("{module}.lora_A.weight"), format!("{module}.lora_B.weight"));
+    let strange = Repository::model("else/tuned-on-another-size")
+        .file("README.md", "---\nbase_model: demo/debian-40m\nlicense: mit\n---\n# Another size\n")
+        .file("adapter_config.json", strange.to_string())
+        .lfs("adapter_model.safetensors", tensors(&[(&down, &[8, 64]), (&up, &[64, 8])]))
+        .library("peft")
+        .downloads(2900);
     let other = Repository::model("other/micro-gpt")
         .file("config.json", r#"{"model_type":"gpt2","architectures":["GPT2LMHeadModel"]}"#)
         .lfs("model.safetensors", tensors(&[("wte.weight", &[100, 32])]))
         .library("transformers")
         .downloads(77);
-    vec![base, adapter("tiny-llama-sql-lora", 8, 4200), adapter("tiny-llama-chat-lora", 16, 3100), other]
+    let gated = Repository::model("lab/gated-llama")
+        .file("config.json", r#"{"model_type":"llama"}"#)
+        .lfs("model.safetensors", tensors(&[("model.norm.weight", &[64])]))
+        .library("transformers")
+        .downloads(55_000)
+        .gated(Gate::Manual, "hf_granted");
+    let adapters = [("science", 4200), ("net", 3100), ("libs", 1800)].map(|(name, n)| adapter(name, n));
+    [base, strange, other, gated].into_iter().chain(adapters).collect()
+}
+
+/// `repository` with the files of a folder of assets/demo.
+fn of_assets(mut repository: Repository, folder: &str) -> Repository {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo").join(folder);
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let large = name.ends_with(".gguf") || name.ends_with(".safetensors");
+        let bytes = std::fs::read(&path).unwrap();
+        repository = if large { repository.lfs(name, bytes) } else { repository.file(name, bytes) };
+    }
+    repository
 }

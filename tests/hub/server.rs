@@ -9,6 +9,7 @@
 mod answer;
 mod asking;
 mod clock;
+mod content;
 mod fault;
 mod front;
 mod listing;
@@ -23,14 +24,15 @@ mod weights;
 
 pub use asking::Origin;
 pub use clock::iso;
+pub use content::{File, hex};
 pub use fault::Fault;
-pub use repository::{File, Gate, Repository};
+pub use repository::{Gate, Repository};
 pub use samples::{demo, hostile, tensors};
 pub use store::{READ, WRITE};
 
 use answer::{Answer, Body};
 use asking::Asking;
-use fault::Kind;
+use fault::{Kind, Stage};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -158,6 +160,12 @@ impl Hub {
         locked(&self.shared.store).part = Some(bytes.max(1));
     }
 
+    /// Binary files are taken in the commit itself, which huggingface.co refuses: for hf-hub, which sends them there
+    /// where a hub offers no Xet.
+    pub fn binaries(&self, yes: bool) {
+        locked(&self.shared.store).binaries = yes;
+    }
+
     /// Requests so far, in the order in which they came.
     pub fn log(&self) -> Vec<Asked> {
         let entries = locked(&self.shared.log);
@@ -207,7 +215,7 @@ async fn accept(origin: Origin, listener: tokio::net::TcpListener, shared: Arc<S
 
 async fn serve(origin: Origin, request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<Response<Body>> {
     let (parts, incoming) = request.into_parts();
-    let mut asking = Asking::new(origin, &parts, &shared.api, &shared.blobs);
+    let asking = Asking::new(origin, &parts, &shared.api, &shared.blobs);
     let sent = Arc::new(AtomicU64::new(0));
     let entry = Arc::new(Mutex::new(Entry {
         asked: Asked {
@@ -222,23 +230,21 @@ async fn serve(origin: Origin, request: Request<Incoming>, shared: Arc<Shared>) 
         sent: Arc::clone(&sent),
     }));
     locked(&shared.log).push(Arc::clone(&entry));
-    let faults = locked(&shared.store).strike(&asking.method, &asking.target);
+    let faults = locked(&shared.store).strike(&asking, &Stage::Before);
     let mut cut = None;
     for (fault, _) in &faults {
         match fault {
             Kind::Delay(pause) => tokio::time::sleep(*pause).await,
             Kind::Silence => std::future::pending().await,
-            Kind::NoRange => drop(asking.headers.remove("range")),
             Kind::Cut(bytes) => cut = Some(*bytes),
             _ => {}
         }
     }
-    let upload = ["POST", "PUT"].contains(&asking.method.as_str());
     let instead = faults.iter().find_map(|(fault, _)| fault.instead(&asking.target));
     let mut answer = match instead {
         // Who sends a body wants to see it taken before it reads the answer.
         Some(answer) => incoming.collect().await.map(|_| answer).map_err(io::Error::other)?,
-        None if upload && cut.is_some() => {
+        None if cut.is_some() => {
             let _ = taken(incoming, &mut io::sink(), cut).await;
             return Err(io::Error::other("cut"));
         }
@@ -249,6 +255,7 @@ async fn serve(origin: Origin, request: Request<Incoming>, shared: Arc<Shared>) 
             route::answer(&mut locked(&shared.store), &asking, &body)
         }
     };
+    let faults = locked(&shared.store).strike(&asking, &Stage::After(&answer));
     faults.iter().for_each(|(fault, hit)| fault.spoil(&mut answer, *hit));
     locked(&entry).asked.status = answer.status;
     Ok(answer.into_response(asking.method == "HEAD", sent))
@@ -267,7 +274,7 @@ async fn taken(mut body: Incoming, to: &mut impl Write, most: Option<u64>) -> io
             break;
         }
     }
-    Ok(repository::hex(hash.finalize()))
+    Ok(content::hex(hash.finalize()))
 }
 
 async fn put(asking: &Asking, body: Incoming, shared: &Shared) -> io::Result<Answer> {

@@ -3,8 +3,9 @@
 use super::answer::Answer;
 use super::asking::Asking;
 use super::clock;
-use super::fault::{Fault, Kind};
-use super::repository::{Content, Repository, hex};
+use super::content::{Content, hex};
+use super::fault::{Fault, Kind, Stage};
+use super::repository::Repository;
 use sha1::{Digest, Sha1};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub struct Store {
     pub relative: bool,
     /// Larger objects are uploaded in parts of this size.
     pub part: Option<u64>,
+    /// Binary files are taken in the commit itself.
+    pub binaries: bool,
     pub folder: Arc<tempfile::TempDir>,
     pub uploads: u64,
 }
@@ -109,6 +112,7 @@ impl Store {
             page: 1000,
             relative: false,
             part: None,
+            binaries: false,
             folder: Arc::new(tempfile::tempdir().unwrap()),
             uploads: 0,
         }
@@ -208,8 +212,8 @@ impl Store {
         }
     }
 
-    /// What happens to a request, in the order in which it was ordered.
-    pub fn strike(&mut self, method: &str, target: &str) -> Vec<(Kind, u64)> {
-        self.faults.iter_mut().filter_map(|fault| fault.strike(method, target)).collect()
+    /// What happens to a request at this stage, in the order in which it was ordered.
+    pub fn strike(&mut self, asking: &Asking, stage: &Stage) -> Vec<(Kind, u64)> {
+        self.faults.iter_mut().filter_map(|fault| fault.strike(&asking.method, &asking.target, stage)).collect()
     }
 }

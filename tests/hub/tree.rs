@@ -2,8 +2,9 @@
 
 use super::answer::Answer;
 use super::asking::{Asking, pairs};
+use super::content::{File, hex};
 use super::listing::page;
-use super::repository::{File, Repository, hex};
+use super::repository::Repository;
 use super::store::{Commit, Store};
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
@@ -41,7 +42,7 @@ fn folders(repository: &Repository) -> impl Iterator<Item = &str> {
     repository.files.keys().flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at]))
 }
 
-/// GET /api/models/ID/tree/REV[/PATH]
+/// GET `/api/models/ID/tree/REV[/PATH]`
 pub fn tree(store: &Store, asking: &Asking, id: &str, revision: &str, path: &str) -> Result<Answer, Answer> {
     let commit = store.commit(id, revision, asking)?;
     let now = &commit.snapshot;
@@ -73,7 +74,7 @@ pub fn tree(store: &Store, asking: &Asking, id: &str, revision: &str, path: &str
     })
 }
 
-/// POST /api/models/ID/paths-info/REV, with a form or JSON
+/// POST `/api/models/ID/paths-info/REV`, with a form or JSON
 pub fn paths_info(store: &Store, asking: &Asking, id: &str, revision: &str, body: &[u8]) -> Result<Answer, Answer> {
     let commit = store.commit(id, revision, asking)?;
     let is_json = asking.header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
@@ -95,7 +96,7 @@ pub fn paths_info(store: &Store, asking: &Asking, id: &str, revision: &str, body
     Ok(Answer::json(&known.collect()))
 }
 
-/// GET /api/models/ID/refs
+/// GET `/api/models/ID/refs`
 pub fn refs(store: &Store, asking: &Asking, id: &str) -> Result<Answer, Answer> {
     let stored = store.find(id, asking)?;
     let entry = |kind: &str, name: &str, sha: &str| {
@@ -114,7 +115,7 @@ pub fn refs(store: &Store, asking: &Asking, id: &str) -> Result<Answer, Answer> 
     Ok(Answer::json(&out))
 }
 
-/// GET /api/models/ID/commits/REV, the newest first
+/// GET `/api/models/ID/commits/REV`, the newest first
 pub fn commits(store: &Store, asking: &Asking, id: &str, revision: &str) -> Result<Answer, Answer> {
     let sha = store.commit(id, revision, asking)?.sha.clone();
     let history = store.find(id, asking)?.history(&sha);

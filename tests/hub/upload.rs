@@ -2,7 +2,8 @@
 
 use super::answer::Answer;
 use super::asking::Asking;
-use super::repository::{Content, File, Repository, hex};
+use super::content::{Content, File, hex};
+use super::repository::Repository;
 use super::store::{Parts, Store, WRITE};
 use base64::Engine;
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ fn writable(store: &Store, asking: &Asking, id: &str, branch: &str) -> Result<Re
     Ok(store.commit(id, branch, asking)?.snapshot.clone())
 }
 
-/// POST /api/repos/create
+/// POST `/api/repos/create`
 pub fn create(store: &mut Store, asking: &Asking, body: &[u8]) -> Result<Answer, Answer> {
     asking.known(store)?;
     let body = parsed(body)?;
@@ -58,13 +59,13 @@ pub fn create(store: &mut Store, asking: &Asking, body: &[u8]) -> Result<Answer,
     }
     let private = body["private"].as_bool() == Some(true) || body["visibility"].as_str() == Some("private");
     let mut made = Store::now(Repository::model(&id).file(".gitattributes", ATTRIBUTES).title("initial commit"));
-    made.created = made.modified.clone();
+    made.created.clone_from(&made.modified);
     made.private = private.then(|| WRITE.to_owned());
     store.add("main", made);
     Ok(Answer::json(&json!({"url": url, "name": id, "id": id, "private": private})))
 }
 
-/// DELETE /api/repos/delete
+/// DELETE `/api/repos/delete`
 pub fn delete(store: &mut Store, asking: &Asking, body: &[u8]) -> Result<Answer, Answer> {
     let body = parsed(body)?;
     let owner = body["organization"].as_str().unwrap_or("tester");
@@ -75,7 +76,7 @@ pub fn delete(store: &mut Store, asking: &Asking, body: &[u8]) -> Result<Answer,
     Ok(Answer::new(200, "text/plain", "OK"))
 }
 
-/// POST /api/models/ID/branch/NAME and /tag/REV
+/// POST `/api/models/ID/branch/NAME` and `/tag/REV`
 pub fn name(
     store: &mut Store,
     asking: &Asking,
@@ -100,7 +101,7 @@ pub fn name(
     Ok(Answer::new(201, "text/plain", "Created"))
 }
 
-/// POST /api/models/ID/preupload/REV: which files go through LFS
+/// POST `/api/models/ID/preupload/REV`: which files go through LFS
 pub fn preupload(store: &Store, asking: &Asking, id: &str, branch: &str, body: &[u8]) -> Result<Answer, Answer> {
     let now = writable(store, asking, id, branch)?;
     let body = parsed(body)?;
@@ -118,7 +119,7 @@ pub fn preupload(store: &Store, asking: &Asking, id: &str, branch: &str, body: &
     Ok(Answer::json(&json!({"files": modes.collect::<Vec<_>>()})))
 }
 
-/// POST /ID.git/info/lfs/objects/batch: where the blobs go
+/// POST `/ID.git/info/lfs/objects/batch`: where the blobs go
 pub fn batch(store: &Store, asking: &Asking, id: &str, body: &[u8]) -> Result<Answer, Answer> {
     writable(store, asking, id, "main")?;
     let body = parsed(body)?;
@@ -154,7 +155,7 @@ pub fn batch(store: &Store, asking: &Asking, id: &str, body: &[u8]) -> Result<An
     Ok(answer)
 }
 
-/// PUT /upload/OID and /upload/OID/PART of the second origin; the body is in `file` by now, `sha256` is its hash
+/// PUT `/upload/OID` and `/upload/OID/PART` of the second origin; the body is in `file` by now, `sha256` is its hash
 pub fn put(store: &mut Store, path: &[String], file: &Path, sha256: &str) -> Result<Answer, Answer> {
     let refused = |code: &str| Answer::new(400, "application/xml", format!("<Error><Code>{code}</Code></Error>"));
     match path {
@@ -173,7 +174,7 @@ pub fn put(store: &mut Store, path: &[String], file: &Path, sha256: &str) -> Res
     Ok(Answer::new(200, "text/plain", "").header("ETag", format!("\"{}\"", &sha256[..32])))
 }
 
-/// POST /api/complete_multipart?oid=OID: the parts become one blob
+/// POST `/api/complete_multipart?oid=OID`: the parts become one blob
 pub fn complete(store: &mut Store, asking: &Asking, body: &[u8]) -> Result<Answer, Answer> {
     let wrong = |why: &str| Answer::error(400, None, why);
     let body = parsed(body)?;
@@ -204,7 +205,7 @@ pub fn complete(store: &mut Store, asking: &Asking, body: &[u8]) -> Result<Answe
     Ok(Answer::json(&json!({"success": true})))
 }
 
-/// POST /ID.git/info/lfs/objects/verify
+/// POST `/ID.git/info/lfs/objects/verify`
 pub fn verify(store: &Store, asking: &Asking, id: &str, body: &[u8]) -> Result<Answer, Answer> {
     writable(store, asking, id, "main")?;
     let body = parsed(body)?;
@@ -232,8 +233,11 @@ fn apply(store: &Store, now: &mut Repository, key: &str, value: &Value) -> Resul
                     .map_err(|_| wrong("content is not base64"))?,
                 _ => content.as_bytes().to_vec(),
             };
-            if content.len() as u64 > PLAIN_LIMIT {
-                return Err(wrong(&format!("Your push was rejected because {path} is larger than 10 MiB: use LFS")));
+            let binary = content.contains(&0) && !store.binaries;
+            if binary || content.len() as u64 > PLAIN_LIMIT {
+                let what = if binary { "binary files" } else { "files larger than 10 MiB" };
+                let why = format!("Your push was rejected because it contains {what}. Offending files: - {path}");
+                return Err(wrong(&why));
             }
             now.files.insert(path, File::plain(content.into()));
         }
@@ -258,7 +262,7 @@ fn apply(store: &Store, now: &mut Repository, key: &str, value: &Value) -> Resul
     Ok(())
 }
 
-/// POST /api/models/ID/commit/REV: lines of JSON, the header first
+/// POST `/api/models/ID/commit/REV`: lines of JSON, the header first
 pub fn commit(store: &mut Store, asking: &Asking, id: &str, branch: &str, body: &[u8]) -> Result<Answer, Answer> {
     let mut now = writable(store, asking, id, branch)?;
     let head = store.commit(id, branch, asking)?.sha.clone();
@@ -277,8 +281,8 @@ pub fn commit(store: &mut Store, asking: &Asking, id: &str, branch: &str, body: 
         let line = line?;
         apply(store, &mut now, line["key"].as_str().unwrap_or_default(), &line["value"])?;
     }
-    now.title = summary.to_owned();
-    now.description = header["description"].as_str().unwrap_or_default().to_owned();
+    summary.clone_into(&mut now.title);
+    header["description"].as_str().unwrap_or_default().clone_into(&mut now.description);
     let mut out = json!({"success": true, "hookOutput": ""});
     let request = asking.is_set("create_pr").then(|| {
         let number = store.repositories[id].branches.keys().filter(|b| b.starts_with("refs/pr/")).count() + 1;

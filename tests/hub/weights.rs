@@ -1,6 +1,6 @@
 //! How many parameters a SafeTensors file holds, by its header alone.
 
-use super::repository::Content;
+use super::content::Content;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 

@@ -49,7 +49,12 @@ pub fn fetch(client: &Client, all: &[Reference], file: Option<&str>, dry_run: bo
         };
         let link = plan.pinned().link();
         if !json {
-            say(&format!("{what}: {}, {}\n{}", counted(plan.files.len(), "file"), bytes(plan.bytes()), written(&link, &folder)))?;
+            say(&format!(
+                "{what}: {}, {}\n{}",
+                counted(plan.files.len(), "file"),
+                bytes(plan.bytes()),
+                written(&link, &folder)
+            ))?;
         }
         told.push(serde_json::json!({ "reference": link, "folder": folder, "bytes": arrived }));
     }
@@ -65,7 +70,8 @@ fn written(link: &str, folder: &std::path::Path) -> String {
 }
 
 fn listing(plan: &Plan) -> String {
-    let head = format!("{} at {}: {} in {}", plan.id, &plan.commit, bytes(plan.bytes()), counted(plan.files.len(), "file"));
+    let head =
+        format!("{} at {}: {} in {}", plan.id, &plan.commit, bytes(plan.bytes()), counted(plan.files.len(), "file"));
     let lines = plan.files.iter().map(|f| format!("  {:>9}  {}", bytes(f.size), printable(&f.path)));
     std::iter::once(head).chain(lines).collect::<Vec<_>>().join("\n")
 }

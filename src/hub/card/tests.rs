@@ -71,7 +71,7 @@ fn a_card_names_base_adapters_data_ratios_and_scores_but_no_path() {
         "- lora\n",
         "- pruned\n",
         "value: 22.50\n",
-        "![Importance and sparsity of every module](heatmap.svg)",
+        "![Heatmap of every module](heatmap.svg)",
         &format!("from_pretrained(\"HuggingFaceTB/SmolLM2-135M\", revision=\"{COMMIT}\")"),
         "from_pretrained(base, \"me/games\")",
         "| merge + fine-tune + prune | 66 | 3.500 | 22.50 |",
@@ -101,8 +101,13 @@ fn a_source_is_a_snapshot_of_a_commit() {
     let of = |path: &str| Source::of(Path::new(path)).map(|s| s.id);
     assert_eq!(of(&format!("/x/models--a--b/snapshots/{COMMIT}")).as_deref(), Some("a/b"));
     assert_eq!(of(&format!("/x/models--gpt2/snapshots/{COMMIT}")).as_deref(), Some("gpt2"));
-    for other in ["/x/models--a--b--c/snapshots/0123456789abcdef0123456789abcdef01234567", "/x/models--a--b/snapshots/main", "/x/a/snapshots/0123456789abcdef0123456789abcdef01234567", "/", "x"]
-    {
+    for other in [
+        "/x/models--a--b--c/snapshots/0123456789abcdef0123456789abcdef01234567",
+        "/x/models--a--b/snapshots/main",
+        "/x/a/snapshots/0123456789abcdef0123456789abcdef01234567",
+        "/",
+        "x",
+    ] {
         assert_eq!(of(other), None, "{other}");
     }
 }

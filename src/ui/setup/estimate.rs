@@ -79,6 +79,9 @@ fn all(estimate: &Estimate, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     }
     let other = format!("with train.recompute the other way round: {}", bytes(estimate.other_recompute));
     lines.extend(fit::wrap(&[(&other, theme.dim)], width));
+    for card in estimate.other_cards() {
+        lines.extend(fit::wrap(&[(&card, theme.dim)], width));
+    }
     lines.push(Line::default());
     lines.extend(fit::wrap(&[(&takes(estimate), theme.title())], width));
     let method = estimate.stages.iter().map(|s| fit::width(&s.method)).max().unwrap_or(0).min(width / 2);

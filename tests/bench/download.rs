@@ -1,0 +1,177 @@
+//! How fast the hub's files arrive, against curl and Python's `huggingface_hub`, taking turns on one server on loopback.
+//!
+//! ```text
+//! cargo bench --bench download -- --peer python3     # a Python with huggingface_hub; needs about 7 GB of disk
+//! ```
+//! One file of 2 GB (lopper against curl, which checks nothing) and 20 files of 100 MB (lopper against
+//! `snapshot_download`), each into an empty cache; memory is the most that the process had in RAM.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../hub/server.rs"]
+mod hub;
+
+use clap::Parser;
+use hub::{Hub, Repository};
+use rand::RngCore;
+use rand::SeedableRng;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+#[derive(Parser)]
+struct Settings {
+    /// Turns of each
+    #[arg(long, default_value_t = 5)]
+    turns: usize,
+    /// A Python with huggingface_hub
+    #[arg(long)]
+    peer: Option<PathBuf>,
+    /// Bytes of the one large file
+    #[arg(long, default_value_t = 2_000_000_000)]
+    large: u64,
+    /// Number and bytes of the smaller ones
+    #[arg(long, default_value_t = 20)]
+    files: usize,
+    #[arg(long, default_value_t = 100_000_000)]
+    small: u64,
+    /// Where everything is written; the system's folder for temporary files if left out
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// A file that no disk and no network can make smaller.
+fn noise(path: &Path, bytes: u64, seed: u64) {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    let mut file = std::fs::File::create(path).unwrap();
+    let (mut left, mut buffer) = (bytes, vec![0; 8 << 20]);
+    while left > 0 {
+        random.fill_bytes(&mut buffer);
+        let n = left.min(buffer.len() as u64);
+        file.write_all(&buffer[..n as usize]).unwrap();
+        left -= n;
+    }
+}
+
+/// Seconds and the most memory in MB of a command that has to go well.
+fn timed(command: &mut Command) -> (f64, f64) {
+    let start = Instant::now();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0.0;
+    loop {
+        if let Some(line) = std::fs::read_to_string(&status)
+            .ok()
+            .and_then(|text| text.lines().find(|l| l.starts_with("VmHWM")).map(str::to_owned))
+        {
+            most = line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).map_or(most, |kb| kb / 1e3);
+        }
+        if let Some(ended) = child.try_wait().unwrap() {
+            assert!(ended.success(), "{command:?}: {ended}");
+            return (start.elapsed().as_secs_f64(), most);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// An empty home of the hub's cache, gone afterwards.
+fn home(folder: &Path) -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("home-").tempdir_in(folder).unwrap()
+}
+
+fn lopper(hub: &Hub, folder: &Path, id: &str) -> (f64, f64) {
+    let home = home(folder);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lopper"));
+    timed(command.args(["hub", "fetch", id]).env("HF_ENDPOINT", hub.url()).env("HF_HOME", home.path()))
+}
+
+fn curl(hub: &Hub, folder: &Path, id: &str) -> (f64, f64) {
+    let home = home(folder);
+    let url = format!("{}/{id}/resolve/main/model.safetensors", hub.url());
+    timed(Command::new("curl").args(["-sfL", "-o"]).arg(home.path().join("file")).arg(url))
+}
+
+fn python(hub: &Hub, folder: &Path, id: &str, python: &Path) -> (f64, f64) {
+    let home = home(folder);
+    let program = format!("import huggingface_hub as h; h.snapshot_download({id:?})");
+    let mut command = Command::new(python);
+    command.args(["-c", &program]).env("HF_ENDPOINT", hub.url()).env("HF_HOME", home.path());
+    timed(command.env("HF_HUB_DISABLE_XET", "1").env("HF_HUB_DISABLE_PROGRESS_BARS", "1"))
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// Turns of both, the first of each left out.
+fn compare(name: &str, bytes: u64, turns: usize, ours: impl Fn() -> (f64, f64), theirs: impl Fn() -> (f64, f64)) {
+    let (mut us, mut them) = (Vec::new(), Vec::new());
+    for turn in 0..=turns {
+        let pair = if turn % 2 == 0 { (ours(), theirs()) } else { let t = theirs(); (ours(), t) };
+        if turn > 0 {
+            us.push(pair.0);
+            them.push(pair.1);
+        }
+    }
+    let seconds = |of: &[(f64, f64)]| of.iter().map(|t| t.0).collect::<Vec<_>>();
+    let ratios: Vec<f64> = us.iter().zip(&them).map(|(u, t)| t.0 / u.0).collect();
+    let memory = |of: &[(f64, f64)]| of.iter().map(|t| t.1).fold(0.0, f64::max);
+    let (low, high) = ratios.iter().fold((f64::MAX, 0.0f64), |(l, h), r| (l.min(*r), h.max(*r)));
+    println!(
+        "{name}: lopper {:.2} s ({:.0} MB/s, {:.0} MB of memory), peer {:.2} s ({:.0} MB), ratio {:.2} ({low:.2} to {high:.2})",
+        median(&seconds(&us)),
+        bytes as f64 / 1e6 / median(&seconds(&us)),
+        memory(&us),
+        median(&seconds(&them)),
+        memory(&them),
+        median(&ratios)
+    );
+}
+
+fn main() {
+    let settings = Settings::parse();
+    let folder = settings.folder.clone().unwrap_or_else(std::env::temp_dir);
+    let source = tempfile::Builder::new().prefix("source-").tempdir_in(&folder).unwrap();
+    let hub = Hub::start();
+    let large = source.path().join("large");
+    noise(&large, settings.large, 1);
+    let config = r#"{"model_type":"llama"}"#;
+    hub.add(Repository::model("bench/large").file("config.json", config).lfs_from("model.safetensors", &large));
+    let id = "bench/large";
+    compare(
+        "one large file, peer curl",
+        settings.large,
+        settings.turns,
+        || lopper(&hub, &folder, id),
+        || curl(&hub, &folder, id),
+    );
+    let Some(peer) = settings.peer else {
+        println!("no --peer: huggingface_hub was not measured");
+        return;
+    };
+    std::fs::remove_file(&large).unwrap();
+    let id = "bench/shards";
+    let mut map = serde_json::Map::new();
+    let mut shards = Repository::model(id).file("config.json", config);
+    for i in 0..settings.files {
+        let path = source.path().join(format!("shard-{i}"));
+        noise(&path, settings.small, 2 + i as u64);
+        let name = format!("model-{i:05}-of-{:05}.safetensors", settings.files);
+        map.insert(format!("tensor.{i}"), name.clone().into());
+        shards = shards.lfs_from(&name, &path);
+    }
+    let index = serde_json::json!({ "weight_map": map }).to_string();
+    hub.add(shards.file("model.safetensors.index.json", index));
+    compare(
+        "several files, peer huggingface_hub",
+        settings.files as u64 * settings.small,
+        settings.turns,
+        || lopper(&hub, &folder, id),
+        || python(&hub, &folder, id, &peer),
+    );
+}
