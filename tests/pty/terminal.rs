@@ -67,6 +67,8 @@ impl Terminal {
         command.env("LOPPER_RUNS", project.path("runs"));
         command.env("XDG_CONFIG_HOME", project.path("config"));
         command.env("RAYON_NUM_THREADS", "2");
+        // No test asks the real hub.
+        command.env("HF_HUB_OFFLINE", "1");
         for (name, value) in env {
             command.env(name, value);
         }

@@ -138,7 +138,8 @@ impl Project {
         command.args(args).current_dir(self.folder.path());
         command.env("XDG_CONFIG_HOME", self.path("config"));
         command.env("LOPPER_RUNS", self.path("runs")).env("RAYON_NUM_THREADS", "2").env("RUST_BACKTRACE", "1");
-        command.stdin(Stdio::null());
+        // No test asks the real hub.
+        command.env("HF_HUB_OFFLINE", "1").stdin(Stdio::null());
         command
     }
 

@@ -334,3 +334,6 @@ pub(super) fn marked(mut item: Item, link: Option<&String>) -> Item {
     }
     item
 }
+
+#[cfg(test)]
+mod tests;

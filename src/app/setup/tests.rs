@@ -319,7 +319,7 @@ fn a_path_is_gone_on_from_and_the_same_one_stays_as_it_is_written() {
     assert_eq!(press(&mut form, &["enter"]), [Effect::List("/p/./models".into())]);
     let listed = || ["a-b", "b", "b-2"].map(|name| Item::of_path(&Path::new("/p/./models").join(name), true)).to_vec();
     update(&mut form, Message::Listed("/p/./models".into(), listed()));
-    assert!(press(&mut form, &["enter"]).is_empty() && !form.is_changed());
+    assert!(press(&mut form, &["enter"]) == [Effect::Hub(Ask::Leave)] && !form.is_changed());
     press(&mut form, &["enter"]);
     update(&mut form, Message::Listed("/p/./models".into(), listed()));
     press(&mut form, &["-", "2", "enter"]);
