@@ -72,7 +72,9 @@ pub fn demo() -> Vec<Repository> {
     let base = of_assets(base, "base");
     let card = |name: &str| {
         let task = "synopses of Debian packages";
-        format!("---\nbase_model: demo/debian-40m\nlicense: apache-2.0\n---\n# {name}\n\nLoRA of rank 8 for {task}: {name}.\n")
+        format!(
+            "---\nbase_model: demo/debian-40m\nlicense: apache-2.0\n---\n# {name}\n\nLoRA of rank 8 for {task}: {name}.\n"
+        )
     };
     let adapter = |name: &str, downloads: u64| {
         let repository = Repository::model(&format!("demo/debian-{name}-lora")).file("README.md", card(name));
