@@ -114,7 +114,7 @@ fn of_assets(mut repository: Repository, folder: &str) -> Repository {
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        let large = name.ends_with(".gguf") || name.ends_with(".safetensors");
+        let large = name.contains(".gguf") || name.contains(".safetensors");
         let bytes = std::fs::read(&path).unwrap();
         repository = if large { repository.lfs(name, bytes) } else { repository.file(name, bytes) };
     }
