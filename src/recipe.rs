@@ -214,6 +214,15 @@ impl Recipe {
         }
     }
 
+    /// The base as people read it: `ORG/NAME` of the hub with the beginning of its commit, or its folder; safe to show.
+    pub fn base_shown(&self) -> String {
+        match crate::hub::place::of_cache(&self.base) {
+            Some(reference) if reference.is_pinned() => format!("{} at {}", reference.id, &reference.revision[..12]),
+            Some(reference) => reference.to_string(),
+            None => printable(&self.base.display().to_string()).into_owned(),
+        }
+    }
+
     /// N of `cuda:N` (`cuda` is `cuda:0`).
     pub fn cuda_ordinal(&self) -> Option<usize> {
         match self.device.as_str() {

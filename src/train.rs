@@ -157,7 +157,7 @@ fn started(recipe: &Recipe, task: &Task, matrices: &[MatrixInfo], run: String) -
         pid: std::process::id(),
         host: crate::run::lock::host(),
         device: format!("{}, {dtype}", task.place.label),
-        base: crate::text::printable(&recipe.base.display().to_string()).into_owned(),
+        base: recipe.base_shown(),
         base_parameters: task.decoder.parameters() as u64,
         layers: task.decoder.config().layers,
         adapter_parameters: matrices.iter().map(|m| (m.rows * m.cols) as u64).sum(),

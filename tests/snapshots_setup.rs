@@ -96,6 +96,7 @@ fn estimate(total: u64) -> Estimate {
         total,
         other_recompute: total / 2,
         free: Some(6_000_000_000),
+        cards: Vec::new(),
         stages: vec![stage("zero-shot", 0, 31.0), stage("merge + fine-tune + prune", 21, 190.0)],
         steps: 42,
         seconds: Some(250.0),

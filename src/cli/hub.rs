@@ -71,7 +71,7 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Fetch bases and adapters into the cache of Python's huggingface_hub; goes on where it broke off
+    /// Fetch bases and adapters into the cache that Python's tools share; goes on where it broke off
     Fetch {
         /// ORG/NAME or ORG/NAME@REVISION
         #[arg(required = true)]

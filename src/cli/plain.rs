@@ -178,7 +178,7 @@ impl Lines {
         // The first batch of a scoring says more than its beginning.
         let empty = phase.phase == PhaseKind::Eval && phase.done == 0;
         if !empty && self.phase.due(t, phase.done, phase.total) {
-            out.push(format!("  {} {}/{}", printable(&phase.label), phase.done, phase.total));
+            out.push(format!("  {} {}", printable(&phase.label), phase.counts()));
         }
     }
 

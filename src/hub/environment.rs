@@ -130,13 +130,11 @@ fn place(value: OsString, env: &impl Fn(&str) -> Option<OsString>, home: Option<
     while let Some(at) = rest.find('$') {
         out.push_str(&rest[..at]);
         rest = &rest[at + 1..];
-        let (name, after) = match rest.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
-            Some(named) => named,
-            None => {
-                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-                rest.split_at(end)
-            }
-        };
+        let braced = rest.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+        let (name, after) = braced.unwrap_or_else(|| {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+            rest.split_at(end)
+        });
         match env(name).filter(|_| !name.is_empty()).and_then(|value| value.into_string().ok()) {
             Some(value) => {
                 out.push_str(&value);

@@ -18,6 +18,9 @@ pub fn resolved(path: &Path, folder: &Path) -> Result<PathBuf> {
 
 /// What a folder of a recipe is called in its file: `hf://ORG/NAME@COMMIT` for a snapshot of this user's cache, so
 /// that the recipe means the same on another machine.
+///
+/// # Errors
+/// Those of the serializer: a path that is not Unicode.
 pub fn written<S: serde::Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     match of_cache(path) {
         Some(reference) => serializer.serialize_str(&reference.link()),
@@ -26,6 +29,9 @@ pub fn written<S: serde::Serializer>(path: &Path, serializer: S) -> std::result:
 }
 
 /// As [`written`], of a path that may be left out.
+///
+/// # Errors
+/// As [`written`].
 #[allow(clippy::ref_option, reason = "serde's signature")]
 pub fn written_if_any<S: serde::Serializer>(
     path: &Option<PathBuf>,

@@ -3,7 +3,7 @@
 mod lfs;
 
 use super::card::{self, Facts};
-use super::client::Client;
+use super::client::{Client, hex};
 use super::failure::Failure;
 use super::place;
 use super::reference::{MAIN, Reference};
@@ -249,7 +249,7 @@ impl Client {
             sent += item.size;
         }
         told("the commit", sent);
-        let body = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let body = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n";
         let url = self.url(&format!("/api/models/{}/commit/{MAIN}", parcel.id))?;
         let answer = self.post(&url, "application/x-ndjson", body.into_bytes()).await.map_err(refused)?;
         let page = answer.get("commitUrl").and_then(Value::as_str).map(|url| printable(url).into_owned());
@@ -278,7 +278,7 @@ fn sha256(item: &Item) -> Result<String> {
     let (mut hash, mut file, mut buffer) = (Sha256::new(), item.open()?, vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer).map_err(|e| Error::fault(format!("cannot read {}: {e}", item.path)))? {
-            0 => return Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect()),
+            0 => return Ok(hex(&hash.finalize())),
             n => hash.update(&buffer[..n]),
         }
     }

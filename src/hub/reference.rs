@@ -127,7 +127,9 @@ fn is_id(id: &str) -> bool {
 
 /// A name that git takes and that stays within its folder.
 fn is_revision(revision: &str) -> bool {
-    let sound = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    // git keeps `NAME.lock` for itself.
+    let is_lock = |part: &str| part.to_ascii_lowercase().rsplit('.').next().is_some_and(|end| end == "lock");
+    let sound = |part: &str| !part.is_empty() && !part.starts_with('.') && !is_lock(part);
     revision.len() <= 255
         && revision.split('/').all(sound)
         && !revision.contains("..")

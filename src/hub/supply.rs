@@ -106,7 +106,7 @@ async fn watched(client: &Client, reference: &Reference, session: &mut dyn Sessi
         download::fetch(client, &plan, &board).await
     };
     let mut work = std::pin::pin!(work);
-    let label = reference.id.clone();
+    let label = format!("fetching {}", reference.id);
     let mut told = None;
     loop {
         let ended = tokio::time::timeout(TICK, &mut work).await;
@@ -124,7 +124,7 @@ async fn watched(client: &Client, reference: &Reference, session: &mut dyn Sessi
             if request.command == Command::Stop {
                 let text = "what was fetched is kept; resume goes on from there";
                 session.answer(&request, true, text)?;
-                return Ok(Some(Outcome::Stopped(format!("stopped while {label} was fetched: {text}"))));
+                return Ok(Some(Outcome::Stopped(format!("stopped while {label}: {text}"))));
             }
             session.answer(&request, false, "files are fetched from the hub; only stop is possible now")?;
         }

@@ -1,5 +1,6 @@
 //! What a worker says while it works: one line of `events.jsonl` each.
 
+use super::estimate::bytes;
 use crate::module::{Factor, ModuleId};
 use serde::{Deserialize, Serialize};
 
@@ -260,6 +261,16 @@ pub struct Phase {
     pub done: u64,
     /// Units in all, 0 if unknown.
     pub total: u64,
+}
+
+impl Phase {
+    /// `3/12`, or `1.2 GB/2.7 GB` of a download.
+    pub fn counts(&self) -> String {
+        match self.phase {
+            PhaseKind::Download => format!("{}/{}", bytes(self.done), bytes(self.total)),
+            _ => format!("{}/{}", self.done, self.total),
+        }
+    }
 }
 
 /// See [`EventBody::Step`].

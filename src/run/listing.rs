@@ -285,7 +285,7 @@ impl About {
         let shown = |path: &Path| path.display().to_string();
         let data = [Some(&recipe.data.train), Some(&recipe.data.dev), recipe.data.test.as_ref()];
         Self {
-            base: shown(&recipe.base),
+            base: recipe.base_shown(),
             adapters: recipe.adapters.iter().map(|a| (a.name.clone(), a.role.name().to_owned())).collect(),
             data: data.into_iter().flatten().map(|p| shown(p)).collect(),
             error: None,

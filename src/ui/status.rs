@@ -82,7 +82,7 @@ fn doing(app: &App) -> Option<(String, f64, String)> {
     match (&app.phase, &app.step) {
         (Some(phase), _) if phase.total > 0 => {
             let share = phase.done as f64 / phase.total as f64;
-            Some((phase.label.clone(), share, format!("{}/{}", phase.done, phase.total)))
+            Some((phase.label.clone(), share, phase.counts()))
         }
         (Some(phase), _) => Some((phase.label.clone(), 0.0, String::new())),
         (_, Some(step)) if app.stage.steps > 0 => {

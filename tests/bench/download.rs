@@ -112,7 +112,12 @@ fn median(values: &[f64]) -> f64 {
 fn compare(name: &str, bytes: u64, turns: usize, ours: impl Fn() -> (f64, f64), theirs: impl Fn() -> (f64, f64)) {
     let (mut us, mut them) = (Vec::new(), Vec::new());
     for turn in 0..=turns {
-        let pair = if turn % 2 == 0 { (ours(), theirs()) } else { let t = theirs(); (ours(), t) };
+        let pair = if turn % 2 == 0 {
+            (ours(), theirs())
+        } else {
+            let t = theirs();
+            (ours(), t)
+        };
         if turn > 0 {
             us.push(pair.0);
             them.push(pair.1);

@@ -72,7 +72,9 @@ pub fn demo() -> Vec<Repository> {
     let base = of_assets(base, "base");
     let card = |name: &str| {
         let task = "synopses of Debian packages";
-        format!("---\nbase_model: demo/debian-40m\nlicense: apache-2.0\n---\n# {name}\n\nLoRA of rank 8 for {task}: {name}.\n")
+        format!(
+            "---\nbase_model: demo/debian-40m\nlicense: apache-2.0\n---\n# {name}\n\nLoRA of rank 8 for {task}: {name}.\n"
+        )
     };
     let adapter = |name: &str, downloads: u64| {
         let repository = Repository::model(&format!("demo/debian-{name}-lora")).file("README.md", card(name));
@@ -112,7 +114,7 @@ fn of_assets(mut repository: Repository, folder: &str) -> Repository {
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        let large = name.ends_with(".gguf") || name.ends_with(".safetensors");
+        let large = name.contains(".gguf") || name.contains(".safetensors");
         let bytes = std::fs::read(&path).unwrap();
         repository = if large { repository.lfs(name, bytes) } else { repository.file(name, bytes) };
     }

@@ -102,18 +102,16 @@ async fn shown(client: &Client, plan: &Plan) -> Result<Option<(PathBuf, u64)>> {
     if terminal {
         draw("\r\x1b[K");
     }
-    match ended {
-        Some(folder) => folder.map(|folder| Some((folder, board.arrived()))),
-        None => {
-            draw(&format!(
-                "stopped: {} of {} of {} are kept; the same command goes on from there\n",
-                bytes(standing.done),
-                bytes(standing.total),
-                plan.id
-            ));
-            Ok(None)
-        }
+    if let Some(folder) = ended {
+        return folder.map(|folder| Some((folder, board.arrived())));
     }
+    draw(&format!(
+        "stopped: {} of {} of {} are kept; the same command goes on from there\n",
+        bytes(standing.done),
+        bytes(standing.total),
+        plan.id
+    ));
+    Ok(None)
 }
 
 fn draw(text: &str) {

@@ -2,7 +2,7 @@
 
 use super::{Plan, State};
 use crate::hub::cache::Shelf;
-use crate::hub::client::{Client, RepositoryFile};
+use crate::hub::client::{Client, RepositoryFile, hex};
 use crate::hub::failure::Failure;
 use crate::run::estimate::bytes as sized;
 use crate::{Error, Result};
@@ -50,7 +50,6 @@ impl Hash {
     }
 
     fn text(self) -> String {
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         match self {
             Self::Large(hash) => hex(&hash.finalize()),
             Self::Small(hash) => hex(&hash.finalize()),
