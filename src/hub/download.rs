@@ -144,8 +144,9 @@ async fn one(
         // Another program may have fetched it meanwhile.
         if !shelf.has(file, &plan.commit) {
             let told = |at, state| {
-                board.set(index, state);
+                // In this order: what lay on the disk did not arrive now.
                 board.at(index, at);
+                board.set(index, state);
             };
             let fetched = part::fetch(client, plan, shelf, file, &told);
             let named =

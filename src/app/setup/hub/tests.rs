@@ -11,7 +11,7 @@ use crate::hub::{BaseEntry, Catalog};
 use std::path::Path;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-const NEW: &str = "[data]\ntrain = \"t\"\ndev = \"d\"\n";
+const NEW: &str = "[data]\ntrain = \"t\"\ndev = \"d\"\n[[adapters]]\nname = \"games\"\nrole = \"target\"\n";
 
 fn form(base: &str) -> Setup {
     let text = if base.is_empty() { NEW.to_owned() } else { format!("base = \"{base}\"\n{NEW}") };
@@ -272,7 +272,7 @@ fn adapters_of_the_base_come_first_and_one_that_does_not_fit_cannot_be_chosen() 
     page(&mut form, search, vec![hit("else/other"), hit("lab/bad")], false);
     let found = vec![candidate("lab/good"), candidate("lab/bad")];
     let effects = update(&mut form, Message::Hub(Answer::Candidates(base, found)));
-    assert_eq!(labels(&form)[1..], ["lab/good", "lab/bad", "else/other"]);
+    assert_eq!(labels(&form), ["lab/good", "lab/bad", "else/other"]);
     let asked: Vec<&Effect> = effects.iter().filter(|e| matches!(e, Effect::Hub(Ask::Fits { .. }))).collect();
     let [Effect::Hub(Ask::Fits { ticket, of })] = asked[..] else { panic!("{effects:?}") };
     assert_eq!((*ticket, of.len()), (base, 2));
@@ -288,21 +288,20 @@ fn adapters_of_the_base_come_first_and_one_that_does_not_fit_cannot_be_chosen() 
     let far = far(&form);
     assert_eq!(far.item(0).unwrap().columns[..4], ["8", "12", "5 MB", "fits"]);
     assert_eq!(far.item(1).unwrap().problem.as_deref(), Some("it uses DoRA\\u{1b}[2J"));
-    // The first row is the new adapter.
     let before = form.draft.text();
-    press(&mut form, &["down", "down", "enter"]);
+    press(&mut form, &["down", "enter"]);
     let Some(Overlay::Pick(_, picker)) = &form.overlay else { panic!() };
     assert!(picker.note.as_ref().unwrap().contains("DoRA") && form.draft.text() == before);
     press(&mut form, &["up", "enter"]);
     assert!(form.draft.text().contains(&format!("path = \"hf://lab/good@{COMMIT}\"")), "{}", form.draft.text());
-    assert!(matches!(form.row().what, What::Adapter(0)) && form.row().cells[3] == "lab/good");
+    assert!(matches!(form.row().what, What::Adapter(1)) && form.row().cells[3] == "lab/good");
 }
 
 #[test]
 fn who_is_among_results_stays_there_when_others_come_above() {
     let (mut form, search, base) = adapters();
     page(&mut form, search, vec![hit("else/a"), hit("else/b"), hit("else/c")], false);
-    press(&mut form, &["down", "down"]);
+    press(&mut form, &["down"]);
     assert_eq!(labels(&form)[cursor(&form)], "else/b");
     update(&mut form, Message::Hub(Answer::Candidates(base, vec![candidate("lab/x"), candidate("lab/y")])));
     assert_eq!(labels(&form)[cursor(&form)], "else/b");
