@@ -243,7 +243,11 @@ fn a_cancelled_fetch_goes_on_where_it_was_and_a_closed_desk_leaves_nothing_runni
     });
     assert!(came < weights.len() as u64, "{came}");
     let asked = hub.log().into_iter().filter(|a| a.range.is_some()).filter_map(|a| a.range);
-    assert!(asked.clone().any(|range| range == format!("bytes={second}-")), "{second}: {:?}", asked.collect::<Vec<_>>());
+    assert!(
+        asked.clone().any(|range| range == format!("bytes={second}-")),
+        "{second}: {:?}",
+        asked.collect::<Vec<_>>()
+    );
     let whole = of("lab/base").folder(&user.home.path().join("hub")).join("model.safetensors");
     assert!(std::fs::read(whole).unwrap() == weights);
 }

@@ -58,12 +58,28 @@ fn start(project: &Project, hub: &Hub, set: &[(&str, &str)]) -> Terminal {
     Terminal::start(project, SMALL, &["new"], &own.iter().chain(set).copied().collect::<Vec<_>>())
 }
 
+/// Leaves a form that is not saved.
+fn leave(screen: &mut Terminal) {
+    screen.press("\x03");
+    screen.shows(&["drop the changes"]);
+    screen.press("\x03");
+    assert_eq!(screen.ends_tidily().0, 0);
+}
+
 /// The base from the hub: its name is typed, the first that fits is taken.
 fn take_base(screen: &mut Terminal) {
     open(screen, "base");
-    screen.shows(&["│ > ", "many/model-00000", "by downloads", "ctrl-o order"]);
+    screen.shows(&["│ > ", "1 result of the hub, by downloads", "ctrl-o order"]);
     screen.press("tiny");
-    screen.shows(&["> tiny", "1 result of the hub", "lab/tiny ", " hub ", "Made of numbers.", "to fetch"]);
+    screen.shows(&[
+        "> tiny",
+        "1 result of the hub",
+        "lab/tiny ",
+        " hub ",
+        "Tiny \\u{1b}[31mbase",
+        "Made of numbers.",
+        "to fetch",
+    ]);
     screen.press("\r");
     screen.hides("│ > ");
 }
@@ -77,7 +93,7 @@ fn base_and_adapter_are_picked_from_the_hub_fetched_and_run() {
     take_base(&mut screen);
     screen.shows(&["lab/tiny", "to fetch: f fetch"]);
     screen.press("a");
-    screen.shows(&["a new adapter", "lab/strange", "lab/science-lora", "fits"]);
+    screen.shows(&["lab/strange", "lab/science-lora", "fits"]);
     // The one that cannot be used cannot be chosen.
     screen.press("strange");
     screen.shows(&["> strange", "lab/strange"]);
@@ -88,7 +104,7 @@ fn base_and_adapter_are_picked_from_the_hub_fetched_and_run() {
     screen.shows(&["> science", "lab/science-lora", "fits"]);
     screen.press("\r");
     screen.hides("╭ add an adapter");
-    screen.shows(&["target", "lab/science-lora"]);
+    screen.shows(&["related", "lab/science-lora"]);
     pick(&mut screen, "data.train", "train.jsonl", "data/train.jsonl");
     pick(&mut screen, "data.dev", "dev.jsonl", "data/dev.jsonl");
     // Nothing is wrong although nothing is here.
@@ -96,9 +112,13 @@ fn base_and_adapter_are_picked_from_the_hub_fetched_and_run() {
     screen.press("f");
     screen.shows(&["fetched", "the recipe has all"]);
     screen.shows(&["nothing is wrong", "needs about"]);
-    for (key, value) in
-        [("train.steps", "2"), ("train.batch", "2"), ("samples.documents", "1"), ("samples.max_new", "6"), ("device", "cpu")]
-    {
+    for (key, value) in [
+        ("train.steps", "2"),
+        ("train.batch", "2"),
+        ("samples.documents", "1"),
+        ("samples.max_new", "6"),
+        ("device", "cpu"),
+    ] {
         set(&mut screen, key, value);
     }
     open(&mut screen, "base");
@@ -141,14 +161,11 @@ fn a_fetch_is_cancelled_with_esc_and_the_form_ends_in_the_middle_of_one() {
     screen.shows(&["╭ fetch", "lab/tiny/model.safetensors"]);
     screen.press("\r");
     screen.shows(&["fetching "]);
-    screen.press("\x03");
-    screen.shows(&["drop the changes"]);
-    screen.press("\x03");
-    assert_eq!(screen.ends_tidily().0, 0);
+    leave(&mut screen);
     let blobs = project.path("home/hub/models--lab--tiny/blobs");
-    let parts = std::fs::read_dir(blobs).unwrap().filter(|e| {
-        e.as_ref().unwrap().path().extension().is_some_and(|x| x == "incomplete")
-    });
+    let parts = std::fs::read_dir(blobs)
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|x| x == "incomplete"));
     assert!(parts.count() > 0);
 }
 
@@ -161,8 +178,7 @@ fn where_the_hub_cannot_be_asked_the_user_is_told_and_goes_on() {
     screen.shows(&["offline: only what is here"]);
     screen.press("\x1b");
     screen.hides("│ > ");
-    screen.press("\x03");
-    assert_eq!(screen.ends_tidily().0, 0);
+    leave(&mut screen);
     assert!(hub.log().is_empty());
     let mut screen = start(&project, &hub, &[("HF_TOKEN", "hf_old")]);
     hub.fault(Fault::status(401).on("GET", "/api/models"));
@@ -173,14 +189,12 @@ fn where_the_hub_cannot_be_asked_the_user_is_told_and_goes_on() {
     screen.shows(&["> /", "a path of this machine"]);
     screen.press("\x1b");
     screen.hides("│ > ");
-    screen.press("\x03");
-    assert_eq!(screen.ends_tidily().0, 0);
+    leave(&mut screen);
     assert!(!screen.raw().contains("hf_old"));
     let mut screen = start(&project, &hub, &[("HF_ENDPOINT", "http://127.0.0.1:9")]);
     open(&mut screen, "base");
     screen.shows(&["cannot reach http://127.0.0.1:9"]);
     screen.press("\x1b");
     screen.hides("│ > ");
-    screen.press("\x03");
-    assert_eq!(screen.ends_tidily().0, 0);
+    leave(&mut screen);
 }

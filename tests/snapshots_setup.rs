@@ -3,8 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use lopper::app::picker::Item;
-use lopper::app::setup::{Effect, Found, Left, Looked, Message, Setup, update};
+use lopper::app::setup::{Effect, Found, Left, Looked, Message, Named, Setup, update};
 use lopper::data::preview::{Lengths, Preview, Shown, Split};
+use lopper::hub::adapters::Candidate;
+use lopper::hub::desk::{Answer, Ask, Refusal};
+use lopper::hub::details::{Details, Weight};
+use lopper::hub::download::{Line as File, Standing, State};
+use lopper::hub::outline::Fit;
+use lopper::hub::reference::Reference;
+use lopper::hub::search::Hit;
 use lopper::hub::{AdapterEntry, AdapterFacts, BaseEntry, Catalog};
 use lopper::module::Projection;
 use lopper::recipe::draft::NEW;
@@ -288,6 +295,181 @@ fn what_lies_over_the_form() {
     let folders = ["SmolLM2-135M", "SmolLM2-360M"].map(|name| Item::of_path(&Path::new("/p/models").join(name), true));
     update(&mut form, Message::Listed("/p/models".into(), folders.into()));
     insta::assert_snapshot!("pick_begun", screen(&form, &theme, (80, 24)));
+}
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+fn hit(id: &str, downloads: u64) -> Hit {
+    Hit {
+        id: id.into(),
+        commit: Some(COMMIT.into()),
+        downloads,
+        likes: downloads / 100,
+        updated: "2026-01-31".into(),
+        license: "apache-2.0".into(),
+        parameters: 134_515_008,
+        dtype: "BF16".into(),
+        ..Hit::default()
+    }
+}
+
+/// Puts an answer of the hub to the newest ticket of its kind.
+fn answer(form: &mut Setup, effects: &[Effect], make: impl Fn(u64) -> Answer) -> Vec<Effect> {
+    let search = effects.iter().rev().find_map(|effect| match effect {
+        Effect::Hub(Ask::Search { ticket, .. }) => Some(*ticket),
+        _ => None,
+    });
+    update(form, Message::Hub(make(search.unwrap())))
+}
+
+fn open(form: &mut Setup, keys: &[&str]) -> Vec<Effect> {
+    keys.iter().flat_map(|key| update(form, Message::Key((*key).into()))).collect()
+}
+
+/// The base's picker, emptied, with results of the hub.
+fn on_the_hub() -> (Setup, Vec<Effect>) {
+    let mut form = good();
+    let mut catalog = catalog();
+    catalog.bases[0].link = Some(format!("hf://HuggingFaceTB/SmolLM2-135M@{COMMIT}"));
+    update(&mut form, Message::Catalog(catalog));
+    let effects = open(&mut form, &["home", "j", "enter", "ctrl-u"]);
+    (form, effects)
+}
+
+fn results() -> Vec<Hit> {
+    let mut all: Vec<Hit> = (0..60).map(|i| hit(&format!("lab/model-{i:02}"), 999_000 - 1000 * i)).collect();
+    all[0] = hit("HuggingFaceTB/SmolLM2-1.7B-Instruct-with-a-long-name", 12_345_678);
+    all[0].parameters = 1_711_376_384;
+    (all[1].gated, all[2].private, all[3].dtype) = (true, true, "F8_E4M3".into());
+    (all[4].parameters, all[4].license) = (0, "a-licence-with-a-long-name".into());
+    // None of these come raw from a hub, whatever it sends.
+    (all[5].license, all[5].updated) = ("\u{1b}[2J\u{202e}tim".into(), "\u{7}".into());
+    all
+}
+
+#[test]
+fn the_hub_in_the_picker_of_the_base() {
+    let details = Details {
+        page: "https://huggingface.co/lab/model-01".into(),
+        files: ["README.md", "config.json", "model.safetensors", "tokenizer.json", "onnx/model.onnx"]
+            .iter()
+            .zip([3_000, 700, 269_060_552, 2_104_556, 500_000_000])
+            .map(|(name, size)| ((*name).to_owned(), size))
+            .collect(),
+        needed: 271_165_808,
+        missing: 271_165_808,
+        about: "llama, 30 layers, 8192 tokens".into(),
+        note: Some("lab/model-01/config.json is gated: ask for access at https://huggingface.co/lab/model-01".into()),
+        card: "SmolLM2\n\nA small language model, \\u{1b}[31mnot red. 重要度\n\nTable of contents\nModel summary"
+            .into(),
+        ..Details::default()
+    };
+    for size in [(40, 10), (80, 24), (120, 40), (200, 50)] {
+        let (mut form, effects) = on_the_hub();
+        answer(&mut form, &effects, |ticket| Answer::Page { ticket, hits: results(), more: true });
+        press(&mut form, &["down", "down", "down", "down"]);
+        let of = form.highlighted().unwrap();
+        assert_eq!(of.id, "lab/model-01");
+        update(&mut form, Message::Hub(Answer::Details(of, Box::new(Ok(details.clone())))));
+        insta::assert_snapshot!(format!("hub_base_{}x{}", size.0, size.1), screen(&form, &coloured(), size));
+    }
+    let (mut form, effects) = on_the_hub();
+    answer(&mut form, &effects, |ticket| Answer::NoPage(ticket, Refusal::Offline));
+    insta::assert_snapshot!("hub_offline", screen(&form, &coloured(), (80, 24)));
+    let (mut form, effects) = on_the_hub();
+    let sentence = "the search: https://huggingface.co refuses the token; make a new one at \
+                    https://huggingface.co/settings/tokens and log in with `hf auth login` or set HF_TOKEN";
+    answer(&mut form, &effects, |ticket| Answer::NoPage(ticket, Refusal::Said(sentence.into())));
+    insta::assert_snapshot!("hub_refused", screen(&form, &coloured(), (80, 24)));
+    let (mut form, _) = on_the_hub();
+    update(&mut form, Message::Paste("smol colour:red".into()));
+    insta::assert_snapshot!("hub_no_filter", screen(&form, &coloured(), (80, 24)));
+}
+
+#[test]
+fn the_hub_in_the_picker_of_adapters() {
+    for size in [(80, 24), (120, 40)] {
+        let text = FILE.replace("models/SmolLM2-135M", &format!("hf://HuggingFaceTB/SmolLM2-135M@{COMMIT}"));
+        let mut form = filled(&text, 1_240_000_000);
+        update(&mut form, Message::Catalog(catalog()));
+        let effects = open(&mut form, &["a"]);
+        let ticket = effects.iter().find_map(|effect| match effect {
+            Effect::Hub(Ask::Adapters { ticket, .. }) => Some(*ticket),
+            _ => None,
+        });
+        let ticket = ticket.unwrap();
+        let mut other = hit("else/anything", 12);
+        other.made_from = vec!["adapter:else/base".into()];
+        answer(&mut form, &effects, |ticket| Answer::Page { ticket, hits: vec![other.clone()], more: false });
+        let found = ["lab/news-lora", "lab/strange", "lab/waits"]
+            .map(|id| Candidate { hit: hit(id, 4200), made_for: "HuggingFaceTB/SmolLM2-135M".into() });
+        update(&mut form, Message::Hub(Answer::Candidates(ticket, found.to_vec())));
+        let of = |id: &str| Reference { id: id.into(), revision: COMMIT.into() };
+        let facts = AdapterFacts { rank: 16, modules: 60, ..AdapterFacts::default() };
+        let fits = Fit { bytes: 3_700_000, facts: Some(facts), problem: None };
+        let not =
+            Fit { bytes: 0, facts: None, problem: Some("adapter_config.json: use_dora = true is not read".into()) };
+        update(&mut form, Message::Hub(Answer::Fit(ticket, of("lab/news-lora"), fits)));
+        update(&mut form, Message::Hub(Answer::Fit(ticket, of("lab/strange"), not)));
+        press(&mut form, &["down", "down"]);
+        insta::assert_snapshot!(format!("hub_adapter_{}x{}", size.0, size.1), screen(&form, &coloured(), size));
+    }
+}
+
+#[test]
+fn what_is_to_be_fetched_and_how_far_it_is() {
+    let base = Reference { id: "HuggingFaceTB/SmolLM2-135M".into(), revision: COMMIT.into() };
+    let text = FILE.replace("models/SmolLM2-135M", &base.link());
+    let lacking = || {
+        let mut form = Setup::new(Path::new("/p/games.toml"), &text, Some(text.clone()), None).unwrap();
+        let Effect::Look { ticket, .. } = form.begin().remove(1) else { panic!() };
+        let named = Named { lacking: vec![("base".into(), base.clone())], cached: vec!["adapter 記事".into()] };
+        for looked in [
+            Looked::Named(named),
+            Looked::Paths(Vec::new(), None, std::collections::BTreeMap::new()),
+            Looked::Preview(None),
+            Looked::Estimate(None),
+        ] {
+            update(&mut form, Message::Looked(ticket, looked));
+        }
+        let weight = Weight { bytes: 271_165_808, outline: None };
+        update(&mut form, Message::Hub(Answer::Weighed(base.clone(), Ok(weight))));
+        update(&mut form, Message::Looked(ticket, Looked::All));
+        form
+    };
+    for size in [(80, 24), (120, 40)] {
+        let mut form = lacking();
+        press(&mut form, &["home", "j"]);
+        insta::assert_snapshot!(format!("hub_lacking_{}x{}", size.0, size.1), screen(&form, &coloured(), size));
+    }
+    let mut form = lacking();
+    press(&mut form, &["R"]);
+    insta::assert_snapshot!("hub_start", screen(&form, &coloured(), (80, 24)));
+    let line = |path: &str, size, done, state| File { path: path.into(), size, done, state };
+    let standing = Standing {
+        lines: vec![
+            line("HuggingFaceTB/SmolLM2-135M/config.json", 700, 700, State::Done),
+            line("HuggingFaceTB/SmolLM2-135M/model.safetensors", 269_060_552, 90_000_000, State::Running),
+            line("HuggingFaceTB/SmolLM2-135M/tokenizer.json", 2_104_556, 0, State::Waiting),
+            line("lab/news/adapter_config.json", 900, 0, State::Locked),
+            line("lab/news/adapter_model.safetensors", 4_600_000, 2_000_000, State::Again),
+        ],
+        done: 92_000_700,
+        total: 275_766_708,
+        rate: 4_500_000.0,
+        left: Some(40.8),
+    };
+    for size in [(40, 10), (80, 24)] {
+        let mut form = lacking();
+        press(&mut form, &["f"]);
+        update(&mut form, Message::Hub(Answer::Fetching(standing.clone())));
+        insta::assert_snapshot!(format!("hub_fetch_{}x{}", size.0, size.1), screen(&form, &coloured(), size));
+    }
+    let mut form = lacking();
+    press(&mut form, &["f"]);
+    update(&mut form, Message::Hub(Answer::Fetching(standing)));
+    press(&mut form, &["enter", "esc"]);
+    insta::assert_snapshot!("hub_fetch_behind", screen(&form, &coloured(), (80, 24)));
 }
 
 /// What an earlier form has left.

@@ -7,9 +7,9 @@ pub use far::Far;
 
 use super::clean;
 use super::prompt::Line;
+use crate::hub::reference::{Reference, SCHEME};
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
-use crate::hub::reference::{Reference, SCHEME};
 use std::path::{Path, PathBuf};
 
 /// Something to pick.

@@ -245,9 +245,9 @@ impl Far {
         let popular = [count(hit.downloads), count(hit.likes)];
         let columns: Vec<String> = match (self.kind, made_for) {
             (Kind::Adapter, made_for) => {
-                let on = made_for.map(str::to_owned).or_else(|| {
-                    hit.made_from.iter().find_map(|from| from.strip_prefix("adapter:")).map(str::to_owned)
-                });
+                let on = made_for
+                    .map(str::to_owned)
+                    .or_else(|| hit.made_from.iter().find_map(|from| from.strip_prefix("adapter:")).map(str::to_owned));
                 let unknown = std::iter::repeat_n(String::new(), 4);
                 unknown.chain(popular).chain([on.unwrap_or_default()]).collect()
             }

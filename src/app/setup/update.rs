@@ -1,7 +1,9 @@
 //! How messages change the form: no I/O, effects come back.
 
 use super::rows::What;
-use super::{Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, hub, look, over, pick, point, restore};
+use super::{
+    Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, hub, look, over, pick, point, restore,
+};
 use crate::app::action::setup::Form;
 use crate::app::action::{self, Action, Screen};
 use crate::app::palette::Palette;

@@ -134,9 +134,9 @@ impl Room {
                         tokio::time::sleep(PAUSE).await;
                         let details = match is_offline(&client) {
                             true => Err(Refusal::Offline),
-                            false => Details::of(&client, &outlines, &of, wanted, base.as_ref())
-                                .await
-                                .map_err(|e| said(&e)),
+                            false => {
+                                Details::of(&client, &outlines, &of, wanted, base.as_ref()).await.map_err(|e| said(&e))
+                            }
                         };
                         tell(Answer::Details(of, Box::new(details)));
                     }),

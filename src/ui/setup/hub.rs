@@ -89,7 +89,12 @@ pub(super) fn draw(setup: &Setup, picker: &Picker, far: &Far, theme: &Theme, fra
     frame.render_widget(Paragraph::new(lines), list);
     if let Some(place) = side {
         let width = usize::from(place.width);
-        let lines = fit::limit(about(setup, picker, theme, width), usize::from(place.height), width, theme);
+        let lines = fit::limit(
+            about(setup, picker, inner.width >= BESIDE, theme, width),
+            usize::from(place.height),
+            width,
+            theme,
+        );
         frame.render_widget(Paragraph::new(lines), place);
     }
     frame.set_cursor_position((list.x + 2 + column as u16, list.y));
@@ -148,7 +153,11 @@ fn headings(columns: &[Column], theme: &Theme, width: usize) -> Line<'static> {
 
 fn row(item: &Item, chosen: bool, columns: &[Column], theme: &Theme, width: usize) -> Line<'static> {
     let room = name(columns, width);
-    let label = fit::pad(&if item.mark.is_empty() && item.folder { format!("{}/", item.label) } else { item.label.clone() }, room, theme);
+    let label = fit::pad(
+        &if item.mark.is_empty() && item.folder { format!("{}/", item.label) } else { item.label.clone() },
+        room,
+        theme,
+    );
     let mark = format!(" {}", fit::pad(item.mark, MARK, theme));
     let rest = width.saturating_sub(room + 1 + MARK);
     let about = match &item.problem {
@@ -206,7 +215,8 @@ fn below(picker: &Picker, far: &Far, theme: &Theme, width: usize, most: usize) -
         (None, None) => {
             let entry = action::all().find(|entry| entry.action == Action::Form(Form::Sort));
             let key = entry.and_then(|entry| entry.keys.first()).map_or(String::new(), |key| format!("{key} order  "));
-            let hint = if far.base.is_some() && far.kind == Kind::Adapter { "by:ORG license:mit lang:ja" } else { HINT };
+            let hint =
+                if far.base.is_some() && far.kind == Kind::Adapter { "by:ORG license:mit lang:ja" } else { HINT };
             (format!("{key}{hint}"), theme.dim)
         }
     };
@@ -214,11 +224,18 @@ fn below(picker: &Picker, far: &Far, theme: &Theme, width: usize, most: usize) -
 }
 
 /// What there is to know of what is under the cursor.
-fn about(setup: &Setup, picker: &Picker, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+fn about(setup: &Setup, picker: &Picker, beside: bool, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let Some(item) = picker.item(picker.at) else { return Vec::new() };
     let Some(reference) = setup.highlighted() else {
         let place = crate::text::printable(&item.value.display().to_string()).into_owned();
-        return fit::wrap(&[(&item.label, theme.title()), (&format!(" {}", item.detail), theme.text), (&format!(" {place}"), theme.dim)], width);
+        return fit::wrap(
+            &[
+                (&item.label, theme.title()),
+                (&format!(" {}", item.detail), theme.text),
+                (&format!(" {place}"), theme.dim),
+            ],
+            width,
+        );
     };
     let commit: String = reference.revision.chars().take(12).collect();
     let mut lines = fit::wrap(&[(&reference.id, theme.title()), (&format!(" @ {commit}"), theme.dim)], width);
@@ -256,7 +273,10 @@ fn about(setup: &Setup, picker: &Picker, theme: &Theme, width: usize) -> Vec<Lin
             0 => "all of it here".to_owned(),
             missing => format!("{} to fetch", bytes(missing)),
         };
-        say(&format!("{} needed of {}, {fetch}", bytes(details.needed), counted(details.files.len(), "file")), theme.text);
+        say(
+            &format!("{} needed of {}, {fetch}", bytes(details.needed), counted(details.files.len(), "file")),
+            theme.text,
+        );
     }
     let mut files: Vec<&(String, u64)> = details.files.iter().collect();
     files.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
@@ -264,7 +284,9 @@ fn about(setup: &Setup, picker: &Picker, theme: &Theme, width: usize) -> Vec<Lin
     let more = if files.len() > 4 { format!("  {}", theme.glyphs.ellipsis) } else { String::new() };
     say(&format!("{}{more}", largest.join("  ")), theme.dim);
     if !details.card.is_empty() {
-        lines.push(Line::default());
+        if beside {
+            lines.push(Line::default());
+        }
         for line in details.card.lines() {
             lines.extend(fit::wrap(&[(line, theme.text)], width));
         }

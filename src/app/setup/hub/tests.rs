@@ -75,7 +75,10 @@ fn every_change_of_the_text_is_one_wish_and_only_the_newest_is_answered() {
     let mut form = form("");
     let opened = searches(&press(&mut form, &["enter"]));
     assert_eq!(opened.len(), 1);
-    assert_eq!((opened[0].1.text.as_str(), opened[0].1.kind, opened[0].1.sort), ("", Some(Kind::Base), Sort::Downloads));
+    assert_eq!(
+        (opened[0].1.text.as_str(), opened[0].1.kind, opened[0].1.sort),
+        ("", Some(Kind::Base), Sort::Downloads)
+    );
     assert_eq!(far(&form).state, State::Searching);
     let typed = searches(&press(&mut form, &["s", "m", "left", "down", "o"]));
     assert_eq!(typed.iter().map(|s| s.1.text.as_str()).collect::<Vec<_>>(), ["s", "sm", "som"]);
@@ -84,7 +87,10 @@ fn every_change_of_the_text_is_one_wish_and_only_the_newest_is_answered() {
     page(&mut form, typed[1].0, hits(0..5), true);
     assert!(labels(&form).is_empty() && far(&form).state == State::Searching);
     page(&mut form, typed[2].0, hits(7..9), false);
-    assert_eq!((labels(&form), &far(&form).state), (vec!["lab/model-00007".into(), "lab/model-00008".into()], &State::All));
+    assert_eq!(
+        (labels(&form), &far(&form).state),
+        (vec!["lab/model-00007".into(), "lab/model-00008".into()], &State::All)
+    );
     update(&mut form, Message::Hub(Answer::NoPage(typed[1].0, Refusal::Said("too late".into()))));
     assert_eq!(far(&form).state, State::All);
     // A key that changes nothing asks nothing; a space at the end neither.
@@ -165,7 +171,8 @@ fn a_path_is_not_searched_for_and_offline_there_is_what_is_here() {
     update(&mut form, Message::Hub(Answer::NoPage(ticket, Refusal::Offline)));
     assert_eq!(far(&form).state, State::Refused("offline: only what is here".into()));
     let link = format!("hf://lab/cached@{COMMIT}");
-    let cached = BaseEntry { name: "lab/cached".into(), path: "/c/x".into(), link: Some(link.clone()), ..BaseEntry::default() };
+    let cached =
+        BaseEntry { name: "lab/cached".into(), path: "/c/x".into(), link: Some(link.clone()), ..BaseEntry::default() };
     let here = BaseEntry { name: "own".into(), path: "/m/own".into(), ..BaseEntry::default() };
     update(&mut form, Message::Catalog(Catalog { bases: vec![cached, here], ..Catalog::default() }));
     assert_eq!(labels(&form), ["lab/cached", "own"]);
@@ -196,12 +203,16 @@ fn what_is_chosen_is_pinned_and_told_and_keeps_no_run_from_starting() {
     let link = format!("hf://lab/model-00001@{COMMIT}");
     assert!(form.draft.text().contains(&format!("base = \"{link}\"")));
     assert_eq!(form.row().value.as_deref(), Some("lab/model-00001"));
-    let Some(Effect::Look { ticket, .. }) = effects.into_iter().find(|e| matches!(e, Effect::Look { .. })) else { panic!() };
+    let Some(Effect::Look { ticket, .. }) = effects.into_iter().find(|e| matches!(e, Effect::Look { .. })) else {
+        panic!()
+    };
     let of = Reference { id: "lab/model-00001".into(), revision: COMMIT.into() };
     let named = Named { lacking: vec![("base".into(), of.clone())], cached: Vec::new() };
     let effects = update(&mut form, Message::Looked(ticket, Looked::Named(named.clone())));
     assert_eq!(effects, [Effect::Hub(Ask::Weigh(vec![of.clone()]))]);
-    for looked in [Looked::Paths(Vec::new(), None, BTreeMap::new()), Looked::Preview(None), Looked::Estimate(None), Looked::All] {
+    for looked in
+        [Looked::Paths(Vec::new(), None, BTreeMap::new()), Looked::Preview(None), Looked::Estimate(None), Looked::All]
+    {
         update(&mut form, Message::Looked(ticket, looked));
     }
     assert_eq!(form.row().told.as_deref(), Some("to fetch: f fetches now, or the run does"));
