@@ -17,6 +17,14 @@ use lopper::app::runs::{self, Runs};
 use lopper::app::setup::{self, Setup};
 use lopper::app::update::update;
 use lopper::app::{App, Effect, Message, Overlay, action, ratios};
+use lopper::hub::AdapterFacts;
+use lopper::hub::adapters::Candidate;
+use lopper::hub::desk::{Answer, Ask, Refusal};
+use lopper::hub::details::{Details, Weight};
+use lopper::hub::download::Standing;
+use lopper::hub::outline::Fit;
+use lopper::hub::reference::Reference;
+use lopper::hub::search::Hit;
 use lopper::run::event::{ControlOutcome, Event, EventBody};
 use lopper::run::listing::{Listing, Summary};
 use lopper::run::{RunDir, RunState, compare};
@@ -369,7 +377,7 @@ fn forty_thousand_keys_on_the_recipe_form() {
     for seed in 0..20 {
         form(seed, 2000, &mut seen);
     }
-    assert_eq!(seen.len(), 7, "not everything that keys can put over the form did");
+    assert_eq!(seen.len(), 8, "not everything that keys can put over the form did");
 }
 
 /// The form with what is typed and clicked there, `count` things; nothing is looked up or written.
@@ -398,7 +406,13 @@ fn form(seed: u64, count: usize, seen: &mut Seen<setup::Overlay>) {
             }
         };
         trail.add(format!("{message:?}"));
-        setup::update(&mut form, message);
+        let mut effects = setup::update(&mut form, message);
+        while let Some(effect) = effects.pop() {
+            for message in of_hub(effect, &mut random) {
+                trail.add(format!("{message:?}"));
+                effects.extend(setup::update(&mut form, message));
+            }
+        }
         if random.random_bool(0.02) {
             (theme, window) = (self::theme(&mut random), size(&mut random));
             trail.add(format!("{window:?}"));
@@ -408,6 +422,53 @@ fn form(seed: u64, count: usize, seen: &mut Seen<setup::Overlay>) {
             drawn(window, |frame| ui::setup::draw(&form, &theme, frame));
         }
     }
+}
+
+/// What a hub that nobody should trust answers, late or never.
+fn of_hub(effect: setup::Effect, random: &mut ChaCha8Rng) -> Vec<setup::Message> {
+    let mut word = || HOSTILE.choose(random).unwrap().to_string();
+    let mut hit = |i: usize| Hit {
+        id: format!("lab/model-{i}"),
+        commit: (i % 3 > 0).then(|| "0123456789abcdef0123456789abcdef01234567".to_owned()),
+        license: word(),
+        updated: word(),
+        dtype: word(),
+        gated: i % 5 == 0,
+        downloads: u64::MAX >> i,
+        ..Hit::default()
+    };
+    let refused = || Refusal::Said(HOSTILE[0].to_string());
+    let answer = match effect {
+        setup::Effect::Look { ticket, .. } => {
+            let of = Reference::parse("lab/model-1").unwrap();
+            let named = setup::Named { lacking: vec![("base".into(), of)], cached: vec!["adapter net".into()] };
+            return vec![setup::Message::Looked(ticket, setup::Looked::Named(named))];
+        }
+        setup::Effect::Hub(Ask::Search { ticket, .. }) => {
+            let hits = (0..40).map(&mut hit).collect();
+            vec![Answer::Page { ticket, hits, more: true }, Answer::NoPage(ticket - 1, refused())]
+        }
+        setup::Effect::Hub(Ask::More(ticket)) => vec![Answer::NoPage(ticket, refused())],
+        setup::Effect::Hub(Ask::Adapters { ticket, .. }) => {
+            let found = (30..50).map(|i| Candidate { hit: hit(i), made_for: "lab/base".into() }).collect();
+            vec![Answer::Candidates(ticket, found)]
+        }
+        setup::Effect::Hub(Ask::Fits { ticket, of }) => {
+            let fit = |problem: Option<String>| Fit { bytes: 1 << 40, facts: Some(AdapterFacts::default()), problem };
+            let answers = of.into_iter().enumerate();
+            answers.map(|(i, of)| Answer::Fit(ticket, of, fit((i % 2 > 0).then(|| HOSTILE[1].to_string())))).collect()
+        }
+        setup::Effect::Hub(Ask::Details { of, .. }) => {
+            let details = Details { card: word(), about: word(), files: vec![(word(), 7)], ..Details::default() };
+            vec![Answer::Details(of, Box::new(if random.random_bool(0.5) { Ok(details) } else { Err(refused()) }))]
+        }
+        setup::Effect::Hub(Ask::Weigh(of)) => {
+            of.into_iter().map(|of| Answer::Weighed(of, Ok(Weight { bytes: 9, outline: None }))).collect()
+        }
+        setup::Effect::Hub(Ask::Fetch(_)) => vec![Answer::Fetching(Standing::default())],
+        _ => Vec::new(),
+    };
+    answer.into_iter().map(setup::Message::Hub).collect()
 }
 
 /// A number from the environment.

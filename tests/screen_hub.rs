@@ -104,7 +104,7 @@ fn base_and_adapter_are_picked_from_the_hub_fetched_and_run() {
     screen.shows(&["> science", "lab/science-lora", "fits"]);
     screen.press("\r");
     screen.hides("╭ add an adapter");
-    screen.shows(&["related", "lab/science-lora"]);
+    screen.shows(&["related", "science-lora", "to fetch"]);
     pick(&mut screen, "data.train", "train.jsonl", "data/train.jsonl");
     pick(&mut screen, "data.dev", "dev.jsonl", "data/dev.jsonl");
     // Nothing is wrong although nothing is here.

@@ -247,6 +247,27 @@ pub(super) fn press(setup: &mut Setup, top: usize, key: &str) -> Vec<Effect> {
     Vec::new()
 }
 
+/// A sentence that is harmless.
+fn tidy(why: Refusal) -> Refusal {
+    match why {
+        Refusal::Said(sentence) => Refusal::Said(clean::line(&sentence)),
+        Refusal::Offline => Refusal::Offline,
+    }
+}
+
+/// Details with every text in them harmless.
+fn tidied(mut details: Details) -> Details {
+    for text in [&mut details.page, &mut details.about] {
+        *text = clean::line(text);
+    }
+    for text in [&mut details.problem, &mut details.note].into_iter().flatten() {
+        *text = clean::line(text);
+    }
+    details.files.iter_mut().for_each(|(path, _)| *path = clean::line(path));
+    details.card = clean::text(&details.card);
+    details
+}
+
 /// An answer of the hub.
 pub(super) fn take(setup: &mut Setup, answer: Answer) -> Vec<Effect> {
     match answer {
@@ -271,12 +292,12 @@ pub(super) fn take(setup: &mut Setup, answer: Answer) -> Vec<Effect> {
             if setup.hub.asked.as_ref() == Some(&of) {
                 setup.hub.asked = None;
             }
-            setup.hub.details.insert(of, *details);
+            setup.hub.details.insert(of, details.map(tidied).map_err(tidy));
             go_on(setup)
         }
         Answer::Weighed(of, weight) => {
             setup.hub.weighing.remove(&of);
-            setup.hub.weights.insert(of, weight);
+            setup.hub.weights.insert(of, weight.map_err(tidy));
             setup.renew_rows();
             // With the stand-ins more can be said of the recipe.
             let stands = setup.seen.named.lacking.iter().any(|(_, of)| setup.outlines().contains_key(of));

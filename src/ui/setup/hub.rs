@@ -103,7 +103,7 @@ pub(super) fn draw(setup: &Setup, picker: &Picker, far: &Far, theme: &Theme, fra
 /// The places of list and details: beside each other, one below the other, or the list alone.
 fn split(inner: Rect) -> (Rect, Option<Rect>) {
     if inner.width >= BESIDE {
-        let side = (inner.width * 2 / 5).min(inner.width - 72);
+        let side = (inner.width * 2 / 5).min(inner.width - 78);
         let list = Rect { width: inner.width - side - 2, ..inner };
         return (list, Some(Rect { x: list.right() + 2, width: side, ..inner }));
     }
@@ -262,7 +262,7 @@ fn about(setup: &Setup, picker: &Picker, beside: bool, theme: &Theme, width: usi
     if let Some(problem) = &details.problem {
         say(problem, theme.bad);
     }
-    if item.mark == "gated" {
+    if item.mark == "gated" && !details.note.as_ref().is_some_and(|note| note.contains("gated")) {
         say(&format!("gated: ask for access at {}", details.page), theme.warn);
     }
     if let Some(note) = &details.note {
@@ -296,7 +296,13 @@ fn about(setup: &Setup, picker: &Picker, beside: bool, theme: &Theme, width: usi
 
 /// The figures of an entry of the hub in words.
 fn figures(item: &Item) -> String {
-    let [parameters, dtype, _, _, updated, license] = item.columns.as_slice() else { return item.detail.clone() };
+    let [parameters, dtype, _, _, updated, license] = item.columns.as_slice() else {
+        return match item.columns.as_slice() {
+            [_, _, _, _, loads, likes, on] if on.is_empty() => format!("{loads} downloads, {likes} likes"),
+            [_, _, _, _, loads, likes, on] => format!("made for {on}; {loads} downloads, {likes} likes"),
+            _ => item.detail.clone(),
+        };
+    };
     let mut all = Vec::new();
     if !parameters.is_empty() {
         all.push(format!("{parameters} parameters {dtype}"));
