@@ -337,3 +337,15 @@ fn a_cache_filled_by_python_is_used_without_a_byte_downloaded() {
     assert_eq!(on(&project, &hub, &[], &["hub", "fetch", BASE]).code, Some(0));
     assert!(hub.log().iter().all(|a| !a.target.contains("/resolve/")), "{:?}", hub.log());
 }
+
+#[test]
+fn a_proxy_is_asked_unless_no_proxy_says_otherwise() {
+    let project = Project::new();
+    let hub = filled(&project);
+    let proxy = [("HF_ENDPOINT", "http://hub.invalid"), ("HTTP_PROXY", hub.url())];
+    let found = on(&project, &hub, &proxy, &["hub", "search", "lora", "--json"]);
+    assert_eq!(ids(&value(&found)), ["lab/science-lora", "else/web-lora"]);
+    let around = [proxy[0], proxy[1], ("NO_PROXY", "hub.invalid")];
+    let refused = on(&project, &hub, &around, &["hub", "search", "lora"]);
+    assert!(refused.code == Some(1) && refused.err.contains("cannot reach http://hub.invalid"), "{}", refused.err);
+}

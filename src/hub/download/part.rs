@@ -22,8 +22,8 @@ use tokio::sync::mpsc;
 const TRIES: u32 = 6;
 /// How often a file may turn out wrong before it is given up.
 const WRONG: u32 = 2;
-/// Pieces that wait to be written.
-const QUEUE: usize = 32;
+/// Pieces that wait to be written; each has up to some hundreds of kB.
+const QUEUE: usize = 8;
 
 /// What a file must come to: SHA-256 where the hub names that, git's SHA-1 of a blob otherwise.
 #[derive(Clone)]
