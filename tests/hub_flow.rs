@@ -349,3 +349,24 @@ fn a_proxy_is_asked_unless_no_proxy_says_otherwise() {
     let refused = on(&project, &hub, &around, &["hub", "search", "lora"]);
     assert!(refused.code == Some(1) && refused.err.contains("cannot reach http://hub.invalid"), "{}", refused.err);
 }
+
+#[test]
+#[ignore = "needs Python's huggingface_hub: .ci/run installs it and sets LOPPER_PYTHON"]
+fn the_card_of_a_pushed_result_is_one_that_python_reads() {
+    let project = Project::new();
+    let hub = filled(&project);
+    recipe(&project);
+    assert_eq!(on(&project, &hub, &[], &["run", "recipe.toml", "--plain"]).code, Some(0));
+    let path = project.run().path().to_str().unwrap().to_owned();
+    let token = [("HF_TOKEN", WRITE)];
+    let pushed = on(&project, &hub, &token, &["hub", "push", &path, "lab/games", "--yes"]);
+    assert_eq!(pushed.code, Some(0), "{}", pushed.err);
+    let program = "import huggingface_hub as h\ncard = h.ModelCard.load('lab/games')\ncard.validate()\n\
+                   print(card.data.library_name, card.data.base_model, [r.metric_name for r in card.data.eval_results])\n\
+                   print(h.model_info('lab/games').private, [m.id for m in h.list_models(filter='base_model:adapter:lab/tiny', \
+                   author='lab', sort='downloads')])";
+    let read = python(&project, &hub, &token, program);
+    assert_eq!(read.code, Some(0), "{}", read.err);
+    assert!(read.out.contains("peft lab/tiny ['ROUGE-1', 'ROUGE-2', 'ROUGE-L'"), "{}", read.out);
+    assert!(read.out.contains("True") && read.out.contains("'lab/games'"), "{}", read.out);
+}
