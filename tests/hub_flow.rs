@@ -337,3 +337,36 @@ fn a_cache_filled_by_python_is_used_without_a_byte_downloaded() {
     assert_eq!(on(&project, &hub, &[], &["hub", "fetch", BASE]).code, Some(0));
     assert!(hub.log().iter().all(|a| !a.target.contains("/resolve/")), "{:?}", hub.log());
 }
+
+#[test]
+fn a_proxy_is_asked_unless_no_proxy_says_otherwise() {
+    let project = Project::new();
+    let hub = filled(&project);
+    let proxy = [("HF_ENDPOINT", "http://hub.invalid"), ("HTTP_PROXY", hub.url())];
+    let found = on(&project, &hub, &proxy, &["hub", "search", "lora", "--json"]);
+    assert_eq!(ids(&value(&found)), ["lab/science-lora", "else/web-lora"]);
+    let around = [proxy[0], proxy[1], ("NO_PROXY", "hub.invalid")];
+    let refused = on(&project, &hub, &around, &["hub", "search", "lora"]);
+    assert!(refused.code == Some(1) && refused.err.contains("cannot reach http://hub.invalid"), "{}", refused.err);
+}
+
+#[test]
+#[ignore = "needs Python's huggingface_hub: .ci/run installs it and sets LOPPER_PYTHON"]
+fn the_card_of_a_pushed_result_is_one_that_python_reads() {
+    let project = Project::new();
+    let hub = filled(&project);
+    recipe(&project);
+    assert_eq!(on(&project, &hub, &[], &["run", "recipe.toml", "--plain"]).code, Some(0));
+    let path = project.run().path().to_str().unwrap().to_owned();
+    let token = [("HF_TOKEN", WRITE)];
+    let pushed = on(&project, &hub, &token, &["hub", "push", &path, "lab/games", "--yes"]);
+    assert_eq!(pushed.code, Some(0), "{}", pushed.err);
+    let program = "import huggingface_hub as h\ncard = h.ModelCard.load('lab/games')\ncard.validate()\n\
+                   print(card.data.library_name, card.data.base_model, [r.metric_name for r in card.data.eval_results])\n\
+                   print(h.model_info('lab/games').private, [m.id for m in h.list_models(filter='base_model:adapter:lab/tiny', \
+                   author='lab', sort='downloads')])";
+    let read = python(&project, &hub, &token, program);
+    assert_eq!(read.code, Some(0), "{}", read.err);
+    assert!(read.out.contains("peft lab/tiny ['ROUGE-1', 'ROUGE-2', 'ROUGE-L'"), "{}", read.out);
+    assert!(read.out.contains("True") && read.out.contains("'lab/games'"), "{}", read.out);
+}

@@ -96,13 +96,13 @@ impl Shelf {
         }
     }
 
-    /// Gives a checked part its name.
+    /// Gives a checked part its name. It is not forced to the disk first, as Python's client does not: parts grow at their
+    /// end only, so that what a power cut takes makes the file shorter, and [`Self::has`] looks at the length.
     ///
     /// # Errors
-    /// When it cannot be kept or renamed.
+    /// When it cannot be renamed.
     pub fn keep(&self, file: &RepositoryFile) -> Result<()> {
         let (part, blob) = (self.part(file), self.blob(file));
-        File::open(&part).and_then(|f| f.sync_all()).map_err(|e| Error::io("keep", &part, &e))?;
         std::fs::rename(&part, &blob).map_err(|e| Error::io("write", &blob, &e))
     }
 

@@ -22,8 +22,8 @@ use tokio::sync::mpsc;
 const TRIES: u32 = 6;
 /// How often a file may turn out wrong before it is given up.
 const WRONG: u32 = 2;
-/// Pieces that wait to be written.
-const QUEUE: usize = 32;
+/// Pieces that wait to be written; each has up to some hundreds of kB.
+const QUEUE: usize = 8;
 
 /// What a file must come to: SHA-256 where the hub names that, git's SHA-1 of a blob otherwise.
 #[derive(Clone)]
@@ -94,11 +94,32 @@ impl Part {
         Ok(())
     }
 
-    fn add(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.hash.add(bytes);
-        self.length += bytes.len() as u64;
-        Ok(())
+    /// Writes the pieces to the end of the part and hashes them beside that; stops before `size` would be exceeded.
+    fn add(mut self, mut pieces: mpsc::Receiver<Bytes>, size: u64) -> std::io::Result<Self> {
+        let (to, from) = std::sync::mpsc::sync_channel::<Bytes>(QUEUE);
+        let mut hash = self.hash;
+        let file = &mut self.file;
+        let mut length = self.length;
+        let hashed = std::thread::scope(|scope| {
+            let hashing = scope.spawn(move || {
+                from.iter().for_each(|piece| hash.add(&piece));
+                hash
+            });
+            while let Some(mut piece) = pieces.blocking_recv() {
+                // More than was listed is not of this file.
+                let room = (size - length).min(piece.len() as u64) as usize;
+                let is_too_long = room < piece.len();
+                piece.truncate(room);
+                file.write_all(&piece)?;
+                length += room as u64;
+                if to.send(piece).is_err() || is_too_long {
+                    break;
+                }
+            }
+            drop(to);
+            hashing.join().map_err(|_| std::io::Error::other("the thread that hashes it ended early"))
+        })?;
+        Ok(Self { hash: hashed, length, file: self.file })
     }
 }
 
@@ -209,20 +230,10 @@ async fn receive(
     }
     told(part.length, State::Running);
     let mut length = part.length;
-    let (to, mut from) = mpsc::channel::<Bytes>(QUEUE);
+    let (to, from) = mpsc::channel::<Bytes>(QUEUE);
     let path = shelf.part(file);
     let size = file.size;
-    let writing = tokio::task::spawn_blocking(move || {
-        while let Some(piece) = from.blocking_recv() {
-            // More than was listed is not of this file.
-            let room = (size - part.length).min(piece.len() as u64) as usize;
-            part.add(&piece[..room]).map_err(|e| Error::io("write", &path, &e))?;
-            if room < piece.len() {
-                break;
-            }
-        }
-        Ok(part)
-    });
+    let writing = tokio::task::spawn_blocking(move || part.add(from, size).map_err(|e| Error::io("write", &path, &e)));
     let mut pieces = response.bytes_stream();
     let mut broken = None;
     while let Some(piece) = pieces.next().await {
