@@ -132,11 +132,11 @@ impl Room {
                     Ok((client, outlines)) => self.details.set(async move {
                         // The cursor may be on its way to somewhere else.
                         tokio::time::sleep(PAUSE).await;
-                        let details = match is_offline(&client) {
-                            true => Err(Refusal::Offline),
-                            false => {
-                                Details::of(&client, &outlines, &of, wanted, base.as_ref()).await.map_err(|e| said(&e))
-                            }
+                        let details = if is_offline(&client) {
+                            Err(Refusal::Offline)
+                        } else {
+                            let found = Details::of(&client, &outlines, &of, wanted, base.as_ref()).await;
+                            found.map_err(|e| said(&e))
                         };
                         tell(Answer::Details(of, Box::new(details)));
                     }),
