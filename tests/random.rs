@@ -429,11 +429,11 @@ fn of_hub(effect: setup::Effect, random: &mut ChaCha8Rng) -> Vec<setup::Message>
     let mut word = || HOSTILE.choose(random).unwrap().to_string();
     let mut hit = |i: usize| Hit {
         id: format!("lab/model-{i}"),
-        commit: (i % 3 > 0).then(|| "0123456789abcdef0123456789abcdef01234567".to_owned()),
+        commit: (!i.is_multiple_of(3)).then(|| "0123456789abcdef0123456789abcdef01234567".to_owned()),
         license: word(),
         updated: word(),
         dtype: word(),
-        gated: i % 5 == 0,
+        gated: i.is_multiple_of(5),
         downloads: u64::MAX >> i,
         ..Hit::default()
     };
