@@ -4,6 +4,7 @@ pub mod compare;
 pub mod control;
 pub mod estimate;
 pub mod event;
+pub mod fault;
 pub mod journal;
 pub mod launch;
 pub mod listing;
@@ -19,7 +20,6 @@ pub mod worker;
 
 use crate::recipe::Recipe;
 use crate::{Error, Result};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A run directory: `recipe.toml`, `events.jsonl`, `control.jsonl`, `worker.lock`, `worker.log`,
@@ -215,9 +215,12 @@ pub fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
     let aside = path.with_extension("part");
     let write = || {
         let mut file = std::fs::File::create(&aside)?;
-        file.write_all(bytes)?;
+        fault::write("aside", &mut file, bytes)?;
         file.sync_all()?;
-        std::fs::rename(&aside, path)
+        std::fs::rename(&aside, path)?;
+        // The new name lasts only once its folder is on the disk.
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::File::open(folder)?.sync_all()
     };
     write().map_err(|e| {
         // Half a file is of no use to anybody.

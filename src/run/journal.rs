@@ -1,6 +1,7 @@
 //! `events.jsonl`: appended by one worker, read by anybody at any time.
 
 use super::event::{Event, EventBody, VERSION};
+use super::fault;
 use crate::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -35,9 +36,9 @@ impl Journal {
             let Some(last) = slice.last() else { break };
             seq = last.seq + 1;
         }
-        let tail = reader.tail().map_err(|e| Error::io("read the journal", path, &e))?;
+        let tail = reader.tail()?;
         // All of it but the line's end may have reached the disk.
-        if let Ok(event) = serde_json::from_slice::<Event>(&tail) {
+        if let Ok(event) = Event::parse(&tail) {
             seq = event.seq + 1;
         }
         let torn = !tail.is_empty();
@@ -49,8 +50,8 @@ impl Journal {
         Ok(Self { file, path: path.to_path_buf(), seq, torn })
     }
 
-    /// Appends one event as one write. After a write that failed half-way, or a worker that died in one, the
-    /// torn line is ended first.
+    /// Appends one event as one write. After a worker that died in one, the torn line is ended first; of a write that
+    /// failed nothing stays.
     ///
     /// # Errors
     /// When the disk is full or the file is gone.
@@ -62,9 +63,14 @@ impl Journal {
         if self.torn {
             line.insert(0, b'\n');
         }
-        let written = self.file.write_all(&line);
-        self.torn = written.is_err();
-        written.map_err(|e| Error::io("write the journal", &self.path, &e))?;
+        let failed = |e: std::io::Error| Error::io("write the journal", &self.path, &e);
+        let before = self.file.metadata().map_err(failed)?.len();
+        if let Err(e) = fault::write("journal", &mut self.file, &line) {
+            // Only this worker writes here: what stands behind `before` is the half of this line.
+            self.torn |= self.file.set_len(before).is_err();
+            return Err(failed(e));
+        }
+        self.torn = false;
         self.seq += 1;
         Ok(())
     }
@@ -141,17 +147,26 @@ impl Reader {
     }
 
     /// What stands behind the last complete line.
-    fn tail(&self) -> std::io::Result<Vec<u8>> {
+    fn tail(&self) -> Result<Vec<u8>> {
         let mut rest = Vec::new();
-        match File::open(&self.path) {
-            Ok(mut file) => {
-                file.seek(SeekFrom::Start(self.offset))?;
-                file.take(LONGEST_LINE).read_to_end(&mut rest)?;
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
+        let mut read = || {
+            let mut file = File::open(&self.path)?;
+            file.seek(SeekFrom::Start(self.offset))?;
+            file.take(LONGEST_LINE).read_to_end(&mut rest)
+        };
+        match read() {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("read the journal", &self.path, &e)),
+            _ => Ok(rest),
         }
-        Ok(rest)
+    }
+
+    /// The event behind the last complete line, of which only the line's end is missing: the next worker ends the
+    /// line, so it counts. Only for a run that no worker writes.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn unended(&self) -> Result<Option<Event>> {
+        Ok(Event::parse(&self.tail()?).ok())
     }
 
     /// Goes to the end of what is there now: only what is written later will be read.

@@ -1,5 +1,6 @@
 //! One worker a run: `worker.lock`, held by flock as long as the worker lives.
 
+use super::fault;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -7,17 +8,23 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// Who holds a run.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Holder {
+    /// Grows with every worker of the run.
+    pub epoch: u64,
     /// Process id.
     pub pid: u32,
     /// Host name.
     pub host: String,
     /// The kernel's boot id: a pid means nothing after a reboot.
     pub boot: String,
-    /// Grows with every worker of the run.
-    pub epoch: u64,
+    /// When it took the run, Unix time in seconds.
+    #[serde(default)]
+    pub since: f64,
 }
+
+/// `worker.lock` is a multiple of this, bytes.
+const LENGTH: usize = 512;
 
 /// The held lock; let go when dropped.
 #[derive(Debug)]
@@ -36,6 +43,18 @@ fn read(file: &mut File) -> Option<Holder> {
     file.seek(std::io::SeekFrom::Start(0)).ok()?;
     file.take(4096).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
+}
+
+/// The epoch in what a worker left that died while it wrote its name.
+fn recovered(file: &mut File) -> u64 {
+    let mut bytes = Vec::new();
+    if file.seek(std::io::SeekFrom::Start(0)).and_then(|_| file.take(4096).read_to_end(&mut bytes)).is_err() {
+        return 0;
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let after = text.split_once("\"epoch\":").map_or("", |(_, rest)| rest);
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
 }
 
 /// Host name of this machine.
@@ -75,13 +94,17 @@ impl Lock {
             Err(TryLockError::WouldBlock) => return Err(taken(run)),
             Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, &e)),
         }
-        let epoch = read(&mut file).map_or(0, |h| h.epoch) + 1;
-        let holder = Holder { pid: std::process::id(), host: host(), boot: boot(), epoch };
-        let text = serde_json::to_string(&holder).map_err(|e| Error::fault(e.to_string()))?;
+        fault::point("lock");
+        let epoch = read(&mut file).map_or_else(|| recovered(&mut file), |h| h.epoch) + 1;
+        let holder = Holder { pid: std::process::id(), host: host(), boot: boot(), epoch, since: super::now() };
+        let mut text = serde_json::to_vec(&holder).map_err(|e| Error::fault(e.to_string()))?;
+        // Of one length, over what is there: a full disk does not refuse it, and the epoch comes first, so that a
+        // worker that dies in this write leaves it readable.
+        text.resize(text.len().next_multiple_of(LENGTH), b' ');
         let mut write = || {
-            file.set_len(0)?;
             file.seek(std::io::SeekFrom::Start(0))?;
-            file.write_all(text.as_bytes())?;
+            fault::write("lock", &mut file, &text)?;
+            file.set_len(text.len() as u64)?;
             file.sync_all()
         };
         write().map_err(|e| Error::io("write", &path, &e))?;

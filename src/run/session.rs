@@ -47,6 +47,8 @@ pub struct WorkerSession {
     inbox: Inbox,
     /// Read already, not yet handed out.
     waiting: Vec<Request>,
+    /// Read already, not yet answered.
+    open: Vec<Request>,
     beating: Arc<AtomicBool>,
 }
 
@@ -80,7 +82,7 @@ impl WorkerSession {
         let shared = Arc::new(Mutex::new(Shared { journal, lock, last: now() }));
         let beating = Arc::new(AtomicBool::new(true));
         beat(Arc::clone(&shared), Arc::clone(&beating))?;
-        let mut session = Self { dir, shared, inbox, waiting: Vec::new(), beating };
+        let mut session = Self { dir, shared, inbox, waiting: Vec::new(), open: Vec::new(), beating };
         session.sort_out(began)?;
         Ok(session)
     }
@@ -94,6 +96,18 @@ impl WorkerSession {
             } else {
                 self.waiting.push(request);
             }
+        }
+        Ok(())
+    }
+
+    /// Answers what came too late for a run that is complete: no worker after this one will.
+    ///
+    /// # Errors
+    /// When the control file cannot be read or the journal not be written.
+    pub fn refuse_rest(&mut self) -> Result<()> {
+        self.commands()?;
+        for request in self.open.clone() {
+            self.answer(&request, false, "came when the run was complete")?;
         }
         Ok(())
     }
@@ -119,12 +133,13 @@ fn answered(dir: &RunDir) -> Result<HashSet<String>> {
     let mut ids = HashSet::new();
     loop {
         let slice = reader.read(4096, 8 << 20)?;
-        if slice.is_empty() {
+        let over = slice.is_empty();
+        let last = if over { reader.unended()? } else { None };
+        let events = slice.into_iter().chain(last);
+        ids.extend(events.filter_map(|e| if let EventBody::Control(c) = e.body { Some(c.id) } else { None }));
+        if over {
             return Ok(ids);
         }
-        ids.extend(
-            slice.into_iter().filter_map(|e| if let EventBody::Control(c) = e.body { Some(c.id) } else { None }),
-        );
     }
 }
 
@@ -158,8 +173,12 @@ impl Observer for WorkerSession {
                 | EventBody::Stopped { .. }
                 | EventBody::Failed { .. }
         );
+        let answered = if let EventBody::Control(outcome) = &body { Some(outcome.id.clone()) } else { None };
         let mut shared = self.shared.lock().map_err(|_| Error::fault("the journal's writer is gone"))?;
         shared.append(body)?;
+        if let Some(id) = answered {
+            self.open.retain(|request| request.id != id);
+        }
         if sync { shared.journal.sync() } else { Ok(()) }
     }
 }
@@ -170,6 +189,7 @@ impl Session for WorkerSession {
         for text in complaints {
             self.record(EventBody::Warning { text })?;
         }
+        self.open.extend(requests.iter().cloned());
         let mut all = std::mem::take(&mut self.waiting);
         all.extend(requests);
         Ok(all)

@@ -2,7 +2,7 @@
 
 use super::event::{EventBody, Observer};
 use super::session::{Session, WorkerSession};
-use super::{RunDir, RunState, write_aside};
+use super::{RunDir, RunState, fault, write_aside};
 use crate::recipe::Recipe;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,7 @@ pub fn serve(path: &Path, engine: impl FnOnce(&Recipe, &mut dyn Session) -> Resu
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &place(dir.path()), &e)),
         _ => {}
     }
+    fault::point("exit");
     // On a disk that is full already the first thing that has to be kept says so.
     std::fs::write(spare(dir.path()), vec![0; SPARE]).ok();
     let work = || {
@@ -94,6 +95,12 @@ pub fn serve(path: &Path, engine: impl FnOnce(&Recipe, &mut dyn Session) -> Resu
             "lopper has a bug: the worker panicked; {} has the details",
             dir.log_file().display()
         )))
+    });
+    let result = result.and_then(|outcome| {
+        if matches!(outcome, Outcome::Finished(_)) {
+            session.refuse_rest()?;
+        }
+        Ok(outcome)
     });
     let (state, text, code) = match result {
         Ok(Outcome::Finished(text)) => ("finished", text, 0),
@@ -107,9 +114,11 @@ pub fn serve(path: &Path, engine: impl FnOnce(&Recipe, &mut dyn Session) -> Resu
     };
     std::fs::remove_file(spare(dir.path())).ok();
     let recorded = session.record(event);
+    fault::point("exit");
     let word = LastWord { state: state.into(), text, code, t: super::now() };
     let bytes = serde_json::to_vec_pretty(&word).map_err(|e| Error::fault(e.to_string()))?;
     write_aside(&place(dir.path()), &bytes)?;
+    fault::point("exit");
     recorded?;
     Ok(code)
 }

@@ -7,6 +7,7 @@ use crate::module::Factor;
 use crate::prune::Pruner;
 use crate::recipe::ratios::Rule;
 use crate::run::event::ReportRow;
+use crate::run::fault;
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -111,18 +112,37 @@ pub fn write(
             tensors.extend(pruner.state()?.into_iter().map(|(name, t)| (format!("pruner.{name}"), t)));
         }
     }
+    fault::point("checkpoint");
     let json = serde_json::to_vec_pretty(position).map_err(|e| Error::fault(e.to_string()))?;
     file::folder(&folder, |aside| {
         let path = aside.join("state.safetensors");
         candle_core::safetensors::save(&tensors, &path).map_err(|e| not_written(&path, &e))?;
         std::fs::File::open(&path).and_then(|f| f.sync_all()).map_err(|e| Error::io("write", &path, &e))?;
-        crate::run::write_aside(&aside.join("position.json"), &json)
+        fault::point("checkpoint");
+        crate::run::write_aside(&aside.join("position.json"), &json)?;
+        fault::point("checkpoint");
+        Ok(())
     })?;
+    fault::point("checkpoint");
     for old in list(checkpoints).into_iter().skip(KEPT) {
-        // What cannot be removed only takes room.
-        std::fs::remove_dir_all(old).ok();
+        discard(&old);
     }
+    fault::point("checkpoint");
     Ok(folder)
+}
+
+/// Removes a checkpoint: its name first, so that no half of it is ever read as one.
+fn discard(folder: &Path) {
+    let Some(name) = folder.file_name() else { return };
+    let mut gone = std::ffi::OsString::from(".");
+    gone.push(name);
+    gone.push(format!(".partial-{}", std::process::id()));
+    let gone = folder.with_file_name(gone);
+    // What cannot be removed only takes room.
+    if std::fs::rename(folder, &gone).is_ok() {
+        fault::point("checkpoint");
+        std::fs::remove_dir_all(&gone).ok();
+    }
 }
 
 fn not_written(path: &Path, error: &candle_core::Error) -> Error {
@@ -170,7 +190,13 @@ pub fn newest(checkpoints: &Path) -> (Option<Checkpoint>, Vec<String>) {
     for folder in list(checkpoints) {
         match read(&folder) {
             Ok(checkpoint) => return (Some(checkpoint), complaints),
-            Err(e) => complaints.push(format!("{e}; going on from the checkpoint before it")),
+            Err(e) => {
+                complaints.push(format!("{e}; going on from the checkpoint before it"));
+                // Out of the way: it would count as one of those that are kept.
+                let mut name = std::ffi::OsString::from("damaged-");
+                name.push(folder.file_name().unwrap_or_default());
+                std::fs::rename(&folder, folder.with_file_name(name)).ok();
+            }
         }
     }
     (None, complaints)
