@@ -20,6 +20,7 @@
 //! directory (`run`).
 
 pub mod app;
+pub mod bounded;
 pub mod cli;
 pub mod config;
 pub mod data;

@@ -19,11 +19,16 @@ pub struct Tokenizer {
     chat_template: Option<String>,
 }
 
+/// No configuration beside a tokenizer is longer.
+const MAX_FILE: u64 = 16 << 20;
+/// No tokenizer is longer; that of Qwen3 has 11 MB.
+const MAX_TOKENIZER: u64 = 256 << 20;
+
 /// Reads a JSON object of the model folder; an empty one where the file is missing.
 fn json(folder: &Path, name: &str) -> Result<Map<String, Value>> {
     let path = folder.join(name);
     let shown = || printable(&path.display().to_string()).into_owned();
-    let bytes = match std::fs::read(&path) {
+    let bytes = match crate::bounded::bytes(&path, MAX_FILE) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
         Err(e) => return Err(Error::io("read", &path, &e)),
@@ -85,7 +90,8 @@ impl Tokenizer {
     /// When there is no usable tokenizer.json, or the end-of-sequence token is not known.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = file(folder)?;
-        let mut inner = tokenizers::Tokenizer::from_file(&path)
+        let bytes = crate::bounded::bytes(&path, MAX_TOKENIZER).map_err(|e| Error::io("read", &path, &e))?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes)
             .map_err(|e| Error::user(format!("{} is not a tokenizer: {e}", path.display())))?;
         // Training cuts documents itself, by sense; a limit in the file would cut summaries.
         inner.with_truncation(None).map_err(|e| Error::fault(e.to_string()))?;
@@ -178,7 +184,7 @@ impl Tokenizer {
 /// `chat_template.jinja`, or the one in `tokenizer_config.json`: text, or a list with one named `default`.
 fn chat_template(folder: &Path, config: &Map<String, Value>) -> Result<Option<String>> {
     let path = folder.join("chat_template.jinja");
-    match std::fs::read_to_string(&path) {
+    match crate::bounded::text(&path, MAX_FILE) {
         Ok(text) => return Ok(Some(text)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(Error::io("read", &path, &e)),

@@ -1,11 +1,10 @@
 //! Commands to a worker: lines of `control.jsonl`, appended by any reader of the run.
 
 use super::fault;
-use crate::{Error, Result};
+use crate::{Error, Result, bounded};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -71,7 +70,7 @@ pub fn send(run: &Path, command: Command) -> Result<String> {
     let mut line = serde_json::to_vec(&request).map_err(|e| Error::fault(e.to_string()))?;
     line.push(b'\n');
     let mut write = || {
-        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path)?;
+        let mut file = bounded::append(&path)?;
         // A sender that died in its write has left a line without an end.
         if !is_ended(&mut file)? {
             line.insert(0, b'\n');
@@ -118,7 +117,7 @@ impl Inbox {
     pub fn read(&mut self) -> Result<(Vec<Request>, Vec<String>)> {
         let mut requests = Vec::new();
         let mut complaints = Vec::new();
-        let mut file = match std::fs::File::open(&self.path) {
+        let mut file = match bounded::open(&self.path) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((requests, complaints)),
             Err(e) => return Err(Error::io("read", &self.path, &e)),

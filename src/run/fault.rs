@@ -48,11 +48,20 @@ pub fn point(place: &str) {
 /// # Errors
 /// When the file cannot be written.
 pub fn write(place: &str, file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
-    for (suffix, length) in [("half", bytes.len() / 2), ("end", bytes.len().saturating_sub(1)), ("whole", bytes.len())] {
+    for (suffix, length) in [("half", bytes.len() / 2), ("end", bytes.len().saturating_sub(1)), ("whole", bytes.len())]
+    {
         if order().is_some() && is_due(&format!("{place}-{suffix}")) {
             file.write_all(&bytes[..length])?;
             die();
         }
     }
     file.write_all(bytes)
+}
+
+/// Asks for more memory than there is, where this is the place and the visit for it: the runtime then ends the process.
+pub fn starve(place: &str) {
+    if is_due(place) {
+        // Half of what an address can name.
+        std::hint::black_box(Vec::<u8>::with_capacity(1 << 47));
+    }
 }

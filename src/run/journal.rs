@@ -2,13 +2,13 @@
 
 use super::event::{Event, EventBody, VERSION};
 use super::fault;
-use crate::{Error, Result};
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use crate::{Error, Result, bounded};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// A longer line is skipped: nothing that lopper writes comes near it.
-const LONGEST_LINE: u64 = 64 * 1024 * 1024;
+const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
 /// What the end of a journal is looked through for at first, bytes; eight times as much until it is found.
 const LAST_WINDOW: u64 = 512 * 1024;
@@ -42,11 +42,7 @@ impl Journal {
             seq = event.seq + 1;
         }
         let torn = !tail.is_empty();
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(|e| Error::io("open the journal", path, &e))?;
+        let file = bounded::append(path).map_err(|e| Error::io("open the journal", path, &e))?;
         Ok(Self { file, path: path.to_path_buf(), seq, torn })
     }
 
@@ -108,7 +104,7 @@ impl Reader {
     /// When the file cannot be read.
     pub fn read(&mut self, events: usize, bytes: u64) -> Result<Vec<Event>> {
         let failed = |e: &std::io::Error| Error::io("read the journal", &self.path, e);
-        let mut file = match File::open(&self.path) {
+        let mut file = match bounded::open(&self.path) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(failed(&e)),
@@ -150,7 +146,7 @@ impl Reader {
     fn tail(&self) -> Result<Vec<u8>> {
         let mut rest = Vec::new();
         let mut read = || {
-            let mut file = File::open(&self.path)?;
+            let mut file = bounded::open(&self.path)?;
             file.seek(SeekFrom::Start(self.offset))?;
             file.take(LONGEST_LINE).read_to_end(&mut rest)
         };
@@ -189,7 +185,7 @@ impl Reader {
 /// When the file cannot be read.
 pub fn last_of(path: &Path, kind: &str) -> Result<Option<Event>> {
     let failed = |e: &std::io::Error| Error::io("read the journal", path, e);
-    let mut file = match File::open(path) {
+    let mut file = match bounded::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(failed(&e)),
@@ -215,6 +211,8 @@ pub fn last_of(path: &Path, kind: &str) -> Result<Option<Event>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::fs::OpenOptions;
+    use std::io::Write;
 
     fn warning(text: &str) -> EventBody {
         EventBody::Warning { text: text.into() }

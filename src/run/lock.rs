@@ -1,10 +1,10 @@
 //! One worker a run: `worker.lock`, held by flock as long as the worker lives.
 
 use super::fault;
-use crate::{Error, Result};
+use crate::{Error, Result, bounded};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// Who holds a run.
@@ -62,7 +62,8 @@ pub fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map(|h| h.trim().to_owned()).unwrap_or_default()
 }
 
-fn boot() -> String {
+/// The kernel's id of this boot.
+pub fn boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|b| b.trim().to_owned()).unwrap_or_default()
 }
 
@@ -73,6 +74,7 @@ impl Lock {
     /// When another worker holds it, or the file cannot be written.
     pub fn take(run: &Path) -> Result<Self> {
         let path = place(run);
+        bounded::absent_or_file(&path).map_err(|e| Error::io("open", &path, &e))?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -117,7 +119,7 @@ impl Lock {
     /// # Errors
     /// When a newer worker has taken over.
     pub fn check(&self) -> Result<()> {
-        let newest = File::open(&self.path).ok().and_then(|mut f| read(&mut f));
+        let newest = bounded::open(&self.path).ok().and_then(|mut f| read(&mut f));
         match newest {
             Some(holder) if holder.epoch > self.holder.epoch => Err(Error::fault(format!(
                 "process {} on {} has taken over this run; this worker stops",
@@ -142,7 +144,7 @@ impl Drop for Lock {
 
 /// Who holds the run, or held it last.
 pub fn holder(run: &Path) -> Option<Holder> {
-    read(&mut File::open(place(run)).ok()?)
+    read(&mut bounded::open(&place(run)).ok()?)
 }
 
 /// The sentence for a run that another worker holds.
@@ -166,7 +168,7 @@ pub fn taken(run: &Path) -> Error {
 
 /// Whether a worker holds the run now.
 pub fn is_held(run: &Path) -> bool {
-    let Ok(file) = File::open(place(run)) else { return false };
+    let Ok(file) = bounded::open(&place(run)) else { return false };
     // A shared lock is refused exactly while a worker has the exclusive one.
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }

@@ -15,7 +15,7 @@ use crate::lora::{Adapter, MergedSet};
 use crate::prune::{Key, MatrixState, Pruner};
 use crate::recipe::{self, BestBy, Recipe};
 use crate::run::event::{self, Dev, EventBody, MatrixInfo, Modules, Sample};
-use crate::run::session::Session;
+use crate::run::session::{Session, with_room};
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -129,7 +129,8 @@ impl Context<'_> {
             self.position.rules = pruner.settings().rules.get(known..).unwrap_or_default().to_vec();
         }
         let state = State { set: &trainer.set, best, optimizer: &trainer.optimizer, pruner: trainer.pruner.as_ref() };
-        let folder = checkpoint::write(&dir.checkpoints(), self.position, self.target, Some(state))?;
+        let (position, target) = (&*self.position, self.target);
+        let folder = with_room(self.session, || checkpoint::write(&dir.checkpoints(), position, target, Some(state)))?;
         let path = folder.strip_prefix(dir.path()).unwrap_or(&folder).display().to_string();
         let best = self.position.best.is_some_and(|b| b.1 == self.position.step);
         self.session.record(EventBody::Checkpoint(event::Checkpoint {
