@@ -15,7 +15,7 @@ use crate::run::tail::Tail;
 use crate::run::{RunDir, RunState, change, launch, start, worker};
 use crate::text::{printable, printable_lines};
 use crate::ui::{self, WatchOptions};
-use crate::{Error, Result, config, demo, train};
+use crate::{Error, Result, config, contained, demo, train};
 use clap::{Parser, Subcommand};
 use color_eyre::config::{HookBuilder, Theme};
 use std::io::{IsTerminal, Write};
@@ -286,6 +286,7 @@ pub fn main() -> ExitCode {
     if let Err(e) = HookBuilder::default().display_env_section(false).theme(colours).install() {
         eprintln!("lopper: {e}");
     }
+    contained::quieten();
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),

@@ -23,6 +23,7 @@ pub mod app;
 pub mod bounded;
 pub mod cli;
 pub mod config;
+pub mod contained;
 pub mod data;
 pub mod demo;
 pub mod error;

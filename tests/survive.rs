@@ -59,6 +59,10 @@ fn a_run_is_its_owners_unless_the_group_was_let_in() {
         files(run.path(), &mut all);
         assert!(all.len() > 10);
         for path in all {
+            // What only a worker reads is its owner's in any case.
+            if path.starts_with(run.checkpoints()) {
+                continue;
+            }
             let allowed = mode(&path);
             assert!(allowed & 0o040 != 0, "{} is {allowed:o}", path.display());
             assert!(folder == 0o700 || allowed & 0o007 == 0, "{} is {allowed:o}", path.display());

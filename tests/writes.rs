@@ -44,13 +44,17 @@ fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let target = to.join(path.file_name().unwrap());
-        if path.is_dir() { copy(&path, &target) } else { drop(std::fs::copy(&path, &target).unwrap()) }
+        if path.is_dir() {
+            copy(&path, &target)
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
     }
 }
 
 /// A run that was stopped in its second stage.
 fn stopped(project: &Project) -> RunDir {
-    project.recipe("", "epochs = 400\neval_every = 1000000\ncheckpoint_every = 1000000");
+    project.recipe("", "epochs = 40\neval_every = 1000000\ncheckpoint_every = 1000000");
     let run = project.detached();
     until_event(&run, "the second stage", |e| matches!(e, EventBody::Modules(m) if m.prunes()));
     assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
@@ -96,7 +100,8 @@ fn a_pipe_or_a_folder_in_place_of_a_file_is_told_in_a_sentence() {
             }
             // A worker refuses what it has to write and cannot; the file stays what it was.
             let said = promptly(&project, &["worker", path]);
-            let needs = !matches!(name, "notes.toml" | "worker.log");
+            // A pipe can be taken away, and is: nothing but the last word belongs there.
+            let needs = !matches!(name, "notes.toml" | "worker.log") && !(name == "exit.json" && !folder);
             if needs {
                 assert_one_sentence(&said, &what);
                 assert!(said.err.contains(name), "{what}: {said:?}");
@@ -162,7 +167,9 @@ impl Disk {
         let stat = rustix::fs::statvfs(&self.0).unwrap();
         let free = stat.f_bavail * stat.f_frsize;
         let bytes = free.saturating_sub(left) / stat.f_frsize * stat.f_frsize;
-        std::fs::write(self.0.join("filler"), vec![1; bytes as usize]).unwrap();
+        // The run takes its part meanwhile.
+        let mut file = std::fs::File::create(self.0.join("filler")).unwrap();
+        std::io::Write::write_all(&mut file, &vec![1; bytes as usize]).ok();
     }
 
     fn empty(&self) {
