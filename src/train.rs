@@ -50,6 +50,7 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
     checkpoint::tidy(&session.dir().result());
     let (resume, complaints) = checkpoint::newest(&checkpoints);
     for text in complaints {
+        let text = format!("{text}; ratios that were changed after that one have to be sent again");
         session.record(EventBody::Warning { text })?;
     }
     let mut position = Position { v: 1, ..Position::default() };

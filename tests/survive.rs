@@ -195,6 +195,10 @@ fn a_worker_without_memory_says_so_and_goes_on_with_less() {
     assert!(said.out.contains("note: train.recompute is true, it was false before"), "{}", said.out);
     assert_eq!(run.state(), RunState::Finished);
     let _ = result(&run);
+    // Of all checkpoints the newest two are kept.
+    let written = events(&run).iter().filter(|e| matches!(e.body, EventBody::Checkpoint(_))).count();
+    assert!(written >= 6, "{written}");
+    assert_eq!(std::fs::read_dir(run.checkpoints()).unwrap().count(), 2);
 }
 
 #[test]
