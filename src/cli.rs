@@ -185,8 +185,7 @@ enum Verb {
         /// Lines instead of the screen
         #[arg(long)]
         plain: bool,
-        /// Change a setting first, such as train.micro_tokens=512
-        #[arg(long, value_name = "KEY=VALUE")]
+        #[arg(long, value_name = "KEY=VALUE", help = "Change a setting first, such as train.micro_tokens=512")]
         set: Vec<String>,
     },
     /// Let a run wait after its current step

@@ -2,7 +2,7 @@
 //! is that of a run that nobody disturbed, and every command is answered once.
 //!
 //! `LOPPER_KILLS=200 cargo test --test kills -- --ignored --nocapture`; `LOPPER_SEED` for another choice of moments.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::zombie_processes)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::zombie_processes)]
 
 #[path = "tiny/project.rs"]
 mod tiny;

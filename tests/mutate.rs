@@ -1,7 +1,14 @@
 //! Everything that is read from outside, damaged in every way: no panic, no allocation above 64 MB, no input that takes
 //! a second. A few thousand inputs each; `LOPPER_INPUTS=1000000 cargo test --test mutate` for more, `LOPPER_SEED` for
 //! others. What once broke something lies in tests/fixtures/corpus.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::type_complexity,
+    unsafe_code
+)]
 
 use lopper::data::chat;
 use lopper::data::tokenizer::Tokenizer;

@@ -1,7 +1,7 @@
 //! A long run with screens that come and go: what the worker takes at its end is what it took at its beginning.
 //!
 //! `LOPPER_STEPS=20000 cargo test --test soak -- --ignored --nocapture`
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "pty/terminal.rs"]
 mod pty;

@@ -45,7 +45,7 @@ fn copy(from: &Path, to: &Path) {
         let path = entry.unwrap().path();
         let target = to.join(path.file_name().unwrap());
         if path.is_dir() {
-            copy(&path, &target)
+            copy(&path, &target);
         } else {
             std::fs::copy(&path, &target).unwrap();
         }
@@ -77,9 +77,9 @@ fn a_pipe_or_a_folder_in_place_of_a_file_is_told_in_a_sentence() {
             let file = path.join(name);
             std::fs::remove_file(&file).ok();
             if folder {
-                std::fs::create_dir(&file).unwrap()
+                std::fs::create_dir(&file).unwrap();
             } else {
-                pipe(&file)
+                pipe(&file);
             }
             let what = format!("{name} as a {}", if folder { "folder" } else { "pipe" });
             let path = utf8(&path);
@@ -101,7 +101,8 @@ fn a_pipe_or_a_folder_in_place_of_a_file_is_told_in_a_sentence() {
             // A worker refuses what it has to write and cannot; the file stays what it was.
             let said = promptly(&project, &["worker", path]);
             // A pipe can be taken away, and is: nothing but the last word belongs there.
-            let needs = !matches!(name, "notes.toml" | "worker.log") && !(name == "exit.json" && !folder);
+            let is_replaced = name == "exit.json" && !folder;
+            let needs = !is_replaced && !matches!(name, "notes.toml" | "worker.log");
             if needs {
                 assert_one_sentence(&said, &what);
                 assert!(said.err.contains(name), "{what}: {said:?}");
@@ -115,9 +116,9 @@ fn a_pipe_or_a_folder_in_place_of_a_file_is_told_in_a_sentence() {
                 let file = again.join(name);
                 std::fs::remove_file(&file).ok();
                 if folder {
-                    std::fs::create_dir(&file).unwrap()
+                    std::fs::create_dir(&file).unwrap();
                 } else {
-                    pipe(&file)
+                    pipe(&file);
                 }
                 assert_one_sentence(&promptly(&project, &["resume", utf8(&again), "--plain"]), &what);
             }
@@ -278,9 +279,9 @@ fn a_full_or_read_only_disk_is_told_in_a_sentence_and_nothing_half_written_stays
     for read_only in [false, true] {
         let disk = Disk::new(&project, if read_only { "locked" } else { "full" }, "1m");
         if read_only {
-            disk.read_only()
+            disk.read_only();
         } else {
-            disk.fill(0)
+            disk.fill(0);
         }
         for args in writers(utf8(run.path()), &disk.0) {
             let words: Vec<&str> = args.iter().map(String::as_str).collect();

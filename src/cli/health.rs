@@ -13,7 +13,7 @@ pub fn report(runs: &Path) -> Result<String> {
     let mut out = String::new();
     let mut line =
         |name: &str, value: String| writeln!(out, "{name:10} {value}").map_err(|e| Error::fault(e.to_string()));
-    let commit = env!("LOPPER_COMMIT");
+    let commit = crate::run::origin::commit();
     let of = if commit.is_empty() { String::new() } else { format!(" of commit {commit}") };
     line("lopper", format!("{}{of}", env!("CARGO_PKG_VERSION")))?;
     for (i, text) in device::cards().into_iter().enumerate() {

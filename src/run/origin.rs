@@ -61,11 +61,16 @@ pub const CHANGEABLE: [&str; 8] = [
     "train.checkpoint_every",
 ];
 
+/// The commit of this build, empty where it does not know.
+pub fn commit() -> &'static str {
+    env!("LOPPER_COMMIT")
+}
+
 /// What a worker begins with on `recipe`. What cannot be read is left out: loading will say so.
 pub fn look(recipe: &Recipe) -> Origin {
     let features = if cfg!(feature = "cuda") { vec!["cuda".to_owned()] } else { Vec::new() };
     Origin {
-        commit: env!("LOPPER_COMMIT").into(),
+        commit: commit().into(),
         driver: driver(),
         features,
         seed: recipe.seed,
@@ -149,7 +154,9 @@ fn input(key: String, files: Vec<PathBuf>, whole: bool) -> std::io::Result<Input
         hash.update(meta.len().to_le_bytes());
         feed(&mut hash, file, if weights && !whole { HEAD } else { u64::MAX })?;
     }
-    input.sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    for byte in hash.finalize() {
+        input.sha256.push_str(&format!("{byte:02x}"));
+    }
     Ok(input)
 }
 
