@@ -219,6 +219,8 @@ pub enum Message {
     Toast(String),
     /// How much of a long journal was read so far, 0 to 1; `None` when it was read.
     Read(Option<f32>),
+    /// What is known of a worker that is gone without a last word.
+    Gone(Option<String>),
     /// The clock, Unix seconds.
     Tick(f64),
     /// The time that a replay has come to, Unix seconds.
@@ -264,6 +266,8 @@ pub struct App {
     pub report: Option<Report>,
     /// The last warning or the final sentence.
     pub notice: Option<Note>,
+    /// What is known of a worker that is gone without a last word.
+    pub gone: Option<String>,
     /// What was said, oldest first.
     pub log: VecDeque<Note>,
     /// Unix time of the last event.
@@ -324,6 +328,7 @@ impl App {
             samples: BTreeMap::new(),
             report: None,
             notice: None,
+            gone: None,
             log: VecDeque::new(),
             last_event: 0.0,
             now: 0.0,

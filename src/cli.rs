@@ -12,10 +12,10 @@ use crate::eval::report;
 use crate::recipe::Recipe;
 use crate::run::control::{self, Command as Order};
 use crate::run::tail::Tail;
-use crate::run::{RunDir, RunState, launch, start, worker};
+use crate::run::{RunDir, RunState, change, launch, start, worker};
 use crate::text::{printable, printable_lines};
 use crate::ui::{self, WatchOptions};
-use crate::{Error, Result, config, demo, train};
+use crate::{Error, Result, config, contained, demo, train};
 use clap::{Parser, Subcommand};
 use color_eyre::config::{HookBuilder, Theme};
 use std::io::{IsTerminal, Write};
@@ -129,6 +129,9 @@ enum Verb {
         /// Forward each layer again in the backward pass instead of keeping its activations
         #[arg(long)]
         recompute: bool,
+        /// Let your group read the run directory (a colleague then attaches with read access)
+        #[arg(long)]
+        group_readable: bool,
         #[command(flatten)]
         tape: Tape,
         #[command(flatten)]
@@ -182,6 +185,8 @@ enum Verb {
         /// Lines instead of the screen
         #[arg(long)]
         plain: bool,
+        #[arg(long, value_name = "KEY=VALUE", help = "Change a setting first, such as train.micro_tokens=512")]
+        set: Vec<String>,
     },
     /// Let a run wait after its current step
     Pause {
@@ -280,6 +285,7 @@ pub fn main() -> ExitCode {
     if let Err(e) = HookBuilder::default().display_env_section(false).theme(colours).install() {
         eprintln!("lopper: {e}");
     }
+    contained::quieten();
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
@@ -318,7 +324,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
     match verb {
         Verb::Demo { plain, tape, place } => {
             let recipe = Recipe::read(&demo::prepare()?)?;
-            begin(&recipe, &place.runs, plain, false, &WatchOptions { record: tape.record, ..look.into() })
+            let run = start::start(&recipe, &place.runs)?.0;
+            follow(&run, plain, false, &WatchOptions { record: tape.record, ..look.into() })
         }
         Verb::New { recipe, record, place } => {
             form(&ui::setup::Source::New(recipe), &place.runs, &WatchOptions { record, ..look.into() })
@@ -326,13 +333,14 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Edit { recipe, record, place } => {
             form(&ui::setup::Source::File(recipe), &place.runs, &WatchOptions { record, ..look.into() })
         }
-        Verb::Run { recipe, plain, detach, name, device, recompute, tape, place } => {
+        Verb::Run { recipe, plain, detach, name, device, recompute, group_readable, tape, place } => {
             let mut recipe = Recipe::read(&recipe)?;
             recipe.name = name.unwrap_or(recipe.name);
             recipe.device = device.unwrap_or(recipe.device);
             recipe.train.recompute |= recompute;
             recipe.validate()?;
-            begin(&recipe, &place.runs, plain, detach, &WatchOptions { record: tape.record, ..look.into() })
+            let run = start::start_for(&recipe, &place.runs, group_readable)?.0;
+            follow(&run, plain, detach, &WatchOptions { record: tape.record, ..look.into() })
         }
         Verb::Check { recipe, json, place } => {
             check::report(&recipe, &place.runs, json).and_then(|text| say(&text)).map(|()| 0)
@@ -350,11 +358,12 @@ fn dispatch(cli: Cli) -> Result<u8> {
             let options = WatchOptions { read_only, replay, record: tape.record, ..look.into() };
             watch(&run, Tail::new(run.clone()), plain, &options)
         }
-        Verb::Resume { run, plain } => {
+        Verb::Resume { run, plain, set } => {
             let run = RunDir::open(&run)?;
             if run.state() == RunState::Finished {
                 return Err(Error::user(format!("{} is finished; there is nothing to resume", run.path().display())));
             }
+            change::set(&run, &set)?;
             let tail = Tail::from_end(run.clone())?;
             launch::launch(&run)?;
             watch(&run, tail, plain, &look.into())
@@ -429,13 +438,13 @@ fn say(text: &str) -> Result<()> {
     }
 }
 
-fn begin(recipe: &Recipe, runs: &Path, plain: bool, detach: bool, options: &WatchOptions) -> Result<u8> {
-    let (run, _) = start::start(recipe, runs)?;
+/// A run that has just been started.
+fn follow(run: &RunDir, plain: bool, detach: bool, options: &WatchOptions) -> Result<u8> {
     if detach {
         say(&format!("{}\nwatch it with: lopper attach {0}", run.path().display()))?;
         return Ok(0);
     }
-    watch(&run, Tail::new(run.clone()), plain, options)
+    watch(run, Tail::new(run.clone()), plain, options)
 }
 
 /// The recipe form, which needs a terminal.

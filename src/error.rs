@@ -9,6 +9,14 @@ pub enum Error {
     /// Something failed that was asked for correctly: disk, device, network. Exit code 1.
     #[error("{0}")]
     Fault(String),
+    /// There is no room on a disk: a worker waits for it, everybody else has failed. Exit code 1.
+    #[error("{text}")]
+    Full {
+        /// The sentence.
+        text: String,
+        /// Bytes that are needed, 0 where that is not known.
+        need: u64,
+    },
 }
 
 /// The result of everything in lopper that can fail.
@@ -39,8 +47,11 @@ impl Error {
             ErrorKind::AlreadyExists => (true, "there is a file of that name"),
             ErrorKind::InvalidFilename => (true, "the name is too long"),
             ErrorKind::InvalidData => (true, "it is not UTF-8 text"),
-            ErrorKind::StorageFull => (false, "the disk is full; free some space and resume"),
-            ErrorKind::QuotaExceeded => (false, "the disk quota is used up; free some space and resume"),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                let what_is =
+                    if error.kind() == ErrorKind::StorageFull { "disk is full" } else { "disk quota is used up" };
+                return Self::Full { text: format!("cannot {what} {path}: the {what_is}; free some space"), need: 0 };
+            }
             ErrorKind::FileTooLarge => (false, "the limit on file sizes is reached (ulimit -f)"),
             _ => return Self::Fault(format!("cannot {what} {path}: {error}")),
         };
@@ -52,14 +63,14 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::User(_) => 2,
-            Self::Fault(_) => 1,
+            Self::Fault(_) | Self::Full { .. } => 1,
         }
     }
 
     /// The same kind of error with `place: ` before its sentence, unless it begins so already.
     #[must_use]
     pub fn at(self, place: impl std::fmt::Display) -> Self {
-        let (Self::User(sentence) | Self::Fault(sentence)) = &self;
+        let (Self::User(sentence) | Self::Fault(sentence) | Self::Full { text: sentence, .. }) = &self;
         let place = format!("{place}: ");
         if sentence.starts_with(&place) {
             return self;
@@ -67,6 +78,7 @@ impl Error {
         match self {
             Self::User(sentence) => Self::User(place + &sentence),
             Self::Fault(sentence) => Self::Fault(place + &sentence),
+            Self::Full { text, need } => Self::Full { text: place + &text, need },
         }
     }
 }
@@ -85,6 +97,6 @@ mod tests {
         assert_eq!(said(io::ErrorKind::StorageFull).exit_code(), 1);
         assert_eq!(said(io::ErrorKind::TimedOut).exit_code(), 1);
         let full = said(io::ErrorKind::StorageFull).to_string();
-        assert_eq!(full, "cannot write a\\u{1b}[2J/b: the disk is full; free some space and resume");
+        assert_eq!(full, "cannot write a\\u{1b}[2J/b: the disk is full; free some space");
     }
 }

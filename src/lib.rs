@@ -20,8 +20,10 @@
 //! directory (`run`).
 
 pub mod app;
+pub mod bounded;
 pub mod cli;
 pub mod config;
+pub mod contained;
 pub mod data;
 pub mod demo;
 pub mod error;

@@ -16,13 +16,16 @@ pub mod weights;
 
 use crate::Error;
 
+/// How the sentence about a card without free memory begins.
+pub(crate) const CARD_FULL: &str = "the card's memory is full";
+
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
         let text = error.to_string();
         if ["OUT_OF_MEMORY", "STATUS_ALLOC"].iter().any(|sign| text.contains(sign)) {
-            return Self::user(
-                "the card's memory is full: set recompute = true, lower train.micro_tokens, or use a smaller base",
-            );
+            return Self::user(format!(
+                "{CARD_FULL}: set recompute = true, lower train.micro_tokens, or use a smaller base"
+            ));
         }
         Self::fault(format!("in the tensor library: {}", text.lines().next().unwrap_or_default()))
     }

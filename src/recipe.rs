@@ -91,7 +91,8 @@ impl Recipe {
     /// # Errors
     /// Names the file, and the line or the field, and what is allowed there.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read the recipe", path, &e))?;
+        let most = crate::bounded::SETTINGS;
+        let text = crate::bounded::text_of_any(path, most).map_err(|e| Error::io("read the recipe", path, &e))?;
         Self::parse_as(&text, path).map_err(|e| e.at(printable(&path.display().to_string())))
     }
 

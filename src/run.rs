@@ -1,15 +1,21 @@
 //! The contract between engine and workbench: a run directory and its life.
 
+pub mod change;
 pub mod compare;
 pub mod control;
+pub mod crash;
+pub mod disk;
 pub mod estimate;
 pub mod event;
+pub mod fault;
 pub mod journal;
 pub mod launch;
 pub mod listing;
 pub mod lock;
+pub mod logout;
 pub mod memory;
 pub mod notes;
+pub mod origin;
 pub mod remove;
 pub mod replay;
 pub mod session;
@@ -19,7 +25,6 @@ pub mod worker;
 
 use crate::recipe::Recipe;
 use crate::{Error, Result};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A run directory: `recipe.toml`, `events.jsonl`, `control.jsonl`, `worker.lock`, `worker.log`,
@@ -98,6 +103,26 @@ impl RunDir {
             }
         }
         Err(Error::fault(format!("{} is full of runs of this second", parent.display())))
+    }
+
+    /// Lets the group of the folder read the run: the worker then makes its files so.
+    ///
+    /// # Errors
+    /// When the folder's mode cannot be changed.
+    pub fn open_to_group(&self) -> Result<()> {
+        group_umask();
+        let mode = rustix::fs::Mode::from_raw_mode(0o750);
+        let recipe = self.recipe_file();
+        let open = |path: &Path, mode| {
+            rustix::fs::chmod(path, mode).map_err(|e| Error::io("let the group read", path, &e.into()))
+        };
+        open(&recipe, rustix::fs::Mode::from_raw_mode(0o640))?;
+        open(&self.path, mode)
+    }
+
+    /// Whether [`Self::open_to_group`] was asked for.
+    pub fn is_open_to_group(&self) -> bool {
+        rustix::fs::stat(&self.path).is_ok_and(|stat| stat.st_mode & 0o050 == 0o050)
     }
 
     /// Opens an existing run directory.
@@ -200,6 +225,11 @@ impl RunDir {
     }
 }
 
+/// What this process makes from now on, the group may read, whatever the user's own mask says.
+pub(crate) fn group_umask() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
+}
+
 fn private_folder(path: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
@@ -215,9 +245,12 @@ pub fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
     let aside = path.with_extension("part");
     let write = || {
         let mut file = std::fs::File::create(&aside)?;
-        file.write_all(bytes)?;
+        fault::write("aside", &mut file, bytes)?;
         file.sync_all()?;
-        std::fs::rename(&aside, path)
+        std::fs::rename(&aside, path)?;
+        // The new name lasts only once its folder is on the disk.
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::File::open(folder)?.sync_all()
     };
     write().map_err(|e| {
         // Half a file is of no use to anybody.

@@ -110,7 +110,9 @@ impl Screen {
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |info| {
-                restore();
+                if !crate::contained::is_quiet() {
+                    restore();
+                }
                 before(info);
             }));
         });

@@ -16,7 +16,9 @@ use crate::module::Factor;
 use crate::recipe::Recipe;
 use crate::recipe::ratios::{Ratios, Rule};
 use crate::run::event::{EventBody, MatrixInfo, Phase, PhaseKind, Report, ReportRow, Started};
-use crate::run::session::Session;
+use crate::run::journal;
+use crate::run::origin::{self, Origin};
+use crate::run::session::{Session, with_room};
 use crate::run::worker::Outcome;
 use crate::{Error, Result};
 use candle_core::DType;
@@ -35,12 +37,20 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
     let mut task = Task::load(recipe, session)?;
     let stages = plan::stages(recipe);
     let matrices = matrices(&task.adapters);
-    session.record(started(recipe, &task, &matrices, session.dir().name()))?;
+    let origin = origin::look(recipe);
+    let before = journal::last_of(&session.dir().journal_file(), "started")?;
+    if let Some(EventBody::Started(before)) = before.map(|event| event.body) {
+        for text in origin::changes(&before.origin, &origin) {
+            session.record(EventBody::Warning { text })?;
+        }
+    }
+    session.record(started(recipe, &task, &matrices, session.dir().name(), origin))?;
     let checkpoints = session.dir().checkpoints();
     checkpoint::tidy(&checkpoints);
     checkpoint::tidy(&session.dir().result());
     let (resume, complaints) = checkpoint::newest(&checkpoints);
     for text in complaints {
+        let text = format!("{text}; ratios that were changed after that one have to be sent again");
         session.record(EventBody::Warning { text })?;
     }
     let mut position = Position { v: 1, ..Position::default() };
@@ -66,7 +76,8 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
                 target_trained: trained_target.is_some(),
                 ..Position::default()
             };
-            checkpoint::write(&checkpoints, &position, trained_target.as_ref(), None)?;
+            let target = trained_target.as_ref();
+            with_room(session, || checkpoint::write(&checkpoints, &position, target, None))?;
         }
         let examples = task.train.encoded.sequences.len();
         session.record(EventBody::Stage(stage.event(index, stages.len(), examples, recipe.train.batch)))?;
@@ -108,7 +119,8 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
                 done: 0,
                 total: 1,
             }))?;
-            result::write(recipe, &task, set, &position.rows, session.dir())?;
+            let dir = session.dir().clone();
+            with_room(session, || result::write(recipe, &task, set, &position.rows, &dir))?;
         }
     }
     Ok(Outcome::Finished(format!("the adapter and the report are in {}", session.dir().result().display())))
@@ -150,7 +162,7 @@ fn matrices(adapters: &[(Adapter, f64)]) -> Vec<MatrixInfo> {
 }
 
 #[allow(clippy::needless_pass_by_value)]
-fn started(recipe: &Recipe, task: &Task, matrices: &[MatrixInfo], run: String) -> EventBody {
+fn started(recipe: &Recipe, task: &Task, matrices: &[MatrixInfo], run: String, origin: Origin) -> EventBody {
     let dtype = if task.decoder.dtype() == DType::F32 { "f32" } else { "bf16" };
     EventBody::Started(Box::new(Started {
         lopper: env!("CARGO_PKG_VERSION").into(),
@@ -168,6 +180,7 @@ fn started(recipe: &Recipe, task: &Task, matrices: &[MatrixInfo], run: String) -
         test_examples: task.test.as_ref().map_or(0, |t| t.references.len()),
         truncated: task.truncated(),
         documents: task.documents(recipe.samples.documents),
+        origin: Box::new(origin),
         name: crate::text::printable(if recipe.name.is_empty() { &run } else { &recipe.name }).into_owned(),
     }))
 }
@@ -236,7 +249,8 @@ fn score(context: &mut Context<'_>, stage: &Stage, set: Option<&MergedSet>) -> R
     })?;
     let Some(texts) = texts else { return Ok(false) };
     let rouge = evaluate::rouge(task, split, &texts);
-    result::write_summaries(context.session.dir(), &stage.label, split, &texts)?;
+    let dir = context.session.dir().clone();
+    with_room(context.session, || result::write_summaries(&dir, &stage.label, split, &texts))?;
     context.position.rows.push(ReportRow {
         method: stage.label.clone(),
         documents: texts.len(),

@@ -67,6 +67,7 @@ fn started() -> Started {
             ),
         ],
         name: "demo".into(),
+        ..Started::default()
     }
 }
 

@@ -40,6 +40,7 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
         Message::RatioSets(sets) => ratios::take_sets(app, sets),
         Message::Toast(text) => toast(app, text),
         Message::Read(share) => app.read = share,
+        Message::Gone(text) => app.gone = text,
         Message::Told(now) => app.now = now,
         Message::Tick(now) => {
             app.clock = now;

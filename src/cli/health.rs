@@ -13,11 +13,14 @@ pub fn report(runs: &Path) -> Result<String> {
     let mut out = String::new();
     let mut line =
         |name: &str, value: String| writeln!(out, "{name:10} {value}").map_err(|e| Error::fault(e.to_string()));
-    line("lopper", env!("CARGO_PKG_VERSION").into())?;
+    let commit = crate::run::origin::commit();
+    let of = if commit.is_empty() { String::new() } else { format!(" of commit {commit}") };
+    line("lopper", format!("{}{of}", env!("CARGO_PKG_VERSION")))?;
     for (i, text) in device::cards().into_iter().enumerate() {
         line(if i == 0 { "cuda" } else { "" }, text)?;
     }
     line("threads", rayon::current_num_threads().to_string())?;
+    line("log-out", crate::text::printable(&crate::run::logout::advice()).into_owned())?;
     let env = |name: &str| std::env::var(name).unwrap_or_else(|_| "not set".into());
     let terminal = format!("TERM {}, COLORTERM {}, NO_COLOR {}", env("TERM"), env("COLORTERM"), env("NO_COLOR"));
     line("terminal", crate::text::printable(&terminal).into_owned())?;

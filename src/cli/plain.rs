@@ -1,8 +1,8 @@
 //! A run as lines, for pipes and logs.
 
+use crate::run::RunDir;
 use crate::run::event::{EventBody, Phase, PhaseKind, Stage, Started, Step};
 use crate::run::tail::Tail;
-use crate::run::{RunDir, RunState, launch};
 use crate::text::{counted, printable};
 use crate::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -51,11 +51,8 @@ pub fn follow(run: &RunDir, mut tail: Tail, out: &mut dyn Write) -> Result<End> 
                 Ok(()) => {}
             }
         }
-        if update.state == RunState::Crashed {
-            return Err(Error::fault(format!(
-                "the worker is gone without a last word: {}; `lopper resume {path}` goes on from the last checkpoint",
-                launch::tail_of_log(run),
-            )));
+        if let Some(text) = update.gone {
+            return Err(Error::fault(text));
         }
         if update.state.is_over() {
             return Ok(End::Over);

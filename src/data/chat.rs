@@ -1,11 +1,17 @@
 //! Chat templates of models, in a sandbox with a limit on their work.
 
+use crate::contained::deep;
 use crate::{Error, Result};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, Value, context};
 
 /// Instructions a template may execute: thousands of times what a real one needs.
 const FUEL: u64 = 2_000_000;
+
+/// No template is longer: those of models have 30 kB at most.
+const LONGEST: usize = 64 << 10;
+/// Nor is what it writes around a document.
+const MOST: usize = 16 << 20;
 
 fn environment() -> Environment<'static> {
     let mut env = Environment::new();
@@ -47,16 +53,58 @@ pub fn render(template: &str, text: &str, bos: &str, eos: &str) -> Result<String
     let said = |e: minijinja::Error| {
         Error::user(format!("the model's chat template cannot be used: {}", crate::text::printable(&e.to_string())))
     };
-    env.template_from_str(&template)
-        .and_then(|t| {
-            t.render(context! {
-                messages => [context! { role => "user", content => text }],
-                add_generation_prompt => true,
-                bos_token => bos,
-                eos_token => eos,
-            })
-        })
-        .map_err(said)
+    let values = context! {
+        messages => [context! { role => "user", content => text }],
+        add_generation_prompt => true,
+        bos_token => bos,
+        eos_token => eos,
+    };
+    rendered(&env, &template, &values, text.len()).map_err(said)
+}
+
+/// What `template` writes. Its parser and its interpreter go as deep as its expressions do.
+fn rendered(
+    env: &Environment<'_>,
+    template: &str,
+    values: &Value,
+    document: usize,
+) -> std::result::Result<String, minijinja::Error> {
+    let refused = |why: &'static str| Err(minijinja::Error::new(ErrorKind::InvalidOperation, why));
+    if template.len() > LONGEST {
+        return refused("it is longer than any real one (64 kB)");
+    }
+    let work = || {
+        let mut out = Bounded { bytes: Vec::new(), most: MOST + document, is_full: false };
+        let done = env.template_from_str(template)?.render_captured_to(values, &mut out);
+        if out.is_full {
+            return refused("it writes more than 16 MB around a document");
+        }
+        done?;
+        String::from_utf8(out.bytes).map_err(|e| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string()))
+    };
+    deep(work).unwrap_or_else(|| refused("the template engine gave up on it"))
+}
+
+/// A writer that takes no more than so many bytes.
+struct Bounded {
+    bytes: Vec<u8>,
+    most: usize,
+    is_full: bool,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + piece.len() > self.most {
+            self.is_full = true;
+            return Err(std::io::ErrorKind::WriteZero.into());
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// `{% generation %}` marks the answer for transformers' loss masks and changes nothing in the text.
@@ -121,7 +169,7 @@ pub fn prompt(template: &str, document: &str) -> Result<String> {
     let mut env = environment();
     syntax(&mut env, false)?;
     env.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    env.template_from_str(template).and_then(|t| t.render(context! { document })).map_err(|e| {
+    rendered(&env, template, &context! { document }, document.len()).map_err(|e| {
         Error::user(format!("data.prompt: {e}; it is a Jinja template in which only {{{{ document }}}} is known"))
     })
 }
@@ -155,6 +203,23 @@ mod tests {
         let endless = "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}";
         assert!(render(endless, "", "", "").unwrap_err().to_string().contains("cannot be used"));
         assert!(render("{{ raise_exception('no') }}", "", "", "").unwrap_err().to_string().contains("no"));
+    }
+
+    #[test]
+    fn the_deepest_templates_end_in_a_sentence_or_a_text() {
+        for piece in ["-", "not ", "a.", "a|b", "(", "[", "{\"a\":", "~1", "+1", "a[", "1 if 1 else ", "a is b "] {
+            let deep = piece.repeat((LONGEST - 16) / piece.len());
+            // Whatever comes of it.
+            render(&format!("{{{{ {deep}1 }}}}"), "x", "", "").ok();
+        }
+        for piece in ["{%if 1%}", "{%for a in b%}", "{%else%}", "{%set a%}", "{%filter upper%}", "{%if 1%}{%elif 1%}"] {
+            render(&piece.repeat((LONGEST - 16) / piece.len()), "x", "", "").ok();
+        }
+        let elifs = format!("{{%if 0%}}{}{{%endif%}}", "{%elif 0%}a".repeat(5000));
+        assert_eq!(render(&elifs, "x", "", "").unwrap(), "");
+        assert!(render(&"x".repeat(LONGEST + 1), "x", "", "").unwrap_err().to_string().contains("64 kB"));
+        let long = "{%for a in range(900)%}{%for b in range(100)%}{{ bos_token * 1000 }}{%endfor%}{%endfor%}";
+        assert!(render(long, "x", "a", "").unwrap_err().to_string().contains("16 MB"));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use crate::text::printable;
 use crate::{Error, Result, recipe};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -59,10 +58,10 @@ impl Dataset {
     /// is missing, empty or no text, a line above [`LINE_LIMIT`]; or that the file has no example.
     pub fn read(path: &Path, fields: Fields<'_>, limit: usize) -> Result<Self> {
         let io = |e: &std::io::Error| Error::io("read the examples", path, e);
-        let file = File::open(path).map_err(|e| io(&e))?;
-        if file.metadata().map_err(|e| io(&e))?.is_dir() {
+        if path.is_dir() {
             return Err(Error::user(format!("{} is a folder; a JSONL file is needed", shown(path))));
         }
+        let file = crate::bounded::open(path).map_err(|e| io(&e))?;
         let mut reader = BufReader::new(file);
         let mut examples = Vec::new();
         let mut bytes = Vec::new();

@@ -1,5 +1,6 @@
 //! A model's tokenizer: tokenizer.json and what the other files say of special tokens.
 
+use crate::contained::{contained, deep};
 use crate::text::printable;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
@@ -19,11 +20,16 @@ pub struct Tokenizer {
     chat_template: Option<String>,
 }
 
+/// No configuration beside a tokenizer is longer.
+const MAX_FILE: u64 = 16 << 20;
+/// No tokenizer is longer; that of Qwen3 has 11 MB.
+const MAX_TOKENIZER: u64 = 256 << 20;
+
 /// Reads a JSON object of the model folder; an empty one where the file is missing.
 fn json(folder: &Path, name: &str) -> Result<Map<String, Value>> {
     let path = folder.join(name);
     let shown = || printable(&path.display().to_string()).into_owned();
-    let bytes = match std::fs::read(&path) {
+    let bytes = match crate::bounded::bytes(&path, MAX_FILE) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
         Err(e) => return Err(Error::io("read", &path, &e)),
@@ -32,6 +38,17 @@ fn json(folder: &Path, name: &str) -> Result<Map<String, Value>> {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Error::user(format!("{}: a JSON object is needed", shown()))),
         Err(e) => Err(Error::user(format!("{} is not valid JSON: {e}", shown()))),
+    }
+}
+
+/// What is said where the library gives up on a tokenizer.
+const BROKEN: &str = "its parts contradict each other";
+
+/// What the library makes of a text.
+fn worked<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+    match contained(work) {
+        Some(done) => done.map_err(|e| Error::fault(format!("the tokenizer failed: {}", printable(&e.to_string())))),
+        None => Err(Error::user(format!("the base's tokenizer.json cannot be used: {BROKEN}"))),
     }
 }
 
@@ -85,8 +102,16 @@ impl Tokenizer {
     /// When there is no usable tokenizer.json, or the end-of-sequence token is not known.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = file(folder)?;
-        let mut inner = tokenizers::Tokenizer::from_file(&path)
-            .map_err(|e| Error::user(format!("{} is not a tokenizer: {e}", path.display())))?;
+        let bytes = crate::bounded::bytes(&path, MAX_TOKENIZER).map_err(|e| Error::io("read", &path, &e))?;
+        let refused = |why: String| {
+            let place = printable(&path.display().to_string()).into_owned();
+            Error::user(format!("{place} is not a tokenizer: {}", printable(&why)))
+        };
+        // The library takes it for granted that it is JSON, in some places.
+        serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|e| refused(e.to_string()))?;
+        let mut inner = deep(|| tokenizers::Tokenizer::from_bytes(&bytes).map_err(|e| e.to_string()))
+            .unwrap_or_else(|| Err(BROKEN.into()))
+            .map_err(refused)?;
         // Training cuts documents itself, by sense; a limit in the file would cut summaries.
         inner.with_truncation(None).map_err(|e| Error::fault(e.to_string()))?;
         inner.with_padding(None);
@@ -121,8 +146,7 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer refuses the text.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
-        let encoding =
-            self.inner.encode_fast(text, special).map_err(|e| Error::fault(format!("the tokenizer failed: {e}")))?;
+        let encoding = worked(|| self.inner.encode_fast(text, special))?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -131,8 +155,7 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer refuses the text.
     pub fn encode_with_ends(&self, text: &str) -> Result<Vec<(u32, usize)>> {
-        let encoding =
-            self.inner.encode(text, false).map_err(|e| Error::fault(format!("the tokenizer failed: {e}")))?;
+        let encoding = worked(|| self.inner.encode(text, false))?;
         Ok(encoding.get_ids().iter().copied().zip(encoding.get_offsets().iter().map(|o| o.1)).collect())
     }
 
@@ -141,7 +164,7 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer refuses the ids.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner.decode(ids, true).map_err(|e| Error::fault(format!("the tokenizer failed: {e}")))
+        worked(|| self.inner.decode(ids, true))
     }
 
     /// Tokens that end an answer.
@@ -178,7 +201,7 @@ impl Tokenizer {
 /// `chat_template.jinja`, or the one in `tokenizer_config.json`: text, or a list with one named `default`.
 fn chat_template(folder: &Path, config: &Map<String, Value>) -> Result<Option<String>> {
     let path = folder.join("chat_template.jinja");
-    match std::fs::read_to_string(&path) {
+    match crate::bounded::text(&path, MAX_FILE) {
         Ok(text) => return Ok(Some(text)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(Error::io("read", &path, &e)),

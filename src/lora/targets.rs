@@ -3,7 +3,12 @@
 use crate::module::ModuleId;
 use crate::text::printable;
 use crate::{Error, Result};
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
+
+/// No expression is longer, bytes: compiling one may take a thousand times its length.
+const LONGEST: usize = 4 << 10;
+/// There are no more modules to be named one by one.
+const MOST: usize = 8192;
 
 /// A module's name inside the base, as PEFT matches it: `model.layers.7.self_attn.q_proj`.
 pub fn name(module: ModuleId) -> String {
@@ -99,6 +104,10 @@ impl<T: Copy> Pattern<T> {
         let compile = |(key, value): (String, T)| {
             regex(field, &key, &format!(r"^(?:.*\.)?(?:{key})$")).map(|pattern| (pattern, key, value))
         };
+        let entries: Vec<_> = entries.into_iter().collect();
+        if entries.len() > MOST {
+            return Err(Error::user(format!("{field}: {} entries are more than a model has modules", entries.len())));
+        }
         Ok(Self { entries: entries.into_iter().map(compile).collect::<Result<_>>()? })
     }
 
@@ -111,7 +120,10 @@ impl<T: Copy> Pattern<T> {
 }
 
 fn regex(field: &str, text: &str, whole: &str) -> Result<Regex> {
-    Regex::new(whole).map_err(|e| {
+    if text.len() > LONGEST {
+        return Err(Error::user(format!("{field}: an expression of {} bytes is longer than any real one", text.len())));
+    }
+    RegexBuilder::new(whole).size_limit(1 << 20).build().map_err(|e| {
         let why = e.to_string();
         Error::user(format!(
             "{field} {:?} is no regular expression that lopper knows ({}): write it as a list of module names",

@@ -115,7 +115,7 @@ impl Config {
         if meta.len() > MAX_FILE {
             return Err(Error::user(format!("{place} has {} bytes: that is no model configuration", meta.len())));
         }
-        let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
+        let text = crate::bounded::text(&path, MAX_FILE).map_err(|e| match e.kind() {
             std::io::ErrorKind::InvalidData => Error::user(format!("{place} is not UTF-8 text")),
             _ => Error::io("read", &path, &e),
         })?;

@@ -116,7 +116,11 @@ pub(crate) fn place(path: &Path) -> String {
     printable(&path.display().to_string()).into_owned()
 }
 
-fn parse(data: &[u8]) -> Result<BTreeMap<String, Entry>> {
+/// As [`read`] of a file with these bytes.
+///
+/// # Errors
+/// Names the tensor, and what is wrong with it.
+pub fn parse(data: &[u8]) -> Result<BTreeMap<String, Entry>> {
     let user = |text: String| -> Result<BTreeMap<String, Entry>> { Err(Error::user(text)) };
     let Some(length) = data.first_chunk::<8>().map(|b| u64::from_le_bytes(*b)) else {
         return user(format!("{} bytes are too few for a safetensors file", data.len()));

@@ -81,7 +81,7 @@ fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
     if size > MAX_INDEX {
         return Err(user(format!("{size} bytes are too many for an index")));
     }
-    let bytes = std::fs::read(index).map_err(|e| Error::io("read", index, &e))?;
+    let bytes = crate::bounded::bytes(index, MAX_INDEX).map_err(|e| Error::io("read", index, &e))?;
     let value: Value = serde_json::from_slice(&bytes).map_err(|e| user(format!("not valid JSON: {e}")))?;
     let Some(map) = value.get("weight_map").and_then(Value::as_object) else {
         return Err(user("there is no weight_map".into()));

@@ -9,7 +9,6 @@ use crate::recipe::ratios::Rule;
 use crate::text::printable;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
 use std::path::Path;
 
 /// One run of a comparison.
@@ -35,7 +34,8 @@ const POINTS: usize = 20_000;
 /// When its recipe cannot be read.
 pub fn read(run: &RunDir) -> Result<Compared> {
     let path = run.recipe_file();
-    let text = std::fs::read_to_string(&path).map_err(|e| crate::Error::io("read", &path, &e))?;
+    let text =
+        crate::bounded::text(&path, crate::bounded::SETTINGS).map_err(|e| crate::Error::io("read", &path, &e))?;
     let table: toml::Table = toml::from_str(&text).map_err(|e| {
         let place = crate::text::printable(&path.display().to_string()).into_owned();
         crate::Error::user(format!("{place}: {}", crate::text::printable(e.message())))
@@ -43,7 +43,7 @@ pub fn read(run: &RunDir) -> Result<Compared> {
     let mut compared = Compared { name: run.name(), ..Compared::default() };
     flatten("", &toml::Value::Table(table), &mut compared.settings);
     compared.settings.remove("name");
-    if let Ok(mut file) = File::open(run.journal_file()) {
+    if let Ok(mut file) = crate::bounded::open(&run.journal_file()) {
         // A journal may be long: what does not count is not parsed.
         let mut told = Told::default();
         each_line(&mut file, 0, |line| {

@@ -1,10 +1,10 @@
 //! Commands to a worker: lines of `control.jsonl`, appended by any reader of the run.
 
-use crate::{Error, Result};
+use super::fault;
+use crate::{Error, Result, bounded};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -69,13 +69,28 @@ pub fn send(run: &Path, command: Command) -> Result<String> {
     let request = Request { v: super::event::VERSION, id: id.clone(), t, command };
     let mut line = serde_json::to_vec(&request).map_err(|e| Error::fault(e.to_string()))?;
     line.push(b'\n');
-    let write = || {
-        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-        file.write_all(&line)?;
+    let mut write = || {
+        let mut file = bounded::append(&path)?;
+        // A sender that died in its write has left a line without an end.
+        if !is_ended(&mut file)? {
+            line.insert(0, b'\n');
+        }
+        fault::write("send", &mut file, &line)?;
         file.sync_data()
     };
     write().map_err(|e| Error::io("write", &path, &e))?;
     Ok(id)
+}
+
+/// Whether the file is empty or its last line has its end.
+fn is_ended(file: &mut std::fs::File) -> std::io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 /// Reads commands as they arrive, each once, also across restarts of the worker.
@@ -102,7 +117,7 @@ impl Inbox {
     pub fn read(&mut self) -> Result<(Vec<Request>, Vec<String>)> {
         let mut requests = Vec::new();
         let mut complaints = Vec::new();
-        let mut file = match std::fs::File::open(&self.path) {
+        let mut file = match bounded::open(&self.path) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((requests, complaints)),
             Err(e) => return Err(Error::io("read", &self.path, &e)),
@@ -121,6 +136,9 @@ impl Inbox {
                 break;
             }
             self.offset += n;
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
             match serde_json::from_slice::<Request>(&line) {
                 Ok(request) if self.answered.insert(request.id.clone()) => requests.push(request),
                 Ok(_) => {}
@@ -128,6 +146,9 @@ impl Inbox {
                     complaints.push(format!("a line of control.jsonl is no command that this version knows: {e}"));
                 }
             }
+        }
+        if !requests.is_empty() {
+            fault::point("control");
         }
         Ok((requests, complaints))
     }
@@ -152,6 +173,20 @@ mod tests {
         let mut next = Inbox::new(folder.path(), HashSet::from([first]));
         let read: Vec<_> = next.read().unwrap().0.into_iter().map(|r| r.id).collect();
         assert_eq!(read, [second]);
+    }
+
+    #[test]
+    fn a_command_behind_a_torn_one_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.jsonl");
+        send(folder.path(), Command::Pause).unwrap();
+        std::fs::write(&path, [std::fs::read(&path).unwrap(), b"{\"v\":1,\"id\":\"x".to_vec()].concat()).unwrap();
+        send(folder.path(), Command::Stop).unwrap();
+        send(folder.path(), Command::Generate).unwrap();
+        let (requests, complaints) = Inbox::new(folder.path(), HashSet::new()).read().unwrap();
+        let read: Vec<_> = requests.into_iter().map(|r| r.command).collect();
+        assert_eq!(read, [Command::Pause, Command::Stop, Command::Generate]);
+        assert_eq!(complaints.len(), 1);
     }
 
     #[test]

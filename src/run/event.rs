@@ -170,6 +170,9 @@ pub struct Started {
     pub documents: Vec<Document>,
     /// What is the same in every line that the user sees of this run: its name.
     pub name: String,
+    /// What it takes to make the run again.
+    #[serde(default)]
+    pub origin: Box<super::origin::Origin>,
 }
 
 /// One adapter of the merge.

@@ -1,13 +1,14 @@
 //! `events.jsonl`: appended by one worker, read by anybody at any time.
 
 use super::event::{Event, EventBody, VERSION};
-use crate::{Error, Result};
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use super::fault;
+use crate::{Error, Result, bounded};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// A longer line is skipped: nothing that lopper writes comes near it.
-const LONGEST_LINE: u64 = 64 * 1024 * 1024;
+const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
 /// What the end of a journal is looked through for at first, bytes; eight times as much until it is found.
 const LAST_WINDOW: u64 = 512 * 1024;
@@ -35,22 +36,18 @@ impl Journal {
             let Some(last) = slice.last() else { break };
             seq = last.seq + 1;
         }
-        let tail = reader.tail().map_err(|e| Error::io("read the journal", path, &e))?;
+        let tail = reader.tail()?;
         // All of it but the line's end may have reached the disk.
-        if let Ok(event) = serde_json::from_slice::<Event>(&tail) {
+        if let Ok(event) = Event::parse(&tail) {
             seq = event.seq + 1;
         }
         let torn = !tail.is_empty();
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(|e| Error::io("open the journal", path, &e))?;
+        let file = bounded::append(path).map_err(|e| Error::io("open the journal", path, &e))?;
         Ok(Self { file, path: path.to_path_buf(), seq, torn })
     }
 
-    /// Appends one event as one write. After a write that failed half-way, or a worker that died in one, the
-    /// torn line is ended first.
+    /// Appends one event as one write. After a worker that died in one, the torn line is ended first; of a write that
+    /// failed nothing stays.
     ///
     /// # Errors
     /// When the disk is full or the file is gone.
@@ -62,9 +59,14 @@ impl Journal {
         if self.torn {
             line.insert(0, b'\n');
         }
-        let written = self.file.write_all(&line);
-        self.torn = written.is_err();
-        written.map_err(|e| Error::io("write the journal", &self.path, &e))?;
+        let failed = |e: std::io::Error| Error::io("write the journal", &self.path, &e);
+        let before = self.file.metadata().map_err(failed)?.len();
+        if let Err(e) = fault::write("journal", &mut self.file, &line) {
+            // Only this worker writes here: what stands behind `before` is the half of this line.
+            self.torn |= self.file.set_len(before).is_err();
+            return Err(failed(e));
+        }
+        self.torn = false;
         self.seq += 1;
         Ok(())
     }
@@ -102,7 +104,7 @@ impl Reader {
     /// When the file cannot be read.
     pub fn read(&mut self, events: usize, bytes: u64) -> Result<Vec<Event>> {
         let failed = |e: &std::io::Error| Error::io("read the journal", &self.path, e);
-        let mut file = match File::open(&self.path) {
+        let mut file = match bounded::open(&self.path) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(failed(&e)),
@@ -141,17 +143,26 @@ impl Reader {
     }
 
     /// What stands behind the last complete line.
-    fn tail(&self) -> std::io::Result<Vec<u8>> {
+    fn tail(&self) -> Result<Vec<u8>> {
         let mut rest = Vec::new();
-        match File::open(&self.path) {
-            Ok(mut file) => {
-                file.seek(SeekFrom::Start(self.offset))?;
-                file.take(LONGEST_LINE).read_to_end(&mut rest)?;
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
+        let mut read = || {
+            let mut file = bounded::open(&self.path)?;
+            file.seek(SeekFrom::Start(self.offset))?;
+            file.take(LONGEST_LINE).read_to_end(&mut rest)
+        };
+        match read() {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("read the journal", &self.path, &e)),
+            _ => Ok(rest),
         }
-        Ok(rest)
+    }
+
+    /// The event behind the last complete line, of which only the line's end is missing: the next worker ends the
+    /// line, so it counts. Only for a run that no worker writes.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn unended(&self) -> Result<Option<Event>> {
+        Ok(Event::parse(&self.tail()?).ok())
     }
 
     /// Goes to the end of what is there now: only what is written later will be read.
@@ -174,7 +185,7 @@ impl Reader {
 /// When the file cannot be read.
 pub fn last_of(path: &Path, kind: &str) -> Result<Option<Event>> {
     let failed = |e: &std::io::Error| Error::io("read the journal", path, e);
-    let mut file = match File::open(path) {
+    let mut file = match bounded::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(failed(&e)),
@@ -200,6 +211,8 @@ pub fn last_of(path: &Path, kind: &str) -> Result<Option<Event>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::fs::OpenOptions;
+    use std::io::Write;
 
     fn warning(text: &str) -> EventBody {
         EventBody::Warning { text: text.into() }

@@ -1,14 +1,18 @@
 //! Starting a worker as a process of its own, which outlives the terminal that started it.
 
-use super::{RunDir, lock};
+use super::{RunDir, lock, logout};
 use crate::text::printable;
-use crate::{Error, Result};
-use std::fs::OpenOptions;
+use crate::{Error, Result, bounded};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a worker may take until it holds its run (a slow shared disk).
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Of a log, so much is looked at.
+const LOG: u64 = 64 * 1024;
 
 /// Starts `lopper worker RUN` with its output in `worker.log` and waits until it holds the run (or has
 /// already ended). The worker leaves our session at once ([`detach`]).
@@ -20,20 +24,29 @@ pub fn launch(run: &RunDir) -> Result<Child> {
         return Err(lock::taken(run.path()));
     }
     let path = run.log_file();
-    let open = || OpenOptions::new().create(true).append(true).open(&path);
+    let open = || bounded::append(&path);
     let log = open().map_err(|e| Error::io("write", &path, &e))?;
     let errors = open().map_err(|e| Error::io("write", &path, &e))?;
     let said_before = log.metadata().map_or(0, |m| m.len()) as usize;
     let program =
         std::env::current_exe().map_err(|e| Error::fault(format!("lopper's own file cannot be found: {e}")))?;
-    let mut child = Command::new(&program)
-        .arg("worker")
-        .arg(run.path())
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(errors)
-        .spawn()
-        .map_err(|e| Error::fault(format!("cannot start {}: {e}", program.display())))?;
+    let mut scoped = logout::here(&logout::user()) == logout::AtLogout::Killed && logout::has_scopes();
+    let spawn = |scoped: bool| {
+        let output = |file: &std::fs::File| file.try_clone().map_err(|e| Error::io("write", &path, &e));
+        command(&program, run.path(), scoped)
+            .stdin(Stdio::null())
+            .stdout(output(&log)?)
+            .stderr(output(&errors)?)
+            .spawn()
+            .map_err(|e| Error::fault(format!("cannot start {}: {e}", program.display())))
+    };
+    let mut child = match spawn(scoped) {
+        Err(_) if scoped => {
+            scoped = false;
+            spawn(false)?
+        }
+        other => other?,
+    };
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         let ended = child.try_wait().ok().flatten();
@@ -44,6 +57,12 @@ pub fn launch(run: &RunDir) -> Result<Child> {
         if let Some(status) = ended {
             // Another worker may have been faster.
             let held = lock::is_held(run.path());
+            if scoped && !held && !status.success() {
+                // The user's manager would not have it: better a worker in this session than none.
+                scoped = false;
+                child = spawn(false)?;
+                continue;
+            }
             return Err(if held { lock::taken(run.path()) } else { ended_at_once(run, said_before, status) });
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -51,10 +70,23 @@ pub fn launch(run: &RunDir) -> Result<Child> {
     Ok(child)
 }
 
+/// The command that starts a worker: within a scope of the user's own manager, where the end of the session would
+/// take it along. systemd-run turns into the worker, so the process is the same.
+fn command(program: &Path, run: &Path, scoped: bool) -> Command {
+    let mut command = if scoped {
+        let mut command = Command::new("systemd-run");
+        command.args(["--user", "--scope", "--quiet", "--collect", "--"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.arg("worker").arg(run);
+    command
+}
+
 /// What the worker said, if it had time to.
 fn ended_at_once(run: &RunDir, said_before: usize, status: ExitStatus) -> Error {
-    let log = std::fs::read(run.log_file()).unwrap_or_default();
-    let said = String::from_utf8_lossy(log.get(said_before..).unwrap_or_default()).into_owned();
+    let said = log_from(run, said_before as u64);
     match said.lines().find_map(|line| line.strip_prefix("lopper: ")) {
         Some(sentence) if status.code() == Some(2) => Error::user(printable(sentence)),
         Some(sentence) => Error::fault(printable(sentence)),
@@ -62,9 +94,22 @@ fn ended_at_once(run: &RunDir, said_before: usize, status: ExitStatus) -> Error 
     }
 }
 
+/// What `worker.log` has from byte `from` on, as far as it is worth reading.
+fn log_from(run: &RunDir, from: u64) -> String {
+    let mut bytes = Vec::new();
+    if let Ok(mut file) = bounded::open(&run.log_file())
+        && file.seek(SeekFrom::Start(from)).is_ok()
+    {
+        // What cannot be read is not shown.
+        file.take(LOG).read_to_end(&mut bytes).ok();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// The end of `worker.log`, safe to show.
 pub fn tail_of_log(run: &RunDir) -> String {
-    let text = std::fs::read(run.log_file()).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
+    let length = std::fs::metadata(run.log_file()).map_or(0, |meta| meta.len());
+    let text = log_from(run, length.saturating_sub(LOG));
     let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
     let last = lines[lines.len().saturating_sub(5)..].join(" | ");
     if last.is_empty() { "worker.log is empty".into() } else { printable(&last).into_owned() }
@@ -77,4 +122,23 @@ pub fn detach() {
     rustix::process::setsid().ok();
     let noticed = std::sync::Arc::default();
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, noticed).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_a_scope_the_worker_is_what_systemd_run_turns_into() {
+        let words = |scoped| {
+            let command = command(Path::new("/bin/lopper"), Path::new("/runs/a b"), scoped);
+            let args = command.get_args().map(|a| a.to_string_lossy().into_owned());
+            std::iter::once(command.get_program().to_string_lossy().into_owned())
+                .chain(args)
+                .collect::<Vec<_>>()
+                .join("|")
+        };
+        assert_eq!(words(false), "/bin/lopper|worker|/runs/a b");
+        assert_eq!(words(true), "systemd-run|--user|--scope|--quiet|--collect|--|/bin/lopper|worker|/runs/a b");
+    }
 }

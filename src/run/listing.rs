@@ -186,7 +186,7 @@ impl Known {
         if length == self.offset {
             return;
         }
-        let Ok(mut file) = File::open(&path) else { return };
+        let Ok(mut file) = crate::bounded::open(&path) else { return };
         if self.offset == 0 {
             if let Some(first) = first_time(&mut file) {
                 self.summary.started = first;

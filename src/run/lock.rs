@@ -1,23 +1,30 @@
 //! One worker a run: `worker.lock`, held by flock as long as the worker lives.
 
-use crate::{Error, Result};
+use super::fault;
+use crate::{Error, Result, bounded};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// Who holds a run.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Holder {
+    /// Grows with every worker of the run.
+    pub epoch: u64,
     /// Process id.
     pub pid: u32,
     /// Host name.
     pub host: String,
     /// The kernel's boot id: a pid means nothing after a reboot.
     pub boot: String,
-    /// Grows with every worker of the run.
-    pub epoch: u64,
+    /// When it took the run, Unix time in seconds.
+    #[serde(default)]
+    pub since: f64,
 }
+
+/// `worker.lock` is a multiple of this, bytes.
+const LENGTH: usize = 512;
 
 /// The held lock; let go when dropped.
 #[derive(Debug)]
@@ -38,12 +45,25 @@ fn read(file: &mut File) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
+/// The epoch in what a worker left that died while it wrote its name.
+fn recovered(file: &mut File) -> u64 {
+    let mut bytes = Vec::new();
+    if file.seek(std::io::SeekFrom::Start(0)).and_then(|_| file.take(4096).read_to_end(&mut bytes)).is_err() {
+        return 0;
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let after = text.split_once("\"epoch\":").map_or("", |(_, rest)| rest);
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
+}
+
 /// Host name of this machine.
 pub fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map(|h| h.trim().to_owned()).unwrap_or_default()
 }
 
-fn boot() -> String {
+/// The kernel's id of this boot.
+pub fn boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|b| b.trim().to_owned()).unwrap_or_default()
 }
 
@@ -54,6 +74,7 @@ impl Lock {
     /// When another worker holds it, or the file cannot be written.
     pub fn take(run: &Path) -> Result<Self> {
         let path = place(run);
+        bounded::absent_or_file(&path).map_err(|e| Error::io("open", &path, &e))?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -75,13 +96,17 @@ impl Lock {
             Err(TryLockError::WouldBlock) => return Err(taken(run)),
             Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, &e)),
         }
-        let epoch = read(&mut file).map_or(0, |h| h.epoch) + 1;
-        let holder = Holder { pid: std::process::id(), host: host(), boot: boot(), epoch };
-        let text = serde_json::to_string(&holder).map_err(|e| Error::fault(e.to_string()))?;
+        fault::point("lock");
+        let epoch = read(&mut file).map_or_else(|| recovered(&mut file), |h| h.epoch) + 1;
+        let holder = Holder { pid: std::process::id(), host: host(), boot: boot(), epoch, since: super::now() };
+        let mut text = serde_json::to_vec(&holder).map_err(|e| Error::fault(e.to_string()))?;
+        // Of one length, over what is there: a full disk does not refuse it, and the epoch comes first, so that a
+        // worker that dies in this write leaves it readable.
+        text.resize(text.len().next_multiple_of(LENGTH), b' ');
         let mut write = || {
-            file.set_len(0)?;
             file.seek(std::io::SeekFrom::Start(0))?;
-            file.write_all(text.as_bytes())?;
+            fault::write("lock", &mut file, &text)?;
+            file.set_len(text.len() as u64)?;
             file.sync_all()
         };
         write().map_err(|e| Error::io("write", &path, &e))?;
@@ -94,7 +119,7 @@ impl Lock {
     /// # Errors
     /// When a newer worker has taken over.
     pub fn check(&self) -> Result<()> {
-        let newest = File::open(&self.path).ok().and_then(|mut f| read(&mut f));
+        let newest = bounded::open(&self.path).ok().and_then(|mut f| read(&mut f));
         match newest {
             Some(holder) if holder.epoch > self.holder.epoch => Err(Error::fault(format!(
                 "process {} on {} has taken over this run; this worker stops",
@@ -119,7 +144,7 @@ impl Drop for Lock {
 
 /// Who holds the run, or held it last.
 pub fn holder(run: &Path) -> Option<Holder> {
-    read(&mut File::open(place(run)).ok()?)
+    read(&mut bounded::open(&place(run)).ok()?)
 }
 
 /// The sentence for a run that another worker holds.
@@ -143,7 +168,7 @@ pub fn taken(run: &Path) -> Error {
 
 /// Whether a worker holds the run now.
 pub fn is_held(run: &Path) -> bool {
-    let Ok(file) = File::open(place(run)) else { return false };
+    let Ok(file) = bounded::open(&place(run)) else { return false };
     // A shared lock is refused exactly while a worker has the exclusive one.
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }

@@ -11,6 +11,12 @@ pub fn free() -> Option<u64> {
     Some(allowed(Path::new("/sys/fs/cgroup"), &groups).map_or(here, |limit| limit.min(here)))
 }
 
+/// Processes that the kernel has killed for want of memory since it started. `None` where it does not tell.
+pub fn kills() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/vmstat").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+}
+
 /// `MemAvailable` of /proc/meminfo, bytes.
 fn available(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;

@@ -31,7 +31,7 @@ impl Notes {
                 let path = printable(&path.display().to_string()).into_owned();
                 return Err(Error::user(format!("{path} is larger than {} KB: not read", LARGEST / 1024)));
             }
-            Ok(_) => std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, &e))?,
+            Ok(_) => crate::bounded::text(&path, LARGEST).map_err(|e| Error::io("read", &path, &e))?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(e) => return Err(Error::io("read", &path, &e)),
         };

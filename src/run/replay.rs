@@ -158,7 +158,7 @@ fn tell(
         let more = due.len() == MOST;
         if !due.is_empty() || told != Some(state) {
             told = Some(state);
-            let news = TailUpdate { events: due, state, skipped: 0, caught_up: true, read: None };
+            let news = TailUpdate { events: due, state, skipped: 0, caught_up: true, read: None, gone: None };
             if sender.send(news).is_err() || over {
                 return;
             }

@@ -1,10 +1,11 @@
 //! What the engine has of its run: a journal to write, commands to read, a folder for results.
 
 use super::control::{Command, Inbox, Request};
+use super::estimate::bytes;
 use super::event::{ControlOutcome, EventBody, Observer};
 use super::journal::{Journal, Reader};
 use super::lock::Lock;
-use super::{RunDir, now};
+use super::{RunDir, disk, now};
 use crate::{Error, Result};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,15 @@ pub trait Session: Observer {
     /// Where checkpoints and results go.
     fn dir(&self) -> &RunDir;
 
+    /// Waits until the disk has room again, as far as it can be told, and says so; the caller then tries once more.
+    /// Who cannot wait gives `full` back.
+    ///
+    /// # Errors
+    /// `full`, where nothing is to be waited for or the user has stopped the run.
+    fn hold(&mut self, full: Error) -> Result<()> {
+        Err(full)
+    }
+
     /// Says what came of a command.
     ///
     /// # Errors
@@ -39,6 +49,19 @@ pub trait Session: Observer {
     }
 }
 
+/// Does `work`, and does it again once there is room where it failed for want of it.
+///
+/// # Errors
+/// Those of `work`.
+pub fn with_room<T>(session: &mut dyn Session, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match work() {
+            Err(full @ Error::Full { .. }) => session.hold(full)?,
+            other => return other,
+        }
+    }
+}
+
 /// The session of a living worker.
 #[derive(Debug)]
 pub struct WorkerSession {
@@ -47,6 +70,10 @@ pub struct WorkerSession {
     inbox: Inbox,
     /// Read already, not yet handed out.
     waiting: Vec<Request>,
+    /// Read already, not yet answered.
+    open: Vec<Request>,
+    /// The last sentence about a full disk.
+    told: Option<String>,
     beating: Arc<AtomicBool>,
 }
 
@@ -80,7 +107,7 @@ impl WorkerSession {
         let shared = Arc::new(Mutex::new(Shared { journal, lock, last: now() }));
         let beating = Arc::new(AtomicBool::new(true));
         beat(Arc::clone(&shared), Arc::clone(&beating))?;
-        let mut session = Self { dir, shared, inbox, waiting: Vec::new(), beating };
+        let mut session = Self { dir, shared, inbox, waiting: Vec::new(), open: Vec::new(), told: None, beating };
         session.sort_out(began)?;
         Ok(session)
     }
@@ -98,12 +125,58 @@ impl WorkerSession {
         Ok(())
     }
 
-    /// Forces the journal onto the disk.
+    /// Answers what came too late for a run that is complete: no worker after this one will.
     ///
     /// # Errors
-    /// When the disk fails.
-    pub fn sync(&self) -> Result<()> {
-        self.shared.lock().map_or(Ok(()), |shared| shared.journal.sync())
+    /// When the control file cannot be read or the journal not be written.
+    pub fn refuse_rest(&mut self) -> Result<()> {
+        self.commands()?;
+        for request in self.open.clone() {
+            self.answer(&request, false, "came when the run was complete")?;
+        }
+        Ok(())
+    }
+
+    fn append(&self, body: EventBody, sync: bool) -> Result<()> {
+        let mut shared = self.shared.lock().map_err(|_| Error::fault("the journal's writer is gone"))?;
+        shared.append(body)?;
+        if sync { shared.journal.sync() } else { Ok(()) }
+    }
+
+    /// Takes the commands that arrive while there is no room; whether to try again at once.
+    ///
+    /// # Errors
+    /// `full`, where the user gives up; when the control file cannot be read.
+    fn asked_meanwhile(&mut self, full: &Error) -> Result<bool> {
+        let (requests, _) = self.inbox.read()?;
+        let mut go_on = false;
+        let mut stop = false;
+        for request in requests {
+            self.open.push(request.clone());
+            let (done, text) = match request.command {
+                Command::Resume => (true, "tries again"),
+                Command::Stop => (false, "there is no room for a checkpoint; the newest one stays"),
+                _ => {
+                    self.waiting.push(request);
+                    continue;
+                }
+            };
+            stop |= request.command == Command::Stop;
+            go_on |= done;
+            let outcome = ControlOutcome {
+                id: request.id.clone(),
+                command: request.command.name().into(),
+                ok: done,
+                text: text.into(),
+            };
+            if self.append(EventBody::Control(outcome), false).is_ok() {
+                self.open.retain(|other| other.id != request.id);
+            } else if done {
+                // Answered once there is room.
+                self.waiting.push(request);
+            }
+        }
+        if stop { Err(full.clone()) } else { Ok(go_on) }
     }
 }
 
@@ -119,12 +192,13 @@ fn answered(dir: &RunDir) -> Result<HashSet<String>> {
     let mut ids = HashSet::new();
     loop {
         let slice = reader.read(4096, 8 << 20)?;
-        if slice.is_empty() {
+        let over = slice.is_empty();
+        let last = if over { reader.unended()? } else { None };
+        let events = slice.into_iter().chain(last);
+        ids.extend(events.filter_map(|e| if let EventBody::Control(c) = e.body { Some(c.id) } else { None }));
+        if over {
             return Ok(ids);
         }
-        ids.extend(
-            slice.into_iter().filter_map(|e| if let EventBody::Control(c) = e.body { Some(c.id) } else { None }),
-        );
     }
 }
 
@@ -133,12 +207,15 @@ fn beat(shared: Arc<Mutex<Shared>>, beating: Arc<AtomicBool>) -> Result<()> {
         while beating.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(500));
             let Ok(mut shared) = shared.lock() else { return };
-            if beating.load(Ordering::Relaxed)
-                && now() - shared.last > HEARTBEAT.as_secs_f64()
-                && shared.append(EventBody::Heartbeat {}).is_err()
-            {
+            let silent = now() - shared.last > HEARTBEAT.as_secs_f64();
+            if !beating.load(Ordering::Relaxed) || !silent {
+                continue;
+            }
+            match shared.append(EventBody::Heartbeat {}) {
+                // There may be room again.
+                Ok(()) | Err(Error::Full { .. }) => {}
                 // The engine's own next write fails with the sentence.
-                return;
+                Err(_) => return,
             }
         }
     };
@@ -158,18 +235,59 @@ impl Observer for WorkerSession {
                 | EventBody::Stopped { .. }
                 | EventBody::Failed { .. }
         );
-        let mut shared = self.shared.lock().map_err(|_| Error::fault("the journal's writer is gone"))?;
-        shared.append(body)?;
-        if sync { shared.journal.sync() } else { Ok(()) }
+        let answered = if let EventBody::Control(outcome) = &body { Some(outcome.id.clone()) } else { None };
+        loop {
+            match self.append(body.clone(), sync) {
+                Err(full @ Error::Full { .. }) => self.hold(full)?,
+                other => break other?,
+            }
+        }
+        if let Some(id) = answered {
+            self.open.retain(|request| request.id != id);
+        }
+        Ok(())
     }
 }
 
 impl Session for WorkerSession {
+    fn hold(&mut self, full: Error) -> Result<()> {
+        let Error::Full { text, need } = &full else { return Err(full) };
+        let place = self.dir.path().to_path_buf();
+        let before = disk::free(&place);
+        // What was kept for the last words serves for these.
+        disk::release(&place);
+        let path = crate::text::printable(&place.display().to_string()).into_owned();
+        let what = if *need > 0 { format!(", {} at least", bytes(*need)) } else { String::new() };
+        let text = format!(
+            "paused: {text}{what}; the run goes on by itself when there is room, `lopper continue {path}` tries at once"
+        );
+        // Where even this has no room, the reader still has the state from the line before.
+        if self.told.as_ref() != Some(&text) && self.append(EventBody::Warning { text: text.clone() }, false).is_ok() {
+            self.told = Some(text);
+        }
+        self.append(EventBody::Paused { paused: true }, false).ok();
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < disk::AGAIN {
+            std::thread::sleep(Duration::from_millis(200));
+            let enough = match (disk::free(&place), before) {
+                (Some(now), Some(before)) => now >= *need.max(&(before + disk::SLACK)),
+                _ => false,
+            };
+            if self.asked_meanwhile(&full)? || enough {
+                break;
+            }
+        }
+        disk::keep(&place);
+        self.append(EventBody::Paused { paused: false }, false).ok();
+        Ok(())
+    }
+
     fn commands(&mut self) -> Result<Vec<Request>> {
         let (requests, complaints) = self.inbox.read()?;
         for text in complaints {
             self.record(EventBody::Warning { text })?;
         }
+        self.open.extend(requests.iter().cloned());
         let mut all = std::mem::take(&mut self.waiting);
         all.extend(requests);
         Ok(all)

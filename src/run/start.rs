@@ -14,6 +14,14 @@ use std::process::Child;
 /// # Errors
 /// When a path or the device is not there, or the worker cannot be started.
 pub fn start(recipe: &Recipe, runs: &Path) -> Result<(RunDir, Child)> {
+    start_for(recipe, runs, false)
+}
+
+/// As [`start`]; where `group` is set, the group may read the run.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_for(recipe: &Recipe, runs: &Path, group: bool) -> Result<(RunDir, Child)> {
     let mut recipe = recipe.clone();
     supply::pin(&mut recipe)?;
     let fetched = supply::to_fetch(&recipe);
@@ -23,6 +31,9 @@ pub fn start(recipe: &Recipe, runs: &Path) -> Result<(RunDir, Child)> {
     }
     device::check(&recipe.device, recipe.cuda_ordinal())?;
     let run = RunDir::create(runs, &recipe.name, &recipe)?;
+    if group {
+        run.open_to_group()?;
+    }
     let worker = launch::launch(&run)?;
     Ok((run, worker))
 }

@@ -36,6 +36,8 @@ pub struct TailUpdate {
     pub caught_up: bool,
     /// The share of a long journal that has been read, 0 to 1, while much of it is left.
     pub read: Option<f32>,
+    /// What is known of a worker that is gone without a last word.
+    pub gone: Option<String>,
 }
 
 /// A follower that is asked for news.
@@ -44,13 +46,15 @@ pub struct Tail {
     dir: RunDir,
     reader: Reader,
     paused: bool,
+    /// What is known of a worker that is gone without a last word; looked up once.
+    gone: Option<String>,
 }
 
 impl Tail {
     /// Follows `dir` from its first event.
     pub fn new(dir: RunDir) -> Self {
         let reader = Reader::new(&dir.journal_file());
-        Self { dir, reader, paused: false }
+        Self { dir, reader, paused: false, gone: None }
     }
 
     /// Follows `dir` from what is written next, as after a resume.
@@ -87,7 +91,13 @@ impl Tail {
         };
         let (done, length) = (self.reader.offset(), self.reader.length());
         let read = (length.saturating_sub(done) > BEHIND).then(|| done as f32 / length as f32);
-        Ok(TailUpdate { events, state, skipped: self.reader.skipped, caught_up, read })
+        match (state, &self.gone) {
+            (RunState::Crashed, None) => self.gone = Some(super::crash::sentence(&self.dir)),
+            (RunState::Crashed, Some(_)) => {}
+            _ => self.gone = None,
+        }
+        let gone = self.gone.clone();
+        Ok(TailUpdate { events, state, skipped: self.reader.skipped, caught_up, read, gone })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::event::{EventBody, Observer};
 use super::session::{Session, WorkerSession};
-use super::{RunDir, RunState, write_aside};
+use super::{RunDir, RunState, disk, fault, write_aside};
 use crate::recipe::Recipe;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -49,20 +49,13 @@ impl LastWord {
     }
 }
 
-/// Room on a full disk for the last words.
-const SPARE: usize = 32 * 1024;
-
-fn spare(run: &Path) -> std::path::PathBuf {
-    run.join("worker.spare")
-}
-
 fn place(run: &Path) -> std::path::PathBuf {
     run.join("exit.json")
 }
 
 /// The last word as it was written, if the last worker left one.
 pub fn read_last_word(run: &Path) -> Option<LastWord> {
-    serde_json::from_slice(&std::fs::read(place(run)).ok()?).ok()
+    serde_json::from_slice(&crate::bounded::bytes(&place(run), crate::bounded::SETTINGS).ok()?).ok()
 }
 
 /// The state that the last word gives.
@@ -77,14 +70,17 @@ pub fn last_word(run: &Path) -> Option<RunState> {
 /// When the run cannot be taken at all, or its last word cannot be written.
 pub fn serve(path: &Path, engine: impl FnOnce(&Recipe, &mut dyn Session) -> Result<Outcome>) -> Result<u8> {
     let dir = RunDir::open(path)?;
+    if dir.is_open_to_group() {
+        super::group_umask();
+    }
     let mut session = WorkerSession::open(dir.clone())?;
     // A run that is resumed has an old last word; while this worker lives it has none.
     match std::fs::remove_file(place(dir.path())) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &place(dir.path()), &e)),
         _ => {}
     }
-    // On a disk that is full already the first thing that has to be kept says so.
-    std::fs::write(spare(dir.path()), vec![0; SPARE]).ok();
+    fault::point("exit");
+    disk::keep(dir.path());
     let work = || {
         let recipe = dir.recipe()?;
         engine(&recipe, &mut session)
@@ -94,6 +90,12 @@ pub fn serve(path: &Path, engine: impl FnOnce(&Recipe, &mut dyn Session) -> Resu
             "lopper has a bug: the worker panicked; {} has the details",
             dir.log_file().display()
         )))
+    });
+    let result = result.and_then(|outcome| {
+        if matches!(outcome, Outcome::Finished(_)) {
+            session.refuse_rest()?;
+        }
+        Ok(outcome)
     });
     let (state, text, code) = match result {
         Ok(Outcome::Finished(text)) => ("finished", text, 0),
@@ -105,11 +107,13 @@ pub fn serve(path: &Path, engine: impl FnOnce(&Recipe, &mut dyn Session) -> Resu
         "stopped" => EventBody::Stopped { text: text.clone() },
         _ => EventBody::Failed { text: text.clone() },
     };
-    std::fs::remove_file(spare(dir.path())).ok();
+    disk::release(dir.path());
     let recorded = session.record(event);
+    fault::point("exit");
     let word = LastWord { state: state.into(), text, code, t: super::now() };
     let bytes = serde_json::to_vec_pretty(&word).map_err(|e| Error::fault(e.to_string()))?;
     write_aside(&place(dir.path()), &bytes)?;
+    fault::point("exit");
     recorded?;
     Ok(code)
 }

@@ -6,7 +6,9 @@ use crate::lora::{Adapter, MergedSet};
 use crate::module::Factor;
 use crate::prune::Pruner;
 use crate::recipe::ratios::Rule;
+use crate::run::estimate::bytes;
 use crate::run::event::ReportRow;
+use crate::run::{disk, fault};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -111,18 +113,43 @@ pub fn write(
             tensors.extend(pruner.state()?.into_iter().map(|(name, t)| (format!("pruner.{name}"), t)));
         }
     }
+    fault::point("checkpoint");
+    let need = tensors.values().map(|t| (t.elem_count() * t.dtype().size_in_bytes()) as u64).sum::<u64>() + disk::SLACK;
+    if let Some(free) = disk::free(checkpoints).filter(|free| *free < need) {
+        let place = crate::text::printable(&checkpoints.display().to_string()).into_owned();
+        let text = format!("a checkpoint needs {}, {place} has {}; free some space", bytes(need), bytes(free));
+        return Err(Error::Full { text, need });
+    }
     let json = serde_json::to_vec_pretty(position).map_err(|e| Error::fault(e.to_string()))?;
     file::folder(&folder, |aside| {
         let path = aside.join("state.safetensors");
         candle_core::safetensors::save(&tensors, &path).map_err(|e| not_written(&path, &e))?;
         std::fs::File::open(&path).and_then(|f| f.sync_all()).map_err(|e| Error::io("write", &path, &e))?;
-        crate::run::write_aside(&aside.join("position.json"), &json)
+        fault::point("checkpoint");
+        crate::run::write_aside(&aside.join("position.json"), &json)?;
+        fault::point("checkpoint");
+        Ok(())
     })?;
+    fault::point("checkpoint");
     for old in list(checkpoints).into_iter().skip(KEPT) {
-        // What cannot be removed only takes room.
-        std::fs::remove_dir_all(old).ok();
+        discard(&old);
     }
+    fault::point("checkpoint");
     Ok(folder)
+}
+
+/// Removes a checkpoint: its name first, so that no half of it is ever read as one.
+fn discard(folder: &Path) {
+    let Some(name) = folder.file_name() else { return };
+    let mut gone = std::ffi::OsString::from(".");
+    gone.push(name);
+    gone.push(format!(".partial-{}", std::process::id()));
+    let gone = folder.with_file_name(gone);
+    // What cannot be removed only takes room.
+    if std::fs::rename(folder, &gone).is_ok() {
+        fault::point("checkpoint");
+        std::fs::remove_dir_all(&gone).ok();
+    }
 }
 
 fn not_written(path: &Path, error: &candle_core::Error) -> Error {
@@ -170,7 +197,13 @@ pub fn newest(checkpoints: &Path) -> (Option<Checkpoint>, Vec<String>) {
     for folder in list(checkpoints) {
         match read(&folder) {
             Ok(checkpoint) => return (Some(checkpoint), complaints),
-            Err(e) => complaints.push(format!("{e}; going on from the checkpoint before it")),
+            Err(e) => {
+                complaints.push(format!("{e}; going on from the checkpoint before it"));
+                // Out of the way: it would count as one of those that are kept.
+                let mut name = std::ffi::OsString::from("damaged-");
+                name.push(folder.file_name().unwrap_or_default());
+                std::fs::rename(&folder, folder.with_file_name(name)).ok();
+            }
         }
     }
     (None, complaints)
@@ -178,8 +211,8 @@ pub fn newest(checkpoints: &Path) -> (Option<Checkpoint>, Vec<String>) {
 
 fn read(folder: &Path) -> Result<Checkpoint> {
     let path = folder.join("position.json");
-    let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, &e))?;
-    let position = serde_json::from_slice(&bytes).map_err(|e| Error::user(format!("{}: {e}", path.display())))?;
+    let json = crate::bounded::bytes(&path, 16 << 20).map_err(|e| Error::io("read", &path, &e))?;
+    let position = serde_json::from_slice(&json).map_err(|e| Error::user(format!("{}: {e}", path.display())))?;
     let path = folder.join("state.safetensors");
     let tensors = candle_core::safetensors::load(&path, &Device::Cpu).map_err(|e| {
         Error::user(format!("{} is damaged: {}", path.display(), e.to_string().lines().next().unwrap_or_default()))
@@ -240,10 +273,16 @@ impl Checkpoint {
     /// # Errors
     /// When their state does not fit `set`.
     pub fn restore(&self, set: &MergedSet, optimizer: &mut Optimizer, pruner: Option<&mut Pruner>) -> Result<()> {
-        optimizer.restore(set, &self.part("optimizer."), self.position.step as u64)?;
+        // Before the first update there are neither moments nor masks.
+        let begun = self.position.step > 0;
+        if begun {
+            optimizer.restore(set, &self.part("optimizer."), self.position.step as u64)?;
+        }
         if let Some(pruner) = pruner {
             pruner.add_rules(&self.position.rules)?;
-            pruner.restore(set, &self.part("pruner."))?;
+            if begun {
+                pruner.restore(set, &self.part("pruner."))?;
+            }
         }
         Ok(())
     }

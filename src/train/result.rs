@@ -5,7 +5,7 @@ use crate::eval::report;
 use crate::lora::{MergedSet, export};
 use crate::recipe::Recipe;
 use crate::run::event::{Report, ReportRow};
-use crate::run::{RunDir, write_aside};
+use crate::run::{RunDir, fault, write_aside};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -48,9 +48,13 @@ pub fn write(recipe: &Recipe, task: &Task, set: &MergedSet, rows: &[ReportRow], 
     make(&folder)?;
     let (adapter, new) = (folder.join("adapter"), folder.join("adapter.new"));
     remove(&new)?;
+    fault::point("result");
     export::merged_adapter(&new, set, None, recipe.base_name().as_deref())?;
+    fault::point("result");
     remove(&adapter)?;
+    fault::point("result");
     std::fs::rename(&new, &adapter).map_err(|e| Error::io("rename to", &adapter, &e))?;
+    fault::point("result");
     let split = if task.test.is_some() { "test" } else { "dev" };
     let report = Report { split: split.into(), rows: rows.to_vec() };
     let json = serde_json::to_vec_pretty(&report).map_err(|e| Error::fault(e.to_string()))?;

@@ -8,14 +8,16 @@ use super::plan::{Stage, Training};
 use super::schedule::learning_rate;
 use super::step::{Trainer, Update, diverged};
 use super::task::Task;
-use crate::Result;
 use crate::data::Epochs;
 use crate::eval::rouge;
 use crate::lora::{Adapter, MergedSet};
+use crate::model::CARD_FULL;
 use crate::prune::{Key, MatrixState, Pruner};
 use crate::recipe::{self, BestBy, Recipe};
+use crate::run::estimate::bytes;
 use crate::run::event::{self, Dev, EventBody, MatrixInfo, Modules, Sample};
-use crate::run::session::Session;
+use crate::run::session::{Session, with_room};
+use crate::{Error, Result};
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -129,7 +131,8 @@ impl Context<'_> {
             self.position.rules = pruner.settings().rules.get(known..).unwrap_or_default().to_vec();
         }
         let state = State { set: &trainer.set, best, optimizer: &trainer.optimizer, pruner: trainer.pruner.as_ref() };
-        let folder = checkpoint::write(&dir.checkpoints(), self.position, self.target, Some(state))?;
+        let (position, target) = (&*self.position, self.target);
+        let folder = with_room(self.session, || checkpoint::write(&dir.checkpoints(), position, target, Some(state)))?;
         let path = folder.strip_prefix(dir.path()).unwrap_or(&folder).display().to_string();
         let best = self.position.best.is_some_and(|b| b.1 == self.position.step);
         self.session.record(EventBody::Checkpoint(event::Checkpoint {
@@ -209,7 +212,9 @@ impl Context<'_> {
             let clock = Instant::now();
             let Some(chosen) = order.next() else { break };
             self.lr = learning_rate(&recipe.train, training.lr, step, total, per_epoch);
-            let update = trainer.step(step + 1, total, &chosen, self.lr)?;
+            let update = trainer
+                .step(step + 1, total, &chosen, self.lr)
+                .map_err(|e| with_figures(e, task.place.memory(), recipe.train.micro_tokens))?;
             self.position.step += 1;
             self.position.seconds += clock.elapsed().as_secs_f64();
             self.report(&update, per_epoch)?;
@@ -327,6 +332,19 @@ impl Context<'_> {
     }
 }
 
+/// Where a card's memory is full: what it had, and what less of a step would be.
+fn with_figures(error: Error, memory: u64, micro_tokens: usize) -> Error {
+    match error {
+        Error::User(text) if text.starts_with(CARD_FULL) => Error::User(format!(
+            "{text}; {} were in use, train.micro_tokens is {micro_tokens}: `lopper resume RUN --set train.micro_tokens={}` goes \
+             on from the last checkpoint",
+            bytes(memory),
+            (micro_tokens / 2).max(1)
+        )),
+        other => other,
+    }
+}
+
 /// How a stage prunes. One that does not still measures the importance of every matrix, over the tokens of its steps.
 fn prune_settings(asked: &recipe::Prune, prunes: bool) -> recipe::Prune {
     let mut settings = asked.clone();
@@ -350,7 +368,16 @@ fn short(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::short;
+    use super::{short, with_figures};
+    use crate::Error;
+
+    #[test]
+    fn a_full_card_is_told_with_figures() {
+        let full = Error::user(format!("{}: set recompute = true", crate::model::CARD_FULL));
+        let text = with_figures(full, 78_000_000_000, 2048).to_string();
+        assert!(text.contains("78.0 GB were in use") && text.contains("--set train.micro_tokens=1024`"), "{text}");
+        assert_eq!(with_figures(Error::user("x"), 1, 1), Error::user("x"));
+    }
 
     #[test]
     fn four_digits_stay() {

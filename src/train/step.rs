@@ -9,6 +9,7 @@ use crate::module::Factor;
 use crate::prune::{Key, MatrixState, Pruner};
 use crate::recipe::{Moments, Train};
 use crate::run::event::Seconds;
+use crate::run::fault;
 use crate::{Error, Result};
 use std::time::Instant;
 
@@ -50,6 +51,7 @@ impl Trainer<'_> {
     /// # Errors
     /// When the loss or a gradient is not a number, or memory is short.
     pub fn step(&mut self, step: usize, total: usize, chosen: &[usize], lr: f64) -> Result<Update> {
+        fault::starve("memory");
         let mut update = Update::default();
         let clock = Instant::now();
         let batches = batch::micro_batches(&self.task.train.encoded.sequences, chosen, self.settings.micro_tokens);

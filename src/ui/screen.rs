@@ -223,9 +223,12 @@ impl Loop<'_> {
         false
     }
 
-    fn hear(&mut self, TailUpdate { events, state, caught_up, read, .. }: TailUpdate) {
+    fn hear(&mut self, TailUpdate { events, state, caught_up, read, gone, .. }: TailUpdate) {
         self.dirty = true;
         update(self.app, Message::Run { events, state, caught_up });
+        if gone != self.app.gone {
+            update(self.app, Message::Gone(gone));
+        }
         if read != self.app.read {
             update(self.app, Message::Read(read));
         }

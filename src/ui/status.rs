@@ -148,7 +148,7 @@ fn progress(app: &App, theme: &Theme, width: usize) -> Line<'static> {
 pub fn notice(app: &App, theme: &Theme, width: u16) -> Vec<Line<'static>> {
     let gone = "the worker is gone without a last word; `lopper resume` goes on from its last checkpoint";
     let (tone, text) = match (&app.notice, app.state) {
-        (_, RunState::Crashed) => (Tone::Bad, gone),
+        (_, RunState::Crashed) => (Tone::Bad, app.gone.as_deref().unwrap_or(gone)),
         (Some(note), state) if state.is_over() => (note.tone, note.text.as_str()),
         _ => return Vec::new(),
     };

@@ -68,7 +68,7 @@ impl Sheet {
         if size > MAX_FILE {
             return Err(Error::user(format!("{} has {size} bytes: that is no adapter configuration", place(&path))));
         }
-        let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
+        let text = crate::bounded::text(&path, MAX_FILE).map_err(|e| match e.kind() {
             std::io::ErrorKind::InvalidData => Error::user(format!("{} is not UTF-8 text", place(&path))),
             _ => Error::io("read", &path, &e),
         })?;

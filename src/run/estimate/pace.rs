@@ -10,7 +10,6 @@ use crate::run::event::{Event, EventBody};
 use crate::run::listing::{each_line, kind};
 use crate::text::printable;
 use crate::train::plan::Stage;
-use std::fs::File;
 use std::path::Path;
 
 /// Runs that are looked at, newest first.
@@ -69,7 +68,7 @@ fn measured(recipe: &Recipe, runs: &Path, device: &str) -> Option<(f64, String, 
     let here = crate::run::lock::host();
     RunDir::list(runs).ok()?.into_iter().take(RUNS).find_map(|run| {
         let before = run.recipe().ok().filter(|r| std::fs::canonicalize(&r.base).is_ok_and(|base| base == wanted))?;
-        let mut file = File::open(run.journal_file()).ok()?;
+        let mut file = crate::bounded::open(&run.journal_file()).ok()?;
         let length = file.metadata().ok()?.len();
         let mut same = false;
         let mut speeds = Vec::new();

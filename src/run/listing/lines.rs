@@ -18,8 +18,10 @@ pub(in crate::run) fn each_line(file: &mut File, from: u64, mut see: impl FnMut(
     let mut line = Vec::new();
     loop {
         line.clear();
-        match reader.read_until(b'\n', &mut line) {
+        match (&mut reader).take(LONGEST).read_until(b'\n', &mut line) {
             Ok(1..) if line.last() == Some(&b'\n') => see(&line),
+            // Part of a line that lopper has not written: no event, and neither is the rest.
+            Ok(n) if n as u64 == LONGEST => see(&line),
             // The end, or a line that is still being written.
             _ => return,
         }

@@ -145,7 +145,7 @@ fn begin(run: &RunDir) -> Result<Vec<Message>> {
 /// The last lines of `worker.log`; the first of them is left out where it is cut.
 fn log(run: &Path) -> Result<Vec<String>> {
     let path = run.join("worker.log");
-    let mut file = match std::fs::File::open(&path) {
+    let mut file = match crate::bounded::open(&path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(Error::io("read", &path, &e)),

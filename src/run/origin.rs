@@ -1,0 +1,208 @@
+//! Where a run comes from: what it takes to make it again, and whether that is still the same.
+
+use super::memory;
+use crate::recipe::Recipe;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// What a worker found when it began; part of [`super::event::Started`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Origin {
+    /// The commit that this lopper was built from, with `+` behind it where files differed; empty where the build did
+    /// not know it.
+    pub commit: String,
+    /// Version of the card's driver, empty where there is none.
+    pub driver: String,
+    /// Features of the build.
+    pub features: Vec<String>,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The settings that a resume may change.
+    pub settings: BTreeMap<String, String>,
+    /// Base, adapters and data.
+    pub inputs: Vec<Input>,
+    /// Bytes of memory that were free.
+    pub free: Option<u64>,
+    /// Processes that the kernel has killed for want of memory since it started.
+    pub oom_kills: Option<u64>,
+}
+
+/// One input of a run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Input {
+    /// Its key in the recipe: `base`, `adapter NAME`, `data.train`.
+    pub key: String,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// When the newest of them was written, Unix time in seconds.
+    pub modified: f64,
+    /// SHA-256, in hexadecimal, over names, lengths and contents; of files of weights of a base, the header alone.
+    pub sha256: String,
+}
+
+/// Of a file of weights, so much is hashed where it is not read whole: headers are shorter.
+const HEAD: u64 = 1 << 20;
+
+/// The settings that a resume may change: none of them changes what is trained, or the user has said so.
+pub const CHANGEABLE: [&str; 8] = [
+    "device",
+    "dtype",
+    "train.micro_tokens",
+    "train.recompute",
+    "train.lr",
+    "target.lr",
+    "train.eval_every",
+    "train.checkpoint_every",
+];
+
+/// The commit of this build, empty where it does not know.
+pub fn commit() -> &'static str {
+    env!("LOPPER_COMMIT")
+}
+
+/// What a worker begins with on `recipe`. What cannot be read is left out: loading will say so.
+pub fn look(recipe: &Recipe) -> Origin {
+    let features = if cfg!(feature = "cuda") { vec!["cuda".to_owned()] } else { Vec::new() };
+    Origin {
+        commit: commit().into(),
+        driver: driver(),
+        features,
+        seed: recipe.seed,
+        settings: settings(recipe),
+        inputs: inputs(recipe),
+        free: memory::free(),
+        oom_kills: memory::kills(),
+    }
+}
+
+/// Sentences about what is not as it was for the worker before.
+pub fn changes(before: &Origin, now: &Origin) -> Vec<String> {
+    let mut said = Vec::new();
+    for (key, value) in &now.settings {
+        if let Some(old) = before.settings.get(key).filter(|old| *old != value) {
+            said.push(format!("{key} is {value}, it was {old} before"));
+        }
+    }
+    for input in &now.inputs {
+        let Some(old) = before.inputs.iter().find(|old| old.key == input.key) else { continue };
+        if old.sha256 != input.sha256 {
+            said.push(format!("{} has changed since the run began: the result is that of no single recipe", input.key));
+        } else if old.modified != input.modified {
+            let name = &input.key;
+            said.push(format!("{name} was written again since the run began; what is compared of it is the same"));
+        }
+    }
+    if !before.commit.is_empty() && before.commit != now.commit {
+        said.push(format!("lopper was built from {} before, this one from {}", before.commit, now.commit));
+    }
+    said
+}
+
+fn settings(recipe: &Recipe) -> BTreeMap<String, String> {
+    let Ok(table) = toml::Table::try_from(recipe) else { return BTreeMap::new() };
+    let find = |key: &str| match key.split_once('.') {
+        Some((section, name)) => table.get(section)?.get(name).map(ToString::to_string),
+        None => table.get(key).map(ToString::to_string),
+    };
+    CHANGEABLE.iter().filter_map(|key| Some(((*key).to_owned(), find(key)?))).collect()
+}
+
+fn inputs(recipe: &Recipe) -> Vec<Input> {
+    let mut all = vec![("base".to_owned(), files_of(&recipe.base), false)];
+    for adapter in &recipe.adapters {
+        if let Some(path) = &adapter.path {
+            all.push((format!("adapter {}", crate::text::printable(&adapter.name)), files_of(path), true));
+        }
+    }
+    let data = &recipe.data;
+    for (key, path) in
+        [("data.train", Some(&data.train)), ("data.dev", Some(&data.dev)), ("data.test", data.test.as_ref())]
+    {
+        all.extend(path.map(|path| (key.to_owned(), vec![path.clone()], true)));
+    }
+    all.into_iter().filter_map(|(key, files, whole)| input(key, files, whole).ok()).collect()
+}
+
+/// The files of a folder that a model or an adapter consists of.
+fn files_of(folder: &Path) -> Vec<PathBuf> {
+    let wanted = |path: &PathBuf| {
+        path.extension().is_some_and(|e| ["safetensors", "gguf", "json", "jinja"].iter().any(|w| e == *w))
+    };
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).filter(wanted).collect();
+    files.sort();
+    files
+}
+
+fn input(key: String, files: Vec<PathBuf>, whole: bool) -> std::io::Result<Input> {
+    let mut hash = Sha256::new();
+    let mut input = Input { key, ..Input::default() };
+    for path in files {
+        let file = crate::bounded::open(&path)?;
+        let meta = file.metadata()?;
+        let modified = meta.modified().ok().and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok());
+        input.bytes += meta.len();
+        input.modified = input.modified.max(modified.map_or(0.0, |d| d.as_secs_f64()));
+        let weights = path.extension().is_some_and(|e| e == "safetensors" || e == "gguf");
+        hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+        hash.update(meta.len().to_le_bytes());
+        feed(&mut hash, file, if weights && !whole { HEAD } else { u64::MAX })?;
+    }
+    for byte in hash.finalize() {
+        input.sha256.push_str(&format!("{byte:02x}"));
+    }
+    Ok(input)
+}
+
+fn feed(hash: &mut Sha256, file: File, most: u64) -> std::io::Result<()> {
+    let mut file = file.take(most);
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        let n = file.read(&mut piece)?;
+        if n == 0 {
+            return Ok(());
+        }
+        hash.update(&piece[..n]);
+    }
+}
+
+/// The version of NVIDIA's driver, where it is loaded.
+fn driver() -> String {
+    let text = std::fs::read_to_string("/sys/module/nvidia/version").unwrap_or_default();
+    crate::text::printable(text.trim()).into_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_changed_is_said_by_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.safetensors");
+        std::fs::write(&file, vec![0; 2 << 20]).unwrap();
+        let look = |whole| input("base".into(), files_of(folder.path()), whole).unwrap();
+        let (head, all) = (look(false), look(true));
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[(2 << 20) - 1] = 1;
+        std::fs::write(&file, &bytes).unwrap();
+        let origin = |input: Input| Origin { inputs: vec![input], ..Origin::default() };
+        let said = changes(&origin(all), &origin(look(true)));
+        assert!(said.len() == 1 && said[0].starts_with("base has changed"), "{said:?}");
+        // Behind the header of a base only the time tells.
+        assert_eq!(head.sha256, look(false).sha256);
+        let touched = Input { modified: 7.0, ..look(false) };
+        let said = changes(&origin(head), &origin(touched));
+        assert!(said.len() == 1 && said[0].contains("was written again"), "{said:?}");
+        let of = |value: &str| Origin { settings: [("dtype".into(), value.into())].into(), ..Origin::default() };
+        assert_eq!(changes(&of("f32"), &of("bf16")), ["dtype is bf16, it was f32 before"]);
+        assert!(changes(&of("f32"), &of("f32")).is_empty());
+    }
+}
