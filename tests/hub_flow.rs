@@ -72,7 +72,8 @@ fn the_hub_is_searched_by_words_kinds_and_tags() {
         let all: Vec<&str> = ["hub", "search", "--json"].into_iter().chain(arguments.iter().copied()).collect();
         ids(&value(&on(&project, &hub, &[], &all)))
     };
-    assert_eq!(found(&["--bases", "tiny"]), [BASE]);
+    assert_eq!(found(&["--bases", "tiny"]), [BASE, "else/tiny-q8"]);
+    assert_eq!(found(&["--bases"]), [BASE]);
     assert_eq!(found(&["lora"]), ["lab/science-lora", "else/web-lora"]);
     assert_eq!(found(&["--adapters", "--license", "mit", "--author", "else"]), ["else/web-lora", "else/of-quantised"]);
     assert_eq!(found(&["--max-size", "1K", "tiny"]), Vec::<String>::new());

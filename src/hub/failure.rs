@@ -117,7 +117,7 @@ impl Failure {
     /// The sentence for the user. `what`: a repository, with `@REVISION` and `/FILE` where one was asked for.
     pub fn sentence(&self, what: &str, environment: &Environment) -> Error {
         let host = printable(&environment.endpoint).into_owned();
-        let what = printable(what);
+        let what = shortened(&printable(what));
         let id = repository_of(&what);
         let (status, code, message, wait) = match self {
             Self::Local(error) => return error.clone(),
@@ -162,6 +162,16 @@ impl Failure {
             }
             _ => Error::fault(format!("{what}: {host} answers {status}{}", quoted(message))),
         }
+    }
+}
+
+/// With the beginning of a commit instead of the whole.
+fn shortened(what: &str) -> String {
+    match what.split_once('@') {
+        Some((id, rest)) if rest.get(..40).is_some_and(super::reference::is_commit) => {
+            format!("{id}@{}{}", &rest[..12], &rest[40..])
+        }
+        _ => what.to_owned(),
     }
 }
 
@@ -265,6 +275,8 @@ mod tests {
         let sentence = failure.sentence("a/\x1b[2Jb", &environment(true)).to_string();
         assert!(!sentence.contains('\x1b') && !sentence.contains('\u{9b}'), "{sentence}");
         let body = Failure::of(StatusCode::BAD_GATEWAY, &HeaderMap::new(), "{\"error\":\"down\\nfor now\"}");
-        assert!(body.sentence("a/b", &environment(true)).to_string().contains("down↵for now"));
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let said = body.sentence(&format!("a/b@{commit}/c"), &environment(true)).to_string();
+        assert!(said.contains("down↵for now") && said.starts_with("a/b@0123456789ab/c: "), "{said}");
     }
 }

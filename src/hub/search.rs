@@ -198,8 +198,11 @@ impl Query {
         }
         match self.kind {
             Some(Kind::Adapter) => pairs.push(("filter", "peft".into())),
-            Some(Kind::Base) => pairs.push(("filter", "safetensors".into())),
-            None => {}
+            // What is named is found whatever its card says; what is only looked through should be for text.
+            Some(Kind::Base) if self.text.trim().is_empty() && self.task.is_none() => {
+                pairs.push(("pipeline_tag", "text-generation".into()));
+            }
+            Some(Kind::Base) | None => {}
         }
         pairs.extend(self.tags.iter().map(|tag| ("filter", tag.clone())));
         pairs.extend(self.task.iter().map(|task| ("pipeline_tag", task.clone())));
