@@ -456,7 +456,9 @@ fn of_hub(effect: setup::Effect, random: &mut ChaCha8Rng) -> Vec<setup::Message>
         setup::Effect::Hub(Ask::Fits { ticket, of }) => {
             let fit = |problem: Option<String>| Fit { bytes: 1 << 40, facts: Some(AdapterFacts::default()), problem };
             let answers = of.into_iter().enumerate();
-            answers.map(|(i, of)| Answer::Fit(ticket, of, fit((i % 2 > 0).then(|| HOSTILE[1].to_string())))).collect()
+            answers
+                .map(|(i, of)| Answer::Fit(ticket, of, fit((!i.is_multiple_of(2)).then(|| HOSTILE[1].to_string()))))
+                .collect()
         }
         setup::Effect::Hub(Ask::Details { of, .. }) => {
             let details = Details { card: word(), about: word(), files: vec![(word(), 7)], ..Details::default() };
