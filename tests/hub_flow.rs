@@ -282,7 +282,7 @@ fn a_push_that_is_refused_says_why() {
     assert_eq!(none.code, Some(2));
 }
 
-/// What huggingface_hub says on this machine, with our hub and our home.
+/// What `huggingface_hub` says on this machine, with our hub and our home.
 fn python(project: &Project, hub: &Hub, set: &[(&str, &str)], program: &str) -> Said {
     let python = std::env::var("LOPPER_PYTHON").unwrap_or_else(|_| "python3".into());
     let mut command = std::process::Command::new(python);

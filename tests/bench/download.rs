@@ -24,7 +24,7 @@ struct Settings {
     /// Turns of each
     #[arg(long, default_value_t = 5)]
     turns: usize,
-    /// A Python with huggingface_hub
+    /// A Python with `huggingface_hub`
     #[arg(long)]
     peer: Option<PathBuf>,
     /// Bytes of the one large file
