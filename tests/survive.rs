@@ -81,6 +81,7 @@ fn a_token_is_in_no_file_and_in_no_word() {
         let mut command = project.command(args);
         // Nobody listens there: the hub cannot be reached.
         command.env("HF_TOKEN", TOKEN).env("HF_ENDPOINT", "http://127.0.0.1:9").env("HF_HOME", project.path("hf"));
+        command.env_remove("HF_HUB_OFFLINE");
         let said = said(&mut command);
         assert_eq!(said.code, Some(code), "{said:?}");
         words.push(said.out + &said.err);

@@ -87,6 +87,8 @@ pub struct Picker {
     pub note: Option<String>,
     /// What the hub has, where that is of use; it stands below `found`.
     pub far: Option<Box<Far>>,
+    /// Enter came before what is looked for.
+    entered: bool,
     ground: Ground,
 }
 
@@ -114,6 +116,7 @@ impl Picker {
             wants_folder,
             note: None,
             far: None,
+            entered: false,
             ground,
         }
     }
@@ -193,9 +196,17 @@ impl Picker {
         }
     }
 
+    /// Whether Enter waited for what has come by now, so that it counts now; asked once.
+    pub fn is_entered(&mut self) -> bool {
+        let now = self.entered && !self.is_waiting();
+        self.entered &= !now;
+        now
+    }
+
     /// A key: Enter picks, Tab completes, Esc leaves, arrows move, the rest is typed.
     pub fn press(mut self, key: &str) -> Pressed {
         self.note = None;
+        self.entered = false;
         let last = self.count().saturating_sub(1);
         match key {
             "esc" => return Pressed::Left,
@@ -249,7 +260,8 @@ impl Picker {
                     }
                 };
             }
-            if text.is_empty() || self.is_waiting() || !self.takes_paths() {
+            self.entered = self.is_waiting();
+            if text.is_empty() || self.entered || !self.takes_paths() {
                 return Pressed::Open(Box::new(self), None);
             }
             let path = self.ground.whole(text);
@@ -396,6 +408,12 @@ mod tests {
         assert!(picker.is_waiting() && picker.found.is_empty());
         picker.list(Path::new("/elsewhere"), vec![item("no", "/no")]);
         assert!(picker.is_waiting());
+        // Enter counts once the folder was read, unless another key came after it.
+        let Pressed::Open(mut early, _) = picker.clone().press("enter") else { panic!("nothing is there yet") };
+        assert!(!early.is_entered());
+        early.list(Path::new("/work/x/d"), vec![item("dev.jsonl", "/work/x/d/dev.jsonl")]);
+        assert!(early.is_entered() && !early.is_entered());
+        assert!(matches!(early.press("enter"), Pressed::Picked(item) if item.label == "dev.jsonl"));
         let folder = Item::of_path(Path::new("/work/x/d/more"), true);
         let hidden = Item::of_path(Path::new("/work/x/d/.git"), true);
         picker.list(Path::new("/work/x/d"), vec![folder, hidden, item("dev.jsonl", "/work/x/d/dev.jsonl")]);

@@ -99,6 +99,18 @@ pub(super) fn press(list: &mut Runs, overlay: Overlay, key: &str) -> Vec<Effect>
     Vec::new()
 }
 
+/// A folder was read: an Enter that waited for it counts now.
+pub(super) fn entered(list: &mut Runs) -> Vec<Effect> {
+    match &mut list.overlay {
+        Some(Overlay::Pick(picker)) if picker.is_entered() => {
+            let picker = picker.clone();
+            list.overlay = None;
+            picked(list, picker.press("enter"))
+        }
+        _ => Vec::new(),
+    }
+}
+
 fn picked(list: &mut Runs, pressed: Pressed) -> Vec<Effect> {
     match pressed {
         Pressed::Open(picker, read) => {

@@ -50,6 +50,7 @@ pub fn update(list: &mut Runs, message: Message) -> Vec<Effect> {
             if let Some(Overlay::Pick(picker)) = &mut list.overlay {
                 picker.list(&folder, items);
             }
+            return over::entered(list);
         }
         Message::Begun(path) => list.selected = Some(path),
         Message::Toast(text) => toast(list, text),

@@ -180,6 +180,18 @@ fn has_target(setup: &Setup) -> bool {
     (0..setup.draft.adapters()).filter_map(role).any(|role: Value| role.as_str() == Some("target"))
 }
 
+/// What was looked for has come: an Enter that waited for it counts now.
+pub(super) fn entered(setup: &mut Setup) -> Vec<Effect> {
+    match &mut setup.overlay {
+        Some(Overlay::Pick(purpose, picker)) if picker.is_entered() => {
+            let (purpose, picker) = (*purpose, picker.clone());
+            setup.overlay = None;
+            pressed(setup, purpose, picker.press("enter"))
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// A key, or a paste, while the picker is open.
 pub(super) fn pressed(setup: &mut Setup, purpose: Purpose, pressed: Pressed) -> Vec<Effect> {
     match pressed {

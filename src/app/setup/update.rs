@@ -33,12 +33,15 @@ pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
             {
                 picker.fill(items);
             }
+            return pick::entered(setup);
         }
         Message::Listed(folder, items) => {
             if let Some(Overlay::Pick(_, picker)) = &mut setup.overlay {
                 picker.list(&folder, items);
             }
-            return hub::go_on(setup);
+            let mut effects = hub::go_on(setup);
+            effects.extend(pick::entered(setup));
+            return effects;
         }
         Message::Saved(path, text, then) => return saved(setup, &path, text, then),
         Message::Differs(path, then) => {
