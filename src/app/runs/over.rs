@@ -101,14 +101,13 @@ pub(super) fn press(list: &mut Runs, overlay: Overlay, key: &str) -> Vec<Effect>
 
 /// A folder was read: an Enter that waited for it counts now.
 pub(super) fn entered(list: &mut Runs) -> Vec<Effect> {
-    match &mut list.overlay {
-        Some(Overlay::Pick(picker)) if picker.is_entered() => {
-            let picker = picker.clone();
-            list.overlay = None;
-            picked(list, picker.press("enter"))
-        }
-        _ => Vec::new(),
+    let Some(Overlay::Pick(picker)) = &mut list.overlay else { return Vec::new() };
+    if !picker.is_entered() {
+        return Vec::new();
     }
+    let picker = picker.clone();
+    list.overlay = None;
+    picked(list, picker.press("enter"))
 }
 
 fn picked(list: &mut Runs, pressed: Pressed) -> Vec<Effect> {

@@ -182,14 +182,13 @@ fn has_target(setup: &Setup) -> bool {
 
 /// What was looked for has come: an Enter that waited for it counts now.
 pub(super) fn entered(setup: &mut Setup) -> Vec<Effect> {
-    match &mut setup.overlay {
-        Some(Overlay::Pick(purpose, picker)) if picker.is_entered() => {
-            let (purpose, picker) = (*purpose, picker.clone());
-            setup.overlay = None;
-            pressed(setup, purpose, picker.press("enter"))
-        }
-        _ => Vec::new(),
+    let Some(Overlay::Pick(purpose, picker)) = &mut setup.overlay else { return Vec::new() };
+    if !picker.is_entered() {
+        return Vec::new();
     }
+    let (purpose, picker) = (*purpose, picker.clone());
+    setup.overlay = None;
+    pressed(setup, purpose, picker.press("enter"))
 }
 
 /// A key, or a paste, while the picker is open.
