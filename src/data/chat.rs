@@ -10,6 +10,8 @@ const FUEL: u64 = 2_000_000;
 
 /// No template is longer: those of models have 30 kB at most.
 const LONGEST: usize = 64 << 10;
+/// Nor has a tag of one so much beside its texts: the engine takes the square of an expression's depth in time.
+const LONGEST_TAG: usize = 2 << 10;
 /// Nor is what it writes around a document.
 const MOST: usize = 16 << 20;
 
@@ -73,6 +75,9 @@ fn rendered(
     if template.len() > LONGEST {
         return refused("it is longer than any real one (64 kB)");
     }
+    if longest_tag(template) > LONGEST_TAG {
+        return refused("a tag of it is longer than any real one (2 kB without its texts)");
+    }
     let work = || {
         let mut out = Bounded { bytes: Vec::new(), most: MOST + document, is_full: false };
         let done = env.template_from_str(template)?.render_captured_to(values, &mut out);
@@ -83,6 +88,37 @@ fn rendered(
         String::from_utf8(out.bytes).map_err(|e| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string()))
     };
     deep(work).unwrap_or_else(|| refused("the template engine gave up on it"))
+}
+
+/// Bytes of the longest tag of a template, without the texts in quotes.
+fn longest_tag(template: &str) -> usize {
+    let bytes = template.as_bytes();
+    let (mut at, mut longest) = (0, 0);
+    while at + 1 < bytes.len() {
+        let end: &[u8] = match &bytes[at..at + 2] {
+            b"{{" => b"}}",
+            b"{%" => b"%}",
+            _ => {
+                at += 1;
+                continue;
+            }
+        };
+        at += 2;
+        let (mut length, mut quote) = (0, None);
+        while at < bytes.len() {
+            match (quote, bytes[at]) {
+                (None, _) if bytes[at..].starts_with(end) => break,
+                (None, b @ (b'"' | b'\'')) => quote = Some(b),
+                (None, _) => length += 1,
+                (Some(_), b'\\') => at += 1,
+                (Some(q), b) if q == b => quote = None,
+                (Some(_), _) => {}
+            }
+            at += 1;
+        }
+        longest = longest.max(length);
+    }
+    longest
 }
 
 /// A writer that takes no more than so many bytes.
@@ -207,11 +243,32 @@ mod tests {
 
     #[test]
     fn the_deepest_templates_end_in_a_sentence_or_a_text() {
-        for piece in ["-", "not ", "a.", "a|b", "(", "[", "{\"a\":", "~1", "+1", "a[", "1 if 1 else ", "a is b "] {
-            let deep = piece.repeat((LONGEST - 16) / piece.len());
+        let pieces = [
+            "-",
+            "not ",
+            "a.",
+            "a|b",
+            "(",
+            "[",
+            "{\"a\":",
+            "~a",
+            "+1",
+            "+a",
+            "a[",
+            "1 if 1 else ",
+            "a is b ",
+            "\"b\"~",
+        ];
+        for piece in pieces {
+            let deep = format!("{{{{ a{}a }}}}", piece.repeat((LONGEST_TAG - 16) / piece.len()));
             // Whatever comes of it.
-            render(&format!("{{{{ {deep}1 }}}}"), "x", "", "").ok();
+            render(&deep.repeat(LONGEST / deep.len()), "x", "", "").ok();
+            let deeper = format!("{{{{ {}a }}}}", piece.repeat((LONGEST - 16) / piece.len()));
+            assert!(render(&deeper, "x", "", "").is_err(), "{piece}");
         }
+        // Texts may be long, whatever they hold.
+        let text = "a '}} \\\" %} b ".repeat(1000);
+        assert_eq!(longest_tag(&format!("{{{{ \"{text}\" }}}}{{% if a %}}")), 6);
         for piece in ["{%if 1%}", "{%for a in b%}", "{%else%}", "{%set a%}", "{%filter upper%}", "{%if 1%}{%elif 1%}"] {
             render(&piece.repeat((LONGEST - 16) / piece.len()), "x", "", "").ok();
         }
