@@ -6,6 +6,7 @@ mod health;
 mod hub;
 mod models;
 mod plain;
+mod what_if;
 
 use crate::app::action;
 use crate::eval::report;
@@ -198,6 +199,11 @@ enum Verb {
         /// The run directory
         run: PathBuf,
     },
+    /// Measure what other prune ratios would do to a run, on a copy: the run goes on untouched
+    WhatIf {
+        #[command(flatten)]
+        asked: what_if::Asked,
+    },
     /// List the runs
     Runs {
         #[command(flatten)]
@@ -362,6 +368,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Pause { run } => order(&run, Order::Pause),
         Verb::Continue { run } => order(&run, Order::Resume),
         Verb::Stop { run } => order(&run, Order::Stop),
+        Verb::WhatIf { asked } => {
+            let (text, code) = what_if::report(&asked)?;
+            say(&text).map(|()| code)
+        }
         Verb::Runs { place } => list(&place.runs),
         Verb::Export { run, adapter, merged } => export(&RunDir::open(&run)?, adapter.as_deref(), merged.as_deref()),
         Verb::Report { run, html } => {

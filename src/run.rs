@@ -15,6 +15,7 @@ pub mod replay;
 pub mod session;
 pub mod start;
 pub mod tail;
+pub mod what_if;
 pub mod worker;
 
 use crate::recipe::Recipe;

@@ -99,7 +99,8 @@ fn take_event(app: &mut App, event: Event) {
             super::ratios::not_taken(app, &refused);
             let refused = if outcome.ok { "" } else { "refused, " };
             let text = format!("{}: {refused}{}", outcome.command.replace('_', " "), outcome.text);
-            if is_news {
+            // What-ifs follow one another with every edit, and show beside it.
+            if is_news && !outcome.command.ends_with("what_if") {
                 toast(app, text.clone());
             }
             note(app, t, if outcome.ok { Tone::Plain } else { Tone::Warn }, text);
@@ -118,7 +119,7 @@ fn take_event(app: &mut App, event: Event) {
         EventBody::Finished { text } => say(app, t, Tone::Good, text),
         EventBody::Stopped { text } => say(app, t, Tone::Warn, text),
         EventBody::Failed { text } => say(app, t, Tone::Bad, text),
-        EventBody::Heartbeat {} | EventBody::Unknown => {}
+        EventBody::WhatIf(_) | EventBody::Heartbeat {} | EventBody::Unknown => {}
     }
 }
 

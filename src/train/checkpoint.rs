@@ -241,10 +241,15 @@ impl Checkpoint {
     /// When their state does not fit `set`.
     pub fn restore(&self, set: &MergedSet, optimizer: &mut Optimizer, pruner: Option<&mut Pruner>) -> Result<()> {
         optimizer.restore(set, &self.part("optimizer."), self.position.step as u64)?;
-        if let Some(pruner) = pruner {
-            pruner.add_rules(&self.position.rules)?;
-            pruner.restore(set, &self.part("pruner."))?;
-        }
-        Ok(())
+        pruner.map_or(Ok(()), |pruner| self.restore_pruner(set, pruner))
+    }
+
+    /// Puts the pruner back.
+    ///
+    /// # Errors
+    /// When its state does not fit `set`.
+    pub fn restore_pruner(&self, set: &MergedSet, pruner: &mut Pruner) -> Result<()> {
+        pruner.add_rules(&self.position.rules)?;
+        pruner.restore(set, &self.part("pruner."))
     }
 }
