@@ -12,6 +12,7 @@ pub mod memory;
 pub mod notes;
 pub mod remove;
 pub mod replay;
+pub mod sensitivity;
 pub mod session;
 pub mod start;
 pub mod tail;

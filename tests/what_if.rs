@@ -277,3 +277,67 @@ fn a_living_run_is_asked_through_its_files() {
     let said = project.lopper(&["what-if", utf8(run.path()), "--set", "*=0.9", "--json"]);
     assert_eq!(said.code, Some(0), "{said:?}");
 }
+
+#[test]
+fn a_map_of_sensitivity_goes_on_where_it_broke_off() {
+    let project = Project::new();
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let run = project.run();
+    let map = |by: &str| -> serde_json::Value {
+        let args = ["sensitivity", utf8(run.path()), "--by", by, "--ratios", "0.9,0.2", "--documents", "2", "--json"];
+        let said = project.lopper(&args);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        serde_json::from_str(&said.out).unwrap()
+    };
+    let first = map("adapter");
+    // Three adapters at two ratios, and each left out.
+    assert_eq!((first["measured"].as_u64(), first["groups"].as_array().unwrap().len()), (Some(9), 9));
+    let lines = lopper::run::sensitivity::read(&run).unwrap();
+    assert!(lines.iter().any(|m| m.delta.mean != 0.0) && lines.iter().all(|m| m.documents == [0, 2]));
+    assert!(lines.iter().filter(|m| m.ratio == 0.2).all(|m| m.restored > 0 && m.sparsity[1] < m.sparsity[0]));
+    // Half of it is lost; the rest is known.
+    let file = run.path().join("sensitivity.jsonl");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let again = map("adapter");
+    assert!((4..9).contains(&again["measured"].as_u64().unwrap()), "{again}");
+    let deltas = |map: &serde_json::Value| -> Vec<String> {
+        let groups = map["groups"].as_array().unwrap().iter();
+        groups.map(|m| format!("{} {} {}", m["rule"], m["delta"], m["loss"])).collect()
+    };
+    assert_eq!(deltas(&first), deltas(&again));
+    let said = project.lopper(&["sensitivity", utf8(run.path()), "--by", "factor,module", "--ratios", "0.7"]);
+    for part in ["factor", "\nB  ", "layers.1", "q_proj", "each group pruned alone"] {
+        assert!(said.code == Some(0) && said.out.contains(part), "{part}: {said:?}");
+    }
+}
+
+#[test]
+fn suggested_ratios_meet_the_sparsity_and_are_compared_with_uniform_ones() {
+    let project = Project::new();
+    project.write("data/dev.jsonl", &tiny::examples(100..112));
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let run = project.run();
+    let ask = |goal: [&str; 2]| {
+        let args = ["suggest", utf8(run.path()), "--documents", "6", "--ratios", "0.8,0.3", "--json"];
+        let said = project.lopper(&[&args[..], &goal, &["--out", "rules.toml"]].concat());
+        assert_eq!(said.code, Some(0), "{said:?}");
+        serde_json::from_str::<serde_json::Value>(&said.out).unwrap()
+    };
+    for sparsity in ["0.35", "0.6", "0.85"] {
+        let found = ask(["--sparsity", sparsity]);
+        let (met, wanted) = (found["sparsity"].as_f64().unwrap(), sparsity.parse::<f64>().unwrap());
+        assert!((met - wanted).abs() < 0.01, "{found}");
+        assert_eq!(found["documents"], serde_json::json!([[0, 6], [6, 12]]));
+        let figure = |name: &str, i: usize| found[name][i]["mean"].as_f64().unwrap();
+        // Where it was chosen it is the best of four; the gain is the difference of the two.
+        let gain = found["gain"]["mean"].as_f64().unwrap();
+        assert!((figure("verified", 0) - figure("verified", 1) - gain).abs() < 1e-9, "{found}");
+        let rules = lopper::recipe::sets::parse(&std::fs::read_to_string(project.path("rules.toml")).unwrap()).unwrap();
+        assert!(rules.len() > 1 && rules.iter().any(|r| r.ratio != rules[0].ratio), "{rules:?}");
+    }
+    let found = ask(["--max-loss", "0.5"]);
+    assert!(found["chosen"][0]["mean"].as_f64().unwrap() <= 0.5 && found["sparsity"].as_f64().unwrap() > 0.0);
+    let said = project.lopper(&["suggest", utf8(run.path()), "--sparsity", "0.6", "--documents", "6"]);
+    assert!(said.code == Some(0) && said.out.contains("proposal less uniform: "), "{said:?}");
+}
