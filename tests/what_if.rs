@@ -341,3 +341,29 @@ fn suggested_ratios_meet_the_sparsity_and_are_compared_with_uniform_ones() {
     let said = project.lopper(&["suggest", utf8(run.path()), "--sparsity", "0.6", "--documents", "6"]);
     assert!(said.code == Some(0) && said.out.contains("proposal less uniform: "), "{said:?}");
 }
+
+#[test]
+fn what_the_first_layers_gave_is_used_again_and_changes_no_bit() {
+    let project = Project::new();
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let open = Reopened::load(&project.run()).unwrap();
+    let question = |rule: &str| Question { rules: vec![Rule::parse(rule).unwrap()], documents: 0..3, samples: 0 };
+    let mut answers = Answers::default();
+    let mut patient = Impatient(usize::MAX, 0);
+    answers.answer(&open.subject(), &question("layers.1.*=0.2"), &mut patient).unwrap();
+    let asked = patient.1;
+    let with = answers.answer(&open.subject(), &question("layers.1.*=0.9"), &mut patient).unwrap();
+    let layers = patient.1 - asked;
+    let mut alone = Impatient(usize::MAX, 0);
+    answers.rest();
+    let without = answers.answer(&open.subject(), &question("layers.1.*=0.9"), &mut alone).unwrap();
+    assert!(without.cached);
+    let mut fresh = Answers::default();
+    fresh.answer(&open.subject(), &question("layers.1.*=0.3"), &mut alone).unwrap();
+    fresh.rest();
+    let before = alone.1;
+    let without = fresh.answer(&open.subject(), &question("layers.1.*=0.9"), &mut alone).unwrap();
+    assert!(layers < alone.1 - before, "{layers} of {}", alone.1 - before);
+    assert!(with.delta.unwrap().mean != 0.0);
+    assert_eq!(with.losses, without.losses);
+}

@@ -136,7 +136,9 @@ fn table(by: By, all: &[Measured], text: &mut String) {
         writeln!(text, "{group:12}{cells}").ok();
     }
     if by == By::Adapter && mine.iter().any(|m| m.ratio == 1.0) {
-        text.push_str("(at 1 the adapter is left out; its A alone or B alone at 0 does the same, as only B A counts)\n");
+        text.push_str(
+            "(at 1 the adapter is left out; its A alone or B alone at 0 does the same, as only B A counts)\n",
+        );
     }
 }
 

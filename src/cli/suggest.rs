@@ -76,7 +76,7 @@ pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<String> {
     if asked.json {
         return serde_json::to_string_pretty(&found).map_err(|e| Error::fault(e.to_string()));
     }
-    Ok(printable_lines(&lines(&found, clock.elapsed().as_secs_f64())).into_owned())
+    Ok(printable_lines(&lines(&found, clock.elapsed().as_secs_f64())))
 }
 
 fn lines(found: &Proposal, seconds: f64) -> String {
@@ -89,7 +89,8 @@ fn lines(found: &Proposal, seconds: f64) -> String {
         writeln!(text, "{}", Rule::typed(rule)).ok();
     }
     writeln!(text, "\nsparsity   {} → {}; {RESTORED}", percent(now), percent(found.sparsity)).ok();
-    writeln!(text, "chosen on  documents {} to {to}, verified on {} to {check_to}{same}", from + 1, check_from + 1).ok();
+    writeln!(text, "chosen on  documents {} to {to}, verified on {} to {check_to}{same}", from + 1, check_from + 1)
+        .ok();
     writeln!(text, "dev loss   {loss:.4} as things stand").ok();
     let rows = [("proposal", 0), ("uniform", 1)];
     for (name, i) in rows {

@@ -339,9 +339,24 @@ impl Decoder {
         pass: &Pass,
         go_on: &mut dyn FnMut() -> Result<bool>,
     ) -> Result<Option<Tensor>> {
+        self.forward_from(0, x, packed, pass, &mut |_| go_on())
+    }
+
+    /// The same from layer `first` on, whose input `x` is; `go_on` gets the input of every layer.
+    ///
+    /// # Errors
+    /// When memory is short, or `go_on` fails.
+    pub fn forward_from(
+        &self,
+        first: usize,
+        x: &Tensor,
+        packed: &Packed,
+        pass: &Pass,
+        go_on: &mut dyn FnMut(&Tensor) -> Result<bool>,
+    ) -> Result<Option<Tensor>> {
         let mut x = x.clone();
-        for index in 0..self.layers.len() {
-            if !go_on()? {
+        for index in first..self.layers.len() {
+            if !go_on(&x)? {
                 return Ok(None);
             }
             x = self.packed_layer(index, &x, packed, pass)?.0;

@@ -25,6 +25,8 @@ pub struct Scratch {
     pub states: Vec<(Key, MatrixState)>,
     /// Matrices whose mask is another.
     pub changed: usize,
+    /// The first layer that has one.
+    pub first: Option<usize>,
     /// Entries that come back, each with its shadow's value.
     pub restored: usize,
     /// Entries in all.
@@ -113,8 +115,14 @@ impl Pruner {
             .par_iter()
             .map(|(id, module, norms)| self.remade(*id, module, norms, ratios))
             .collect::<Result<_>>()?;
-        let mut scratch =
-            Scratch { set: set.clone(), states: Vec::new(), changed: 0, restored: 0, entries: set.parameters() };
+        let mut scratch = Scratch {
+            set: set.clone(),
+            states: Vec::new(),
+            changed: 0,
+            first: None,
+            restored: 0,
+            entries: set.parameters(),
+        };
         for remade in remade {
             if let Some(module) = scratch.set.modules.get_mut(&remade.id) {
                 let [a, b] = remade.values;
@@ -125,6 +133,7 @@ impl Pruner {
                 }
             }
             scratch.changed += remade.changed;
+            scratch.first = scratch.first.or((remade.changed > 0).then_some(remade.id.layer));
             scratch.restored += remade.restored;
             scratch.states.extend(remade.states);
         }

@@ -141,6 +141,8 @@ mod tests {
         append(&run, &measured("layers.1")).unwrap();
         let all = read(&run).unwrap();
         assert_eq!(all, [measured("layers.0"), measured("layers.1")]);
-        assert!(all[0].is_of((1, 7, 0), "layers.0.*=0.5", [0, 8]) && !all[0].is_of((1, 8, 0), "layers.0.*=0.5", [0, 8]));
+        assert!(
+            all[0].is_of((1, 7, 0), "layers.0.*=0.5", [0, 8]) && !all[0].is_of((1, 8, 0), "layers.0.*=0.5", [0, 8])
+        );
     }
 }

@@ -14,6 +14,8 @@ pub const REPLACED: &str = "replaced by a newer one";
 #[derive(Debug, Default)]
 pub struct Orders {
     paused: bool,
+    /// The journal says so.
+    told: bool,
     stop: Option<Request>,
     checkpoint: Vec<Request>,
     generate: Vec<Request>,
@@ -72,9 +74,16 @@ impl Orders {
     pub fn wait(&mut self, session: &mut dyn Session) -> Result<()> {
         self.read(session)?;
         if !self.paused {
+            // The order to go on may have been read elsewhere.
+            if std::mem::take(&mut self.told) {
+                session.record(EventBody::Paused { paused: false })?;
+            }
             return Ok(());
         }
-        session.record(EventBody::Paused { paused: true })?;
+        // Once, however often a command needs the loop meanwhile.
+        if !std::mem::replace(&mut self.told, true) {
+            session.record(EventBody::Paused { paused: true })?;
+        }
         while self.paused
             && self.stop.is_none()
             && self.checkpoint.is_empty()
@@ -86,6 +95,7 @@ impl Orders {
             self.read(session)?;
         }
         if !self.paused || self.stop.is_some() {
+            self.told = false;
             session.record(EventBody::Paused { paused: false })?;
         }
         Ok(())

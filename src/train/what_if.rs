@@ -3,6 +3,7 @@
 
 pub mod curve;
 pub mod desk;
+mod reading;
 pub mod reopened;
 pub mod sensitivity;
 pub mod suggest;
@@ -10,8 +11,6 @@ pub mod suggest;
 use super::step;
 use super::task::Task;
 use crate::Result;
-use crate::data::Batch;
-use crate::data::batch::micro_groups;
 use crate::eval::rouge;
 use crate::lora::{MergedSet, SquareSums};
 use crate::prune::scratch::{self, Scratch};
@@ -19,6 +18,7 @@ use crate::prune::{Key, Pruner};
 use crate::recipe::Recipe;
 use crate::recipe::ratios::Rule;
 use crate::run::what_if::{Change, DocumentLoss, Progress, Summary, WhatIf, mean_losses};
+use reading::{Early, From, GivenUp, Inputs, losses, texts};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::time::Instant;
@@ -76,14 +76,13 @@ pub struct Answers {
     /// Summaries as things stand, of so many first documents.
     texts: HashMap<usize, Vec<String>>,
     squares: Option<SquareSums>,
+    /// What went into the layers as things stand, over these documents.
+    inputs: Option<(Range<usize>, Inputs)>,
     sizes: BTreeMap<Key, usize>,
     /// Sparsity and retained importance as things stand.
     stands: Option<[f64; 2]>,
     known: HashMap<Settings, WhatIf>,
 }
-
-/// Why a measurement ended early.
-struct GivenUp(String);
 
 impl Answers {
     /// Forgets what belongs to another step.
@@ -91,6 +90,11 @@ impl Answers {
         if self.step != Some(subject.step) {
             *self = Self { step: Some(subject.step), sizes: scratch::sizes(subject.set), ..Self::default() };
         }
+    }
+
+    /// Lets go of what only makes answers faster, and takes room.
+    pub fn rest(&mut self) {
+        self.inputs = None;
     }
 
     /// The answer, if the same was asked before at this step.
@@ -124,7 +128,7 @@ impl Answers {
         let other = self.masks(subject, &question.rules, &mut found)?;
         found.seconds = clock.elapsed().as_secs_f64();
         asker.news(&found)?;
-        let measured = self.measure(subject, &other.set, (documents, samples), &mut found, clock, asker)?;
+        let measured = self.measure(subject, &other, (documents, samples), &mut found, clock, asker)?;
         found.seconds = clock.elapsed().as_secs_f64();
         match measured {
             Err(GivenUp(why)) => (found.state, found.text) = (Progress::Cancelled, why),
@@ -164,21 +168,27 @@ impl Answers {
     fn measure(
         &mut self,
         subject: &Subject<'_>,
-        other: &MergedSet,
+        other: &Scratch,
         (documents, samples): (Range<usize>, usize),
         found: &mut WhatIf,
         clock: Instant,
         asker: &mut dyn Asker,
-    ) -> Result<std::result::Result<(), GivenUp>> {
+    ) -> Early<()> {
         let all: Vec<usize> = documents.clone().collect();
+        let mut inputs = None;
         let before = match self.losses.get(&documents) {
             Some(known) => known.clone(),
-            None => match losses(subject, subject.set, &all, asker)? {
+            None => match losses(subject, subject.set, &all, From::Kept(&mut inputs), asker)? {
                 Err(why) => return Ok(Err(why)),
-                Ok(before) => self.losses.entry(documents).or_insert(before).clone(),
+                Ok(before) => self.losses.entry(documents.clone()).or_insert(before).clone(),
             },
         };
-        let after = match losses(subject, other, &all, asker)? {
+        if let Some(inputs) = inputs {
+            self.inputs = Some((documents.clone(), inputs));
+        }
+        let known = self.inputs.as_ref().filter(|(of, _)| *of == documents);
+        let from = other.first.zip(known).map_or(From::Start, |(layer, (_, inputs))| From::Layer(layer, inputs));
+        let after = match losses(subject, &other.set, &all, from, asker)? {
             Err(why) => return Ok(Err(why)),
             Ok(after) => after,
         };
@@ -207,7 +217,7 @@ impl Answers {
                 Ok(texts) => self.texts.entry(samples).or_insert(texts).clone(),
             },
         };
-        let after = match texts(subject, other, samples, asker)? {
+        let after = match texts(subject, &other.set, samples, asker)? {
             Err(why) => return Ok(Err(why)),
             Ok(after) => after,
         };
@@ -233,62 +243,4 @@ fn settings(subject: &Subject<'_>, question: &Question, sizes: &BTreeMap<Key, us
     let name = |adapter: usize| subject.recipe.adapters.get(adapter).map_or("", |a| a.name.as_str());
     let bits = sizes.keys().map(|&(id, adapter, factor)| ratios.of(id, name(adapter), factor).to_bits()).collect();
     Ok((bits, question.documents.clone(), question.samples))
-}
-
-type Early<T> = Result<std::result::Result<T, GivenUp>>;
-
-/// Nats and tokens of these dev documents, in their order.
-fn losses(
-    subject: &Subject<'_>,
-    set: &MergedSet,
-    documents: &[usize],
-    asker: &mut dyn Asker,
-) -> Early<Vec<(f64, usize)>> {
-    let decoder = &subject.task.decoder;
-    let sequences = &subject.task.dev.encoded.sequences;
-    let pass = decoder.pass(Some(set), None)?;
-    let mut found: HashMap<usize, (f64, usize)> = HashMap::new();
-    for group in micro_groups(sequences, documents, subject.recipe.train.micro_tokens) {
-        let batch = Batch::pack(group.iter().map(|&i| &sequences[i]));
-        let (x, packed) = decoder.embed(&batch.tokens, &batch.lengths)?;
-        let mut why = None;
-        let x = decoder.forward_while(&x, &packed, &pass, &mut || {
-            why = asker.gives_up()?;
-            Ok(why.is_none())
-        })?;
-        let Some(x) = x else { return Ok(Err(GivenUp(why.unwrap_or_default()))) };
-        let losses = decoder.losses(&x, &batch.targets)?;
-        // A target's row says which document it is of.
-        let mut end = 0;
-        let ends = group.iter().zip(&batch.lengths).map(|(&document, length)| {
-            end += length;
-            (document, end)
-        });
-        let mut at = 0;
-        for (document, end) in ends {
-            let own = batch.targets[at..].iter().take_while(|(row, _)| (*row as usize) < end).count();
-            let sum = losses[at..at + own].iter().map(|&l| f64::from(l)).sum();
-            found.insert(document, (sum, own));
-            at += own;
-        }
-    }
-    Ok(Ok(documents.iter().map(|i| found.get(i).copied().unwrap_or_default()).collect()))
-}
-
-/// Greedy summaries of the first dev documents.
-fn texts(subject: &Subject<'_>, set: &MergedSet, samples: usize, asker: &mut dyn Asker) -> Early<Vec<String>> {
-    let greedy = super::evaluate::greedy(subject.recipe);
-    let mut why = None;
-    let texts = super::evaluate::summaries(
-        subject.task,
-        Some(set),
-        &subject.task.dev,
-        samples,
-        (&greedy, subject.recipe.seed),
-        &mut |_, _| {
-            why = asker.gives_up()?;
-            Ok(why.is_none())
-        },
-    )?;
-    Ok(texts.ok_or_else(|| GivenUp(why.unwrap_or_default())))
 }

@@ -2,9 +2,9 @@
 
 use super::fit::{self, Fact};
 use crate::app::App;
-use crate::app::ratios::Menu;
 use crate::app::ratios::forecast::{Forecast, of_draft};
 use crate::app::ratios::menu::Item;
+use crate::app::ratios::{Menu, trial};
 use crate::theme::Theme;
 use ratatui::text::{Line, Span};
 
@@ -33,6 +33,10 @@ pub fn draft(app: &App, theme: &Theme, width: usize) -> Option<Line<'static>> {
         vec![fit::fact(format!("draft: sparsity {}", change(percent, now.sparsity, then.sparsity)), theme.warn, 9)];
     if let (Some(from), Some(to)) = (now.retained, then.retained) {
         all.push(fit::fact(format!("retained {} (estimate)", change(kept, from, to)), theme.warn, 8));
+    }
+    let measured = trial::words(app).map(|text| (text, 10)).into_iter();
+    for (text, weight) in measured.chain(trial::summaries(app).map(|text| (text, 6))) {
+        all.push(fit::fact(text, theme.good, weight));
     }
     if app.modules.as_ref().is_some_and(|m| !m.full.is_empty()) {
         all.push(fit::fact("at the schedule's end", theme.dim, 7));

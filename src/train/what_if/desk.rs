@@ -55,6 +55,9 @@ impl Desk {
         let Some(Request { command: Command::WhatIf { rules, documents, samples, share }, .. }) =
             context.orders.what_if().cloned()
         else {
+            if !context.orders.is_paused() {
+                self.answers.rest();
+            }
             return Ok(());
         };
         let Some(pruner) = trainer.pruner.as_ref() else { return Ok(()) };
@@ -89,6 +92,7 @@ impl Desk {
         customer.news(&found)?;
         context.session.answer(&request, found.state == Progress::Done, &found.line())?;
         if !context.orders.is_paused() {
+            self.answers.rest();
             let rest = clock.elapsed().as_secs_f64() * (1.0 / share.clamp(0.01, 1.0) - 1.0);
             self.free = Some(Instant::now() + Duration::from_secs_f64(rest));
         }

@@ -117,8 +117,20 @@ pub fn measure(
             continue;
         };
         let (by, group) = (group.by, group.name);
-        let measured =
-            Measured { at, by, group, rule: typed, ratio, documents, loss, delta, sparsity, retained, restored, seconds };
+        let measured = Measured {
+            at,
+            by,
+            group,
+            rule: typed,
+            ratio,
+            documents,
+            loss,
+            delta,
+            sparsity,
+            retained,
+            restored,
+            seconds,
+        };
         sensitivity::append(run, &measured)?;
         told(&measured, false)?;
     }
