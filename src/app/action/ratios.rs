@@ -32,7 +32,7 @@ const ASK: &str = "edit by 0.5, +0.1, *0.9; by rule";
 const UNDO: &str = "undo, redo an edit";
 const COPY: &str = "copy the adapter's ratios, paste to another";
 const SETS: &str = "save the ratios by name, load saved ones";
-const KEPT: &str = "keep the draft with its figures, compare what is kept";
+const KEPT: &str = "keep the draft; compare what is kept";
 
 const fn draft(action: RatioAction, keys: &'static [&'static str], help: &'static str) -> Entry {
     entry(Action::Ratio(action), keys, help).only(MAP).drafts()
