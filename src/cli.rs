@@ -6,6 +6,9 @@ mod health;
 mod hub;
 mod models;
 mod plain;
+mod sensitivity;
+mod suggest;
+mod what_if;
 
 use crate::app::action;
 use crate::eval::report;
@@ -203,6 +206,21 @@ enum Verb {
         /// The run directory
         run: PathBuf,
     },
+    /// Measure what other prune ratios would do to a run, on a copy: the run goes on untouched
+    WhatIf {
+        #[command(flatten)]
+        asked: what_if::Asked,
+    },
+    /// Measure how much the dev loss minds the pruning of each part of a run's adapters
+    Sensitivity {
+        #[command(flatten)]
+        asked: sensitivity::Asked,
+    },
+    /// Find prune ratios per module for a sparsity or a loss, and compare them with the same ratio for all
+    Suggest {
+        #[command(flatten)]
+        asked: suggest::Asked,
+    },
     /// List the runs
     Runs {
         #[command(flatten)]
@@ -371,6 +389,17 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Pause { run } => order(&run, Order::Pause),
         Verb::Continue { run } => order(&run, Order::Resume),
         Verb::Stop { run } => order(&run, Order::Stop),
+        Verb::WhatIf { asked } => {
+            let (text, code) = what_if::report(&asked)?;
+            say(&text).map(|()| code)
+        }
+        Verb::Sensitivity { asked } => {
+            let (text, code) = sensitivity::report(&asked, &mut |line| eprintln!("{line}"))?;
+            say(&text).map(|()| code)
+        }
+        Verb::Suggest { asked } => {
+            suggest::report(&asked, &mut |line| eprintln!("{line}")).and_then(|text| say(&text)).map(|()| 0)
+        }
         Verb::Runs { place } => list(&place.runs),
         Verb::Export { run, adapter, merged } => export(&RunDir::open(&run)?, adapter.as_deref(), merged.as_deref()),
         Verb::Report { run, html } => {

@@ -2,6 +2,8 @@
 
 pub mod importance;
 pub mod mask;
+pub mod scratch;
+mod shadow;
 mod state;
 pub(crate) mod storage;
 
@@ -14,7 +16,8 @@ use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use importance::{Norms, Scorer};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use shadow::Stand;
+use std::collections::BTreeMap;
 use storage::Numbers;
 
 /// A matrix in the merge: module, adapter, factor.
@@ -48,12 +51,12 @@ pub struct Pruner {
     ratios: Ratios,
     names: Vec<String>,
     seed: u64,
-    /// Pruned entries of each matrix in the layout of the merged set (1 = pruned).
-    masks: HashMap<Key, Vec<u8>>,
+    /// What the last pruning left.
+    now: Stand,
+    /// The same of the best set on dev, for those who ask later.
+    best: Option<Box<Stand>>,
     /// Exponential mean of squares per module, for `norms = "running"`.
     running: BTreeMap<ModuleId, (Vec<f32>, Vec<f32>)>,
-    /// Smoothed |w·g| of each matrix, for `importance = "sensitivity"`.
-    sensitivity: HashMap<Key, Vec<f32>>,
 }
 
 /// What one module's pruning needs, in this machine's memory: on the CPU the matrices themselves, otherwise copies.
@@ -70,6 +73,8 @@ struct Done {
     state: MatrixState,
     mask: Vec<u8>,
     scores: Vec<f32>,
+    /// Entries that were kept before, with their values.
+    gone: Vec<(u32, f32)>,
 }
 
 impl Pruner {
@@ -83,9 +88,9 @@ impl Pruner {
             settings: settings.clone(),
             names,
             seed,
-            masks: HashMap::new(),
+            now: Stand::default(),
+            best: None,
             running: BTreeMap::new(),
-            sensitivity: HashMap::new(),
         })
     }
 
@@ -180,11 +185,14 @@ impl Pruner {
         let mut states = Vec::new();
         for done in done.into_iter().flatten() {
             states.push((done.key, done.state));
-            self.masks.insert(done.key, done.mask);
+            self.now.keep(done.key, &done.gone, done.mask.len());
+            self.now.masks.insert(done.key, done.mask);
             if self.settings.importance == Importance::Sensitivity {
-                self.sensitivity.insert(done.key, done.scores);
+                self.now.sensitivity.insert(done.key, done.scores);
             }
         }
+        self.now.norms = works.into_iter().map(|work| (work.id, work.norms)).collect();
+        (self.now.share, self.now.step, self.now.rules) = (share, step, self.settings.rules.len());
         Ok(states)
     }
 
@@ -244,7 +252,7 @@ impl Pruner {
             let keys = [Factor::A, Factor::B].map(|factor| (*id, segment.adapter, factor));
             let scores = scorer.scores(
                 gradients.map(|(a, b)| [&a[of_a], &b[of_b]]),
-                keys.map(|key| self.sensitivity.get(&key).map(Vec::as_slice)),
+                keys.map(|key| self.now.sensitivity.get(&key).map(Vec::as_slice)),
                 |factor| importance::stream(self.seed, step, (*id, segment.adapter, factor)),
             )?;
             let name = self.names.get(segment.adapter).map_or("", String::as_str);
@@ -257,7 +265,7 @@ impl Pruner {
                         key.2, scores[bad]
                     )));
                 }
-                let old = self.masks.get(&key).map(Vec::as_slice);
+                let old = self.now.masks.get(&key).map(Vec::as_slice);
                 let full = self.ratios.of(*id, name, key.2);
                 let ratio = full * share;
                 let silent = |numbers: &[f32]| numbers.iter().all(|&n| n == 0.0);
@@ -266,15 +274,21 @@ impl Pruner {
                     && (silent(weights) || measure.looks_through() && silent(&scores))
                     && !old.is_some_and(|mask| mask.contains(&1));
                 let held = old.filter(|_| self.settings.hold);
-                parts.push(mask::Part { key, rank: segment.rank, width, ratio, full, idle, held, scores, weights });
+                let rank = segment.rank;
+                parts.push(mask::Part { key, rank, width, ratio, full, idle, held, pruned: None, scores, weights });
             }
         }
-        let masks = match self.settings.group {
+        let masks = self.choose(&parts);
+        Ok(parts.into_iter().zip(masks).map(|(part, mask)| self.done(part, mask)).collect())
+    }
+
+    /// The masks of one module's matrices.
+    fn choose(&self, parts: &[mask::Part<'_>]) -> Vec<Vec<u8>> {
+        match self.settings.group {
             Group::Matrix => parts.iter().map(mask::by_matrix).collect(),
             Group::Row => parts.iter().map(mask::by_row).collect(),
-            Group::Module => mask::by_module(&parts),
-        };
-        Ok(parts.into_iter().zip(masks).map(|(part, mask)| self.done(part, mask)).collect())
+            Group::Module => mask::by_module(parts),
+        }
     }
 
     fn done(&self, part: mask::Part<'_>, mask: Vec<u8>) -> Done {
@@ -289,8 +303,10 @@ impl Pruner {
             }
             zeros += usize::from(m == 1 || w == 0.0);
         }
-        let flips =
-            self.masks.get(&part.key).map(|old| old.iter().zip(&mask).filter(|(a, b)| a != b).count() as f64 / n);
+        let old = self.now.masks.get(&part.key);
+        let flips = old.map(|old| old.iter().zip(&mask).filter(|(a, b)| a != b).count() as f64 / n);
+        let is_new = |at: usize| mask[at] == 1 && old.is_none_or(|old| old[at] == 0);
+        let gone = (0..mask.len()).filter(|at| is_new(*at)).map(|at| (at as u32, part.weights[at])).collect();
         let state = MatrixState {
             ratio: part.ratio,
             full: part.full,
@@ -301,12 +317,12 @@ impl Pruner {
             flips,
             pruned,
         };
-        Done { key: part.key, state, mask, scores: part.scores }
+        Done { key: part.key, state, mask, scores: part.scores, gone }
     }
 
     /// The mask of a matrix in the layout of the merged set (1 = pruned), if it was pruned before.
     pub fn mask(&self, key: Key) -> Option<&[u8]> {
-        self.masks.get(&key).map(Vec::as_slice)
+        self.now.masks.get(&key).map(Vec::as_slice)
     }
 
     /// The masks of a module's whole tensor, adapters one after another; `None` before the first pruning.

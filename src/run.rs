@@ -18,9 +18,11 @@ pub mod notes;
 pub mod origin;
 pub mod remove;
 pub mod replay;
+pub mod sensitivity;
 pub mod session;
 pub mod start;
 pub mod tail;
+pub mod what_if;
 pub mod worker;
 
 use crate::recipe::Recipe;

@@ -10,6 +10,7 @@ pub mod schedule;
 pub mod stage;
 pub mod step;
 pub mod task;
+pub mod what_if;
 
 use crate::lora::{Adapter, MergedSet};
 use crate::module::Factor;
@@ -147,7 +148,7 @@ pub(crate) fn check_rules(rules: &[Rule], recipe: &Recipe, matrices: &[MatrixInf
 }
 
 /// Every matrix of every adapter, in the order module, adapter, A, B.
-fn matrices(adapters: &[(Adapter, f64)]) -> Vec<MatrixInfo> {
+pub(crate) fn matrices(adapters: &[(Adapter, f64)]) -> Vec<MatrixInfo> {
     let mut all = Vec::new();
     for (adapter, (peft, _)) in adapters.iter().enumerate() {
         for (module, pair) in &peft.modules {
@@ -186,7 +187,7 @@ fn started(recipe: &Recipe, task: &Task, matrices: &[MatrixInfo], run: String, o
 }
 
 /// The merge of the stage's adapters, numbered as the recipe numbers them; `None` for the base alone.
-fn merged(task: &Task, stage: &Stage) -> Result<Option<MergedSet>> {
+pub(crate) fn merged(task: &Task, stage: &Stage) -> Result<Option<MergedSet>> {
     if stage.adapters.is_empty() {
         return Ok(None);
     }

@@ -74,6 +74,18 @@ pub fn event(mut event: Event) -> Event {
             tidy(&mut outcome.command);
             tidy(&mut outcome.text);
         }
+        EventBody::WhatIf(what_if) => {
+            // The request is compared, never shown.
+            tidy(&mut what_if.text);
+            for rule in &mut what_if.rules {
+                tidy(&mut rule.modules);
+                tidy(&mut rule.adapter);
+            }
+            for summary in &mut what_if.summaries {
+                summary.before = text(&summary.before);
+                summary.after = text(&summary.after);
+            }
+        }
         EventBody::Report(report) => {
             tidy(&mut report.split);
             report.rows.truncate(100);
@@ -106,7 +118,7 @@ mod tests {
     fn no_text_of_any_event_keeps_a_control_character() {
         fn poison(value: &mut serde_json::Value, key: &str) {
             match value {
-                serde_json::Value::String(s) if !["type", "phase"].contains(&key) => {
+                serde_json::Value::String(s) if !["type", "phase", "state"].contains(&key) => {
                     *s = "a\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{e0041}b".into();
                 }
                 serde_json::Value::Array(all) => all.iter_mut().for_each(|v| poison(v, key)),
@@ -122,6 +134,7 @@ mod tests {
             r#"{"type":"checkpoint","step":1,"path":"","best":false}"#,
             r#"{"type":"control","id":"","command":"","ok":true,"text":""}"#,
             r#"{"type":"warning","text":""}"#,
+            r#"{"type":"what_if","request":"","state":"done","step":1,"rules":[{"modules":"","adapter":"","ratio":1}],"summaries":[{"document":0,"before":"","after":"","rouge_l":[0,0]}],"text":""}"#,
             r#"{"type":"report","split":"","rows":[{"method":"","documents":1,"loss":1,"rouge":{"rouge1":1,"rouge2":1,"rouge_l":1},"sparsity":0,"seconds":0}]}"#,
             r#"{"type":"finished","text":""}"#,
             r#"{"type":"stopped","text":""}"#,
@@ -135,6 +148,9 @@ mod tests {
             }
             let event: Event = serde_json::from_value(value).unwrap();
             let mut clean = super::event(event.clone());
+            if let EventBody::WhatIf(what_if) = &mut clean.body {
+                what_if.request.clear();
+            }
             if let EventBody::Control(outcome) = &mut clean.body {
                 outcome.id.clear();
             }

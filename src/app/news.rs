@@ -97,9 +97,11 @@ fn take_event(app: &mut App, event: Event) {
         EventBody::Control(outcome) => {
             let refused = app.pending.answered(&outcome.id, outcome.ok);
             super::ratios::not_taken(app, &refused);
+            super::ratios::trial::answered(app, &outcome);
             let refused = if outcome.ok { "" } else { "refused, " };
             let text = format!("{}: {refused}{}", outcome.command.replace('_', " "), outcome.text);
-            if is_news {
+            // What-ifs follow one another with every edit, and show beside it.
+            if is_news && !outcome.command.ends_with("what_if") {
                 toast(app, text.clone());
             }
             note(app, t, if outcome.ok { Tone::Plain } else { Tone::Warn }, text);
@@ -118,6 +120,7 @@ fn take_event(app: &mut App, event: Event) {
         EventBody::Finished { text } => say(app, t, Tone::Good, text),
         EventBody::Stopped { text } => say(app, t, Tone::Warn, text),
         EventBody::Failed { text } => say(app, t, Tone::Bad, text),
+        EventBody::WhatIf(found) => super::ratios::trial::take(app, *found),
         EventBody::Heartbeat {} | EventBody::Unknown => {}
     }
 }

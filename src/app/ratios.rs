@@ -9,6 +9,7 @@ pub mod rules;
 pub mod sketch;
 #[cfg(test)]
 mod tests;
+pub mod trial;
 
 pub use menu::Menu;
 
@@ -78,6 +79,8 @@ pub struct Ratios {
     pub copied: Copied,
     /// Names of the sets that there are, as far as they were looked for.
     pub names: Vec<String>,
+    /// The draft on a copy, and what was kept.
+    pub trial: trial::Trial,
     /// The list of sets was asked for.
     wants_sets: bool,
 }
@@ -221,6 +224,8 @@ pub fn act(app: &mut App, action: RatioAction) -> Vec<Effect> {
                 menu::open(app, "presets at the present mean", presets::all(app, &scope));
             }
         }
+        RatioAction::KeepVariant => trial::keep(app),
+        RatioAction::CompareVariants => trial::compare(app),
         RatioAction::Undo => travel(app, false),
         RatioAction::Redo => travel(app, true),
         RatioAction::CopyRatios => copy(app),

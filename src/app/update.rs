@@ -12,7 +12,11 @@ const TOAST: f64 = 5.0;
 /// One message.
 pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
     match message {
-        Message::Key(key) => return press(app, &key),
+        Message::Key(key) => {
+            let effects = press(app, &key);
+            ratios::trial::notice(app);
+            return effects;
+        }
         Message::Paste(text) => {
             if let Some(Overlay::Prompt(prompt)) = app.overlay.take_if(|o| matches!(o, Overlay::Prompt(_))) {
                 prompt::paste(app, prompt, &text);
@@ -28,6 +32,9 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
         }
         Message::Mouse(hit) => point(app, hit),
         Message::Run { events, state, caught_up } => news::take(app, events, state, caught_up),
+        // It shows beside the draft.
+        Message::Sent { command, id } if command == "what_if" => ratios::trial::sent(app, &id),
+        Message::Sent { command, .. } if command == "cancel_what_if" => {}
         Message::Sent { command, id } => {
             app.pending.sent(&id);
             toast(app, format!("{}: sent", command.replace('_', " ")));
@@ -35,6 +42,7 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
         Message::NotSent(sentence) => {
             let unsent = app.pending.not_sent();
             ratios::not_taken(app, &unsent);
+            ratios::trial::not_sent(app);
             toast(app, sentence);
         }
         Message::RatioSets(sets) => ratios::take_sets(app, sets),
@@ -51,6 +59,7 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
             if app.toast.as_ref().is_some_and(|(_, until)| *until < now) {
                 app.toast = None;
             }
+            return ratios::trial::tick(app, now);
         }
     }
     Vec::new()

@@ -163,7 +163,11 @@ impl Lines {
             EventBody::Finished { text } => out.push(format!("finished: {}", printable(text))),
             EventBody::Stopped { text } => out.push(printable(text).into_owned()),
             EventBody::Failed { text } => self.failed = Some(format!("failed: {}", printable(text))),
-            EventBody::Report(_) | EventBody::Modules(_) | EventBody::Heartbeat {} | EventBody::Unknown => {}
+            EventBody::Report(_)
+            | EventBody::Modules(_)
+            | EventBody::WhatIf(_)
+            | EventBody::Heartbeat {}
+            | EventBody::Unknown => {}
         }
     }
 

@@ -36,24 +36,30 @@ impl Batch {
 /// sequence is a batch of its own), sequences of similar length together. `chosen` are indices into
 /// `sequences`; every one of them is in exactly one batch. The same input gives the same batches.
 pub fn micro_batches(sequences: &[Sequence], chosen: &[usize], micro_tokens: usize) -> Vec<Batch> {
+    let pack = |group: Vec<usize>| Batch::pack(group.into_iter().map(|i| &sequences[i]));
+    micro_groups(sequences, chosen, micro_tokens).into_iter().map(pack).collect()
+}
+
+/// The indices of the sequences in each batch of [`micro_batches`].
+pub fn micro_groups(sequences: &[Sequence], chosen: &[usize], micro_tokens: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = chosen.iter().copied().filter(|&i| i < sequences.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(sequences[i].tokens.len()));
-    let mut batches = Vec::new();
+    let mut groups = Vec::new();
     let mut first = 0;
     let mut tokens = 0;
     for (at, &i) in order.iter().enumerate() {
         let length = sequences[i].tokens.len();
         if at > first && tokens + length > micro_tokens {
-            batches.push(Batch::pack(order[first..at].iter().map(|&j| &sequences[j])));
+            groups.push(order[first..at].to_vec());
             first = at;
             tokens = 0;
         }
         tokens += length;
     }
     if first < order.len() {
-        batches.push(Batch::pack(order[first..].iter().map(|&j| &sequences[j])));
+        groups.push(order[first..].to_vec());
     }
-    batches
+    groups
 }
 
 /// Which examples each optimiser step takes: every epoch in a new order that depends on the seed and

@@ -324,11 +324,44 @@ impl Decoder {
     /// # Errors
     /// When memory is short.
     pub fn forward_hidden(&self, x: &Tensor, packed: &Packed, pass: &Pass) -> Result<Tensor> {
+        let whole = self.forward_while(x, packed, pass, &mut || Ok(true))?;
+        whole.ok_or_else(|| crate::Error::fault("a pass ended half-way"))
+    }
+
+    /// The same, but `go_on` is asked before every layer; `None` when it said no.
+    ///
+    /// # Errors
+    /// When memory is short, or `go_on` fails.
+    pub fn forward_while(
+        &self,
+        x: &Tensor,
+        packed: &Packed,
+        pass: &Pass,
+        go_on: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<Option<Tensor>> {
+        self.forward_from(0, x, packed, pass, &mut |_| go_on())
+    }
+
+    /// The same from layer `first` on, whose input `x` is; `go_on` gets the input of every layer.
+    ///
+    /// # Errors
+    /// When memory is short, or `go_on` fails.
+    pub fn forward_from(
+        &self,
+        first: usize,
+        x: &Tensor,
+        packed: &Packed,
+        pass: &Pass,
+        go_on: &mut dyn FnMut(&Tensor) -> Result<bool>,
+    ) -> Result<Option<Tensor>> {
         let mut x = x.clone();
-        for index in 0..self.layers.len() {
+        for index in first..self.layers.len() {
+            if !go_on(&x)? {
+                return Ok(None);
+            }
             x = self.packed_layer(index, &x, packed, pass)?.0;
         }
-        Ok(x)
+        Ok(Some(x))
     }
 
     /// All layers, keeping what the way back needs: everything, or with `recompute` each layer's input.
@@ -371,6 +404,22 @@ impl Decoder {
             }
         }
         Ok((sum, gradient))
+    }
+
+    /// The nats of every target, in their order, for the rows before the final norm.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn losses(&self, x: &Tensor, targets: &[(u32, u32)]) -> Result<Vec<f32>> {
+        let mut all = Vec::with_capacity(targets.len());
+        for part in targets.chunks(logits_at_once(self.config.vocab)) {
+            let rows: Vec<u32> = part.iter().map(|t| t.0).collect();
+            let tokens: Vec<u32> = part.iter().map(|t| t.1).collect();
+            let before = x.index_select(&Tensor::new(rows, &self.device)?, 0)?;
+            let h = kernels::rms_norm(&before, &self.norm, self.config.eps)?;
+            all.extend(kernels::cross_entropy(product(&h, As::Is, &self.head, As::T)?, &tokens, None)?.0);
+        }
+        Ok(all)
     }
 
     /// Logits (T, vocabulary) of rows that [`Self::forward`] returned.

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Norms of what a module's matrices multiply; both empty where the measure asks for none.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Norms {
     /// `‖X_:,j‖₂` per input feature (`d_in`).
     pub x: Vec<f32>,

@@ -20,6 +20,8 @@ pub struct Part<'a> {
     pub idle: bool,
     /// Entries that stay pruned (1), for `hold`.
     pub held: Option<&'a [u8]>,
+    /// Entries that are pruned now (1) and go before all others: the same ratio then gives the same mask.
+    pub pruned: Option<&'a [u8]>,
     /// Importance of every entry, finite and not negative.
     pub scores: Vec<f32>,
     /// The entries themselves.
@@ -35,9 +37,14 @@ impl Part<'_> {
         }
     }
 
-    /// Orders entries: held ones first, then by importance. Non-negative floats compare as their bits do.
+    /// Orders entries: held ones first, then those pruned now, then by importance. Non-negative floats compare as
+    /// their bits do.
     fn sort_key(&self, position: usize) -> u32 {
-        if self.is_held(position) { 0 } else { (self.scores[position] + 0.0).to_bits() + 1 }
+        if self.is_held(position) {
+            return 0;
+        }
+        let kept = self.pruned.is_some_and(|pruned| pruned[position] == 0);
+        (self.scores[position] + 0.0).to_bits() + 1 + if kept { 1 << 31 } else { 0 }
     }
 
     fn is_held(&self, position: usize) -> bool {

@@ -26,7 +26,51 @@ fn everything() -> String {
     "*".into()
 }
 
+/// How a rule is typed.
+pub const TYPED: &str =
+    "MODULES[ ADAPTER][ A|B]=RATIO, such as layers.0-7.*.q_proj=0.8 or \"layers.3.* science A=0.5\"";
+
 impl Rule {
+    /// The matrices that `MODULES`, `MODULES ADAPTER`, `MODULES A` or `MODULES ADAPTER A` name, at ratio 0; `None`
+    /// where it is none of these.
+    pub fn of_place(place: &str) -> Option<Self> {
+        let mut words: Vec<&str> = place.split_whitespace().collect();
+        let factor = match words.last() {
+            Some(&"A") if words.len() > 1 => Some(Factor::A),
+            Some(&"B") if words.len() > 1 => Some(Factor::B),
+            _ => None,
+        };
+        if factor.is_some() {
+            words.pop();
+        }
+        let (modules, adapter) = match words[..] {
+            [modules] => (modules, "*"),
+            [modules, adapter] => (modules, adapter),
+            _ => return None,
+        };
+        Some(Self { modules: modules.into(), adapter: adapter.into(), factor, ratio: 0.0 })
+    }
+
+    /// `layers.0-7.*=0.8`; see [`TYPED`].
+    ///
+    /// # Errors
+    /// Names what is wrong and how a rule is typed.
+    pub fn parse(text: &str) -> Result<Self> {
+        let wrong = || Error::user(format!("{text:?} is no rule: {TYPED}"));
+        let (place, ratio) = text.rsplit_once('=').ok_or_else(wrong)?;
+        let rule = Self::of_place(place).ok_or_else(wrong)?;
+        let rule = Self { ratio: ratio.trim().parse().map_err(|_| wrong())?, ..rule };
+        rule.validate()?;
+        Ok(rule)
+    }
+
+    /// As [`Self::parse`] reads it.
+    pub fn typed(&self) -> String {
+        let adapter = if self.adapter == "*" { String::new() } else { format!(" {}", self.adapter) };
+        let factor = self.factor.map_or(String::new(), |factor| format!(" {factor}"));
+        format!("{}{adapter}{factor}={}", self.modules, self.ratio)
+    }
+
     /// Checks the globs and the ratio.
     ///
     /// # Errors
@@ -168,6 +212,21 @@ mod tests {
         assert_eq!(idle(&[rule("*", "*", None, 0.1), rule("layers.1.*", "*", None, 0.1)]), Some(2));
         assert_eq!(idle(&[rule("*", "gmaes", None, 0.1)]), Some(1));
         assert_eq!(idle(&[rule("*", "*", Some(Factor::B), 0.1)]), Some(1));
+    }
+
+    #[test]
+    fn a_rule_is_read_as_it_is_typed() {
+        for (text, wanted) in [
+            ("layers.0-7.*=0.8", rule("layers.0-7.*", "*", None, 0.8)),
+            ("layers.3.* science A=0.5", rule("layers.3.*", "science", Some(Factor::A), 0.5)),
+            ("* B=1", rule("*", "*", Some(Factor::B), 1.0)),
+        ] {
+            assert_eq!(Rule::parse(text).unwrap(), wanted);
+            assert_eq!(wanted.typed(), text);
+        }
+        for text in ["layers.0.*", "a b c d=0.5", "=0.5", "*=x", "*=1.5", "layers.7-3.*=0.5"] {
+            Rule::parse(text).unwrap_err();
+        }
     }
 
     #[test]

@@ -41,6 +41,28 @@ pub enum Command {
     },
     /// Write the sample summaries now.
     Generate,
+    /// Measure what other prune ratios would do, on a copy; a newer one replaces it.
+    WhatIf {
+        /// Rules behind the run's own, the last match wins.
+        rules: Vec<crate::recipe::ratios::Rule>,
+        /// Dev documents to measure the loss on, the first ones.
+        documents: usize,
+        /// Dev documents to write summaries of, the first ones.
+        samples: usize,
+        /// Share of the time that what-ifs may take while training goes on, 0 to 1.
+        #[serde(default = "what_if_share")]
+        share: f64,
+    },
+    /// Give up a what-if, waiting or under way.
+    CancelWhatIf {
+        /// The id of its request.
+        request: String,
+    },
+}
+
+/// Share of the time that what-ifs may take while training goes on, where nothing else is said.
+pub const fn what_if_share() -> f64 {
+    0.2
 }
 
 impl Command {
@@ -53,6 +75,8 @@ impl Command {
             Self::Checkpoint => "checkpoint",
             Self::SetRatios { .. } => "set_ratios",
             Self::Generate => "generate",
+            Self::WhatIf { .. } => "what_if",
+            Self::CancelWhatIf { .. } => "cancel_what_if",
         }
     }
 }

@@ -101,6 +101,8 @@ pub enum EventBody {
     Checkpoint(Checkpoint),
     /// A command was read, and what came of it.
     Control(ControlOutcome),
+    /// What is known so far of a what-if; a later event of the same request has all of it and more.
+    WhatIf(Box<super::what_if::WhatIf>),
     /// Training pauses or goes on.
     Paused {
         /// True when it pauses.

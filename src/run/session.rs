@@ -115,7 +115,14 @@ impl WorkerSession {
     /// A stop or a pause that the worker before did not live to see was meant for that one.
     fn sort_out(&mut self, began: f64) -> Result<()> {
         for request in self.commands()? {
-            let for_the_last = matches!(request.command, Command::Stop | Command::Pause | Command::Resume);
+            let for_the_last = matches!(
+                request.command,
+                Command::Stop
+                    | Command::Pause
+                    | Command::Resume
+                    | Command::WhatIf { .. }
+                    | Command::CancelWhatIf { .. }
+            );
             if for_the_last && request.t < began {
                 self.answer(&request, false, "came when no worker was at the run")?;
             } else {

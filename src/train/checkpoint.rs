@@ -274,15 +274,20 @@ impl Checkpoint {
     /// When their state does not fit `set`.
     pub fn restore(&self, set: &MergedSet, optimizer: &mut Optimizer, pruner: Option<&mut Pruner>) -> Result<()> {
         // Before the first update there are neither moments nor masks.
-        let begun = self.position.step > 0;
-        if begun {
+        if self.position.step > 0 {
             optimizer.restore(set, &self.part("optimizer."), self.position.step as u64)?;
         }
-        if let Some(pruner) = pruner {
-            pruner.add_rules(&self.position.rules)?;
-            if begun {
-                pruner.restore(set, &self.part("pruner."))?;
-            }
+        pruner.map_or(Ok(()), |pruner| self.restore_pruner(set, pruner))
+    }
+
+    /// Puts the pruner back.
+    ///
+    /// # Errors
+    /// When its state does not fit `set`.
+    pub fn restore_pruner(&self, set: &MergedSet, pruner: &mut Pruner) -> Result<()> {
+        pruner.add_rules(&self.position.rules)?;
+        if self.position.step > 0 {
+            pruner.restore(set, &self.part("pruner."))?;
         }
         Ok(())
     }

@@ -7,14 +7,23 @@ use crate::run::event::EventBody;
 use crate::run::session::Session;
 use std::time::Duration;
 
+/// Why a what-if was given up for another.
+pub const REPLACED: &str = "replaced by a newer one";
+
 /// What the user wants that has not been done yet.
 #[derive(Debug, Default)]
 pub struct Orders {
     paused: bool,
+    /// The journal says so.
+    told: bool,
     stop: Option<Request>,
     checkpoint: Vec<Request>,
     generate: Vec<Request>,
     rules: Vec<(Request, Vec<Rule>)>,
+    /// The newest one counts.
+    what_if: Option<Request>,
+    /// A what-if that is under way is to be given up.
+    give_up: bool,
 }
 
 impl Orders {
@@ -38,6 +47,20 @@ impl Orders {
                 Command::Checkpoint => self.checkpoint.push(request),
                 Command::Generate => self.generate.push(request),
                 Command::SetRatios { rules } => self.rules.push((request, rules)),
+                Command::WhatIf { .. } => {
+                    if let Some(older) = self.what_if.replace(request) {
+                        session.answer(&older, false, REPLACED)?;
+                    }
+                    self.give_up = true;
+                }
+                Command::CancelWhatIf { request: id } => {
+                    if let Some(waiting) = self.what_if.take_if(|waiting| waiting.id == id) {
+                        session.answer(&waiting, false, "given up")?;
+                    } else {
+                        self.give_up = true;
+                    }
+                    session.answer(&request, true, "given up")?;
+                }
             }
         }
         Ok(())
@@ -51,19 +74,28 @@ impl Orders {
     pub fn wait(&mut self, session: &mut dyn Session) -> Result<()> {
         self.read(session)?;
         if !self.paused {
+            // The order to go on may have been read elsewhere.
+            if std::mem::take(&mut self.told) {
+                session.record(EventBody::Paused { paused: false })?;
+            }
             return Ok(());
         }
-        session.record(EventBody::Paused { paused: true })?;
+        // Once, however often a command needs the loop meanwhile.
+        if !std::mem::replace(&mut self.told, true) {
+            session.record(EventBody::Paused { paused: true })?;
+        }
         while self.paused
             && self.stop.is_none()
             && self.checkpoint.is_empty()
             && self.generate.is_empty()
             && self.rules.is_empty()
+            && self.what_if.is_none()
         {
             std::thread::sleep(Duration::from_millis(50));
             self.read(session)?;
         }
         if !self.paused || self.stop.is_some() {
+            self.told = false;
             session.record(EventBody::Paused { paused: false })?;
         }
         Ok(())
@@ -99,14 +131,35 @@ impl Orders {
         std::mem::take(&mut self.rules)
     }
 
+    /// The what-if that waits, if there is one.
+    pub fn what_if(&self) -> Option<&Request> {
+        self.what_if.as_ref()
+    }
+
+    /// Takes it: it is under way from now on.
+    pub fn take_what_if(&mut self) -> Option<Request> {
+        self.give_up = false;
+        self.what_if.take()
+    }
+
+    /// Whether the what-if under way should go on.
+    pub fn keeps_what_if(&self) -> bool {
+        !self.give_up && self.stop.is_none()
+    }
+
     /// Answers what could not be done because the stage has no use for it.
     ///
     /// # Errors
     /// When the journal fails.
     pub fn refuse_rest(&mut self, session: &mut dyn Session, why: &str) -> Result<()> {
         let rules = self.take_rules().into_iter().map(|(request, _)| request);
-        let rest: Vec<Request> =
-            self.take_generates().into_iter().chain(rules).chain(self.take_checkpoints()).collect();
+        let rest: Vec<Request> = self
+            .take_generates()
+            .into_iter()
+            .chain(rules)
+            .chain(self.take_checkpoints())
+            .chain(self.what_if.take())
+            .collect();
         for request in rest {
             session.answer(&request, false, why)?;
         }

@@ -8,6 +8,7 @@ use super::plan::{Stage, Training};
 use super::schedule::learning_rate;
 use super::step::{Trainer, Update, diverged};
 use super::task::Task;
+use super::what_if::desk::Desk;
 use crate::data::Epochs;
 use crate::eval::rouge;
 use crate::lora::{Adapter, MergedSet};
@@ -183,8 +184,10 @@ impl Context<'_> {
             if recipe.train.checkpoint_every > 0 { recipe.train.checkpoint_every } else { per_epoch };
         // The step of the newest checkpoint: the one that this stage came from.
         let mut saved = self.position.step;
+        let mut desk = Desk::default();
         while !self.position.trained {
             self.obey(&mut trainer, training.prunes, best.as_ref())?;
+            desk.serve(self, &trainer)?;
             if self.stop(&trainer, best.as_ref())? {
                 return Ok(End::Stopped);
             }
@@ -197,7 +200,10 @@ impl Context<'_> {
                 match self.evaluate(&trainer.set)? {
                     // The order to stop is carried out above; the evaluation comes again after a resume.
                     None => continue,
-                    Some(true) => best = Some(trainer.set.snapshot()?),
+                    Some(true) => {
+                        best = Some(trainer.set.snapshot()?);
+                        trainer.pruner.iter_mut().for_each(Pruner::keep_best);
+                    }
                     Some(false) => self.position.trained = self.out_of_patience()?,
                 }
             }
@@ -346,7 +352,7 @@ fn with_figures(error: Error, memory: u64, micro_tokens: usize) -> Error {
 }
 
 /// How a stage prunes. One that does not still measures the importance of every matrix, over the tokens of its steps.
-fn prune_settings(asked: &recipe::Prune, prunes: bool) -> recipe::Prune {
+pub fn prune_settings(asked: &recipe::Prune, prunes: bool) -> recipe::Prune {
     let mut settings = asked.clone();
     if !prunes {
         (settings.ratio, settings.rules, settings.moments) = (0.0, Vec::new(), recipe::Moments::Keep);

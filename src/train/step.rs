@@ -125,7 +125,10 @@ pub fn diverged(step: usize, what: &str, lr: f64) -> Error {
 }
 
 /// Squared column sums over the whole training set (`norms = "train"`).
-fn train_squares(task: &Task, set: &MergedSet, settings: &Train) -> Result<SquareSums> {
+///
+/// # Errors
+/// When memory is short.
+pub fn train_squares(task: &Task, set: &MergedSet, settings: &Train) -> Result<SquareSums> {
     let pass = task.decoder.pass(Some(set), None)?;
     let mut squares = SquareSums::default();
     let all: Vec<usize> = (0..task.train.encoded.sequences.len()).collect();

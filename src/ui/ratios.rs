@@ -2,9 +2,9 @@
 
 use super::fit::{self, Fact};
 use crate::app::App;
-use crate::app::ratios::Menu;
 use crate::app::ratios::forecast::{Forecast, of_draft};
 use crate::app::ratios::menu::Item;
+use crate::app::ratios::{Menu, trial};
 use crate::theme::Theme;
 use ratatui::text::{Line, Span};
 
@@ -20,6 +20,15 @@ fn kept(share: f64) -> String {
     if share < 1.0 { format!("{:.1}", (1000.0 * share + 1e-3).floor() / 10.0) } else { percent(share) }
 }
 
+/// Figures without what ASCII has not.
+fn spelled(text: &str, theme: &Theme) -> String {
+    if theme.glyphs.arrow.is_ascii() {
+        text.replace('±', "+-").replace('→', theme.glyphs.arrow)
+    } else {
+        text.to_owned()
+    }
+}
+
 /// `draft: sparsity 50.0 → 54.2 %, retained 97.1 → 95.8 %`, as much of it as `width` columns hold; `None`
 /// without a draft.
 pub fn draft(app: &App, theme: &Theme, width: usize) -> Option<Line<'static>> {
@@ -33,6 +42,10 @@ pub fn draft(app: &App, theme: &Theme, width: usize) -> Option<Line<'static>> {
         vec![fit::fact(format!("draft: sparsity {}", change(percent, now.sparsity, then.sparsity)), theme.warn, 9)];
     if let (Some(from), Some(to)) = (now.retained, then.retained) {
         all.push(fit::fact(format!("retained {} (estimate)", change(kept, from, to)), theme.warn, 8));
+    }
+    let measured = trial::words(app).map(|text| (text, 10)).into_iter();
+    for (text, weight) in measured.chain(trial::summaries(app).map(|text| (text, 6))) {
+        all.push(fit::fact(spelled(&text, theme), theme.good, weight));
     }
     if app.modules.as_ref().is_some_and(|m| !m.full.is_empty()) {
         all.push(fit::fact("at the schedule's end", theme.dim, 7));
@@ -60,7 +73,7 @@ pub fn reach(app: &App, theme: &Theme) -> Fact {
 
 /// A list: its lines with the one under the cursor, at most `rows`, and what that one says below.
 pub fn menu(menu: &Menu, theme: &Theme, (width, rows): (usize, usize)) -> Vec<Line<'static>> {
-    let names = menu.items.iter().map(|i| fit::width(&i.label)).max().unwrap_or(0).min(30);
+    let names = menu.items.iter().map(|i| fit::width(&spelled(&i.label, theme))).max().unwrap_or(0).min(30);
     let shown = rows.saturating_sub(2).max(1);
     let first = menu.at.saturating_sub(shown - 1);
     let mut lines = Vec::new();
@@ -74,7 +87,7 @@ pub fn menu(menu: &Menu, theme: &Theme, (width, rows): (usize, usize)) -> Vec<Li
     let first = if menu.at >= first + room { menu.at + 1 - room } else { first };
     for (at, item) in menu.items.iter().enumerate().skip(first).take(room) {
         let style = if at == menu.at { theme.selected() } else { theme.text };
-        let mut text = fit::pad(&item.label, names, theme);
+        let mut text = fit::pad(&spelled(&item.label, theme), names, theme);
         if figures {
             text.push_str(&format!("  {}", figures_of(item, theme)));
         }
@@ -103,5 +116,5 @@ fn below(menu: &Menu, theme: &Theme, width: usize) -> Line<'static> {
         Ok(_) => (item.about.as_str(), theme.dim),
         Err(why) => (why.as_str(), theme.warn),
     };
-    Line::from(Span::styled(fit::cut(text, width, theme), style))
+    Line::from(Span::styled(fit::cut(&spelled(text, theme), width, theme), style))
 }

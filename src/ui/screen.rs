@@ -117,7 +117,7 @@ impl Loop<'_> {
                 return Ok(());
             }
             self.dirty |= self.screen.heed(self.signals)?;
-            self.tick(&mut second);
+            self.tick(&mut second)?;
             let more = self.take(news);
             if self.dirty && (self.answer || drawn.is_none_or(|at| at.elapsed() >= pace)) {
                 self.frame()?;
@@ -173,11 +173,11 @@ impl Loop<'_> {
     }
 
     /// The clock: it shows in ETA and silence and ends toasts. Once a second is enough.
-    fn tick(&mut self, second: &mut u64) {
+    fn tick(&mut self, second: &mut u64) -> Result<()> {
         let now = crate::run::now();
         let whole = now as u64 != *second;
-        if !whole && !self.app.watch.scrub.is_due(now) {
-            return;
+        if !whole && !self.app.watch.scrub.is_due(now) && !self.app.ratios.trial.is_due(now) {
+            return Ok(());
         }
         if whole {
             *second = now as u64;
@@ -190,10 +190,13 @@ impl Loop<'_> {
         } else {
             self.dirty = true;
         }
-        update(self.app, Message::Tick(now));
+        for effect in update(self.app, Message::Tick(now)) {
+            self.carry_out(effect)?;
+        }
         if let Some(clock) = &self.clock {
             update(self.app, Message::Told(clock.now()));
         }
+        Ok(())
     }
 
     /// Takes in what is there at the start, so that the first frame shows it.

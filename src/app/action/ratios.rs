@@ -22,6 +22,8 @@ pub enum RatioAction {
     PasteRatios,
     SaveRatios,
     LoadRatios,
+    KeepVariant,
+    CompareVariants,
 }
 
 const STEP: &str = "raise, lower the ratio by 0.05";
@@ -30,6 +32,7 @@ const ASK: &str = "edit by 0.5, +0.1, *0.9; by rule";
 const UNDO: &str = "undo, redo an edit";
 const COPY: &str = "copy the adapter's ratios, paste to another";
 const SETS: &str = "save the ratios by name, load saved ones";
+const KEPT: &str = "keep the draft; compare what is kept";
 
 const fn draft(action: RatioAction, keys: &'static [&'static str], help: &'static str) -> Entry {
     entry(Action::Ratio(action), keys, help).only(MAP).drafts()
@@ -62,5 +65,7 @@ pub const SECTION: Section = Section {
         draft(RatioAction::PasteRatios, &["Y"], COPY),
         draft(RatioAction::SaveRatios, &["w"], SETS),
         draft(RatioAction::LoadRatios, &["W"], SETS),
+        draft(RatioAction::KeepVariant, &["K"], KEPT),
+        draft(RatioAction::CompareVariants, &["B"], KEPT),
     ],
 };

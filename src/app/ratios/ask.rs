@@ -4,7 +4,6 @@ use super::forecast::{Forecast, both};
 use super::{Order, edit, ratio, rules, targets, tidy};
 use crate::app::update::toast;
 use crate::app::{App, Effect};
-use crate::module::Factor;
 use crate::recipe::ratios::{Ratios as Compiled, Rule};
 use crate::recipe::sets;
 
@@ -118,22 +117,8 @@ pub fn change(app: &mut App, text: &str) {
 /// A sentence.
 pub fn parse_rule(app: &App, text: &str) -> Result<Vec<(usize, f64)>, String> {
     let (place, value) = text.rsplit_once('=').ok_or_else(|| format!("a rule is {RULE}"))?;
-    let mut words: Vec<&str> = place.split_whitespace().collect();
-    let factor = match words.last() {
-        Some(&"A") if words.len() > 1 => Some(Factor::A),
-        Some(&"B") if words.len() > 1 => Some(Factor::B),
-        _ => None,
-    };
-    if factor.is_some() {
-        words.pop();
-    }
-    let (modules, adapter) = match words[..] {
-        [modules] => (modules, "*"),
-        [modules, adapter] => (modules, adapter),
-        _ => return Err(format!("a rule is {RULE}")),
-    };
+    let rule = Rule::of_place(place).ok_or_else(|| format!("a rule is {RULE}"))?;
     let change = Change::parse(value)?;
-    let rule = Rule { modules: modules.into(), adapter: adapter.into(), factor, ratio: 0.0 };
     let compiled = Compiled::new(0.0, std::slice::from_ref(&rule)).map_err(|e| e.to_string())?;
     let found = matched(app, &compiled);
     if found.is_empty() {

@@ -432,3 +432,80 @@ fn an_edit_of_a_large_model_is_fast() {
         eprintln!("{n} matrices, {keys}: {keyed:?}, with the forecast {:?}", at.elapsed());
     }
 }
+
+fn tick(app: &mut App, now: f64) -> Vec<Effect> {
+    update(app, Message::Tick(now))
+}
+
+fn asked(effects: &[Effect]) -> Vec<Rule> {
+    match effects {
+        [Effect::Send(Command::WhatIf { rules, documents: 8, .. })] => rules.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_draft_is_tried_once_it_has_been_quiet_and_a_newer_edit_takes_its_place() {
+    use crate::run::what_if::{Change, Progress, WhatIf};
+    let mut app = app();
+    assert!(tick(&mut app, 100.0).is_empty());
+    press(&mut app, "+");
+    assert!(app.ratios.trial.is_due(100.0) && tick(&mut app, 100.0).is_empty(), "the clock starts");
+    press(&mut app, "+");
+    assert!(tick(&mut app, 100.14).is_empty() && !app.ratios.trial.is_due(100.2));
+    let rules = asked(&tick(&mut app, 100.3));
+    assert_eq!(rules.iter().map(|r| r.ratio).collect::<Vec<_>>(), [0.6]);
+    assert!(tick(&mut app, 109.0).is_empty(), "once is enough");
+    update(&mut app, Message::Sent { command: "what_if".into(), id: "q1".into() });
+    assert_eq!(trial::words(&app).unwrap(), "measuring");
+    let said = |request: &str, state, mean| {
+        let delta = Some(Change { mean, se: Some(0.5) });
+        let found = WhatIf { request: request.into(), state, delta, ..WhatIf::default() };
+        EventBody::WhatIf(Box::new(found))
+    };
+    tell(&mut app, vec![said("other", Progress::Done, 9.0)], RunState::Running);
+    assert_eq!(trial::words(&app).unwrap(), "measuring");
+    tell(&mut app, vec![said("q1", Progress::Done, 0.25)], RunState::Running);
+    assert_eq!(trial::words(&app).unwrap(), "loss +0.2500 \u{b1} 0.5000");
+    press(&mut app, "K");
+    // A newer edit: what is known of the older one goes, its variant stays.
+    press(&mut app, "-");
+    assert_eq!(trial::words(&app).unwrap(), "measuring");
+    tick(&mut app, 110.0);
+    asked(&tick(&mut app, 110.2));
+    update(&mut app, Message::Sent { command: "what_if".into(), id: "q2".into() });
+    press(&mut app, "K");
+    tell(&mut app, vec![said("q1", Progress::Done, 0.75), said("q2", Progress::Loss, -0.125)], RunState::Running);
+    assert_eq!(trial::words(&app).unwrap(), "loss -0.1250 \u{b1} 0.5000");
+    press(&mut app, "B");
+    let Some(Overlay::Ratios(menu)) = &app.overlay else { panic!("{:?}", app.overlay) };
+    let labels: Vec<&str> = menu.items.iter().map(|item| item.label.as_str()).collect();
+    assert_eq!(labels, ["A  +0.7500 \u{b1} 0.5000", "B  -0.1250 \u{b1} 0.5000"]);
+    // Enter makes a variant the draft again.
+    press(&mut app, "enter");
+    assert!(!draft(&app).is_empty() && draft(&app).iter().all(|d| d.1 == 0.6), "{:?}", draft(&app));
+    // Without a draft nothing is measured any more.
+    tick(&mut app, 120.0);
+    asked(&tick(&mut app, 120.2));
+    update(&mut app, Message::Sent { command: "what_if".into(), id: "q3".into() });
+    press(&mut app, "esc");
+    tick(&mut app, 130.0);
+    let cancel = Effect::Send(Command::CancelWhatIf { request: "q3".into() });
+    assert_eq!((tick(&mut app, 130.2), trial::words(&app)), (vec![cancel], None));
+}
+
+#[test]
+fn nobody_is_asked_where_nobody_can_answer() {
+    let mut app = app();
+    app.state = RunState::Finished;
+    press(&mut app, "+");
+    tick(&mut app, 100.0);
+    assert!(tick(&mut app, 100.3).is_empty());
+    let mut app = self::app();
+    press(&mut app, "+");
+    app.read_only = true;
+    assert!(tick(&mut app, 101.0).is_empty() && tick(&mut app, 102.0).is_empty());
+    let mut app = self::app();
+    press(&mut app, "+");
+    assert!(tick(&mut app, 101.0).is_empty() && !tick(&mut app, 102.0).is_empty());
+}

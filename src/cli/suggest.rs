@@ -1,0 +1,103 @@
+//! `lopper suggest`: ratios per module for a sparsity or for a loss, measured against the same ratio for all.
+
+use super::what_if::Interrupted;
+use crate::recipe::ratios::Rule;
+use crate::recipe::sets;
+use crate::run::RunDir;
+use crate::run::what_if::RESTORED;
+use crate::text::printable_lines;
+use crate::train::what_if::reopened::Reopened;
+use crate::train::what_if::suggest::{Documents, Goal, Proposal, suggest};
+use crate::{Error, Result};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// What is asked.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Asked {
+    /// The run directory
+    run: PathBuf,
+    /// Share of all entries to prune
+    #[arg(long, conflicts_with = "max_loss", required_unless_present = "max_loss")]
+    sparsity: Option<f64>,
+    /// Prune as much as raises the dev loss by this at most, nats per token
+    #[arg(long)]
+    max_loss: Option<f64>,
+    /// Dev documents to choose by; the rest verifies
+    #[arg(long, default_value_t = 16)]
+    documents: usize,
+    /// Ratios that every module is measured at
+    #[arg(long, value_delimiter = ',', default_value = "0.7,0.9,0.5,0.3")]
+    ratios: Vec<f64>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// A new file for the rules, as they stand under [prune] of a recipe
+    #[arg(long, value_name = "FILE.toml")]
+    out: Option<PathBuf>,
+}
+
+/// The proposal as text.
+///
+/// # Errors
+/// When a share is none, or the run cannot be asked.
+pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<String> {
+    let shares = asked.sparsity.iter().map(|s| ("--sparsity", s)).chain(asked.ratios.iter().map(|r| ("--ratios", r)));
+    for (name, share) in shares {
+        if !(0.0..=1.0).contains(share) {
+            return Err(Error::user(format!("{name} {share}: a share from 0.0 to 1.0 is needed")));
+        }
+    }
+    let goal = match (asked.sparsity, asked.max_loss) {
+        (Some(sparsity), _) => Goal::Sparsity(sparsity),
+        (None, Some(most)) => Goal::MaxLoss(most),
+        (None, None) => return Err(Error::user("--sparsity or --max-loss is needed")),
+    };
+    if asked.documents == 0 || asked.ratios.is_empty() {
+        return Err(Error::user("at least one dev document and one ratio are needed"));
+    }
+    let run = RunDir::open(&asked.run)?;
+    let clock = Instant::now();
+    let mut interrupted = Interrupted::listen();
+    let open = Reopened::load(&run)?;
+    let documents = Documents::of(open.task.dev.references.len(), asked.documents);
+    let mut at = None;
+    let found = suggest(&run, &open, goal, &documents, &asked.ratios, &mut interrupted, &mut |measured, _| {
+        if at != Some(measured.ratio) {
+            at = Some(measured.ratio);
+            progress(&format!("{:6.1} s  every module at {}", clock.elapsed().as_secs_f64(), measured.ratio));
+        }
+        Ok(())
+    })?;
+    if let Some(path) = &asked.out {
+        crate::run::write_aside(path, sets::text(&found.rules).as_bytes())?;
+    }
+    if asked.json {
+        return serde_json::to_string_pretty(&found).map_err(|e| Error::fault(e.to_string()));
+    }
+    Ok(printable_lines(&lines(&found, clock.elapsed().as_secs_f64())))
+}
+
+fn lines(found: &Proposal, seconds: f64) -> String {
+    let mut text = String::new();
+    let [[from, to], [check_from, check_to]] = found.documents;
+    let [now, loss] = found.stands;
+    let same = if from == check_from { "; too few documents to verify with others" } else { "" };
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    for rule in &found.rules {
+        writeln!(text, "{}", Rule::typed(rule)).ok();
+    }
+    writeln!(text, "\nsparsity   {} → {}; {RESTORED}", percent(now), percent(found.sparsity)).ok();
+    writeln!(text, "chosen on  documents {} to {to}, verified on {} to {check_to}{same}", from + 1, check_from + 1)
+        .ok();
+    writeln!(text, "dev loss   {loss:.4} as things stand").ok();
+    let rows = [("proposal", 0), ("uniform", 1)];
+    for (name, i) in rows {
+        let (chosen, verified) = (found.chosen[i].shown(4), found.verified[i].shown(4));
+        writeln!(text, "{name:10} {verified} ({chosen} where it was chosen)").ok();
+    }
+    writeln!(text, "proposal less uniform: {} (below 0: better)", found.gain.shown(4)).ok();
+    write!(text, "{} what-ifs measured, {seconds:.1} s", found.measured).ok();
+    text
+}

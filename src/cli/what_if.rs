@@ -1,0 +1,188 @@
+//! `lopper what-if`: other prune ratios on a copy of a run's set, measured.
+
+use crate::app::watch::diff::{self, Piece};
+use crate::recipe::ratios::Rule;
+use crate::run::control::{self, Command, what_if_share};
+use crate::run::event::EventBody;
+use crate::run::tail::Tail;
+use crate::run::what_if::{Progress, RESTORED, WhatIf};
+use crate::run::{RunDir, RunState};
+use crate::text::printable;
+use crate::train::what_if::reopened::Reopened;
+use crate::train::what_if::{Answers, Asker, Question};
+use crate::{Error, Result};
+use signal_hook::consts::SIGINT;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// What is asked.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Asked {
+    /// The run directory
+    run: PathBuf,
+    /// A ratio for some matrices: 'layers.0-7.*=0.8', 'layers.3.* science A=0.5'; the last that matches counts
+    #[arg(long = "set", value_name = "RULE", required = true)]
+    set: Vec<String>,
+    /// Dev documents to measure the loss on
+    #[arg(long, default_value_t = 8)]
+    documents: usize,
+    /// Dev documents to write summaries of
+    #[arg(long, default_value_t = 0)]
+    samples: usize,
+    /// Share of the time that a run under way may spend on it
+    #[arg(long, default_value_t = what_if_share())]
+    share: f64,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Ctrl-c was pressed.
+#[derive(Debug, Clone)]
+pub struct Interrupted(Arc<AtomicBool>);
+
+impl Interrupted {
+    /// Listens from now on.
+    pub fn listen() -> Self {
+        let caught = Arc::new(AtomicBool::new(false));
+        // Without it the signal simply ends this process.
+        signal_hook::flag::register(SIGINT, Arc::clone(&caught)).ok();
+        Self(caught)
+    }
+
+    /// Whether it was.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Asker for Interrupted {
+    fn news(&mut self, _: &WhatIf) -> Result<()> {
+        Ok(())
+    }
+
+    fn gives_up(&mut self) -> Result<Option<String>> {
+        Ok(self.is_set().then(|| "cancelled".into()))
+    }
+}
+
+/// The answer as text, and the exit code.
+///
+/// # Errors
+/// When a rule is malformed, or the run cannot be asked.
+pub fn report(asked: &Asked) -> Result<(String, u8)> {
+    let rules: Vec<Rule> = asked.set.iter().map(|text| Rule::parse(text)).collect::<Result<_>>()?;
+    if asked.documents == 0 {
+        return Err(Error::user("--documents 0: a what-if needs at least one dev document"));
+    }
+    let run = RunDir::open(&asked.run)?;
+    let interrupted = Interrupted::listen();
+    let (found, notes) = if run.state() == RunState::Running {
+        (of_worker(&run, rules, asked, &interrupted)?, Vec::new())
+    } else {
+        let open = Reopened::load(&run)?;
+        open.check(&rules)?;
+        let question = Question { rules, documents: 0..asked.documents, samples: asked.samples };
+        let found = Answers::default().answer(&open.subject(), &question, &mut interrupted.clone())?;
+        (found, open.notes)
+    };
+    if found.state == Progress::Failed {
+        return Err(Error::user(found.text));
+    }
+    let code = if found.state == Progress::Cancelled { 130 } else { 0 };
+    if asked.json {
+        let text = serde_json::to_string_pretty(&found).map_err(|e| Error::fault(e.to_string()))?;
+        return Ok((text, code));
+    }
+    let mut text: Vec<String> = notes.into_iter().map(|note| format!("note: {note}")).collect();
+    lines(&found, &mut text);
+    Ok((text.join("\n"), code))
+}
+
+/// Asks the run's worker, and waits for its last word on it.
+fn of_worker(run: &RunDir, rules: Vec<Rule>, asked: &Asked, interrupted: &Interrupted) -> Result<WhatIf> {
+    let mut tail = Tail::from_end(run.clone())?;
+    let command = Command::WhatIf { rules, documents: asked.documents, samples: asked.samples, share: asked.share };
+    let request = control::send(run.path(), command)?;
+    let mut cancelled = false;
+    loop {
+        let update = tail.poll()?;
+        for event in update.events {
+            match event.body {
+                EventBody::WhatIf(found) if found.request == request && found.state.is_over() => return Ok(*found),
+                // It never got as far as a measurement.
+                EventBody::Control(answer) if answer.id == request && !answer.ok => {
+                    let state = if cancelled { Progress::Cancelled } else { Progress::Failed };
+                    return Ok(WhatIf { request, state, text: answer.text, ..WhatIf::default() });
+                }
+                _ => {}
+            }
+        }
+        if update.state.is_over() && update.caught_up {
+            let path = run.path().display();
+            return Err(Error::user(format!("{path} is {} now; ask again", update.state.word())));
+        }
+        if interrupted.is_set() && !cancelled {
+            cancelled = true;
+            control::send(run.path(), Command::CancelWhatIf { request: request.clone() })?;
+        }
+        if update.caught_up {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+}
+
+/// The answer for people.
+fn lines(found: &WhatIf, out: &mut Vec<String>) {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let mut row = |name: &str, text: String| out.push(format!("{name:10} {text}"));
+    let rules: Vec<String> = found.rules.iter().map(Rule::typed).collect();
+    row("asked", printable(&rules.join(", ")).into_owned());
+    let at = if found.share < 1.0 {
+        format!(" (the schedule is at {} of the ratios)", percent(found.share))
+    } else {
+        String::new()
+    };
+    row("step", format!("{}{at}; {} matrices have another mask", found.step, found.changed));
+    let [before, after] = found.sparsity.map(percent);
+    row("sparsity", format!("{before} → {after} ({} by the ratios)", percent(found.predicted)));
+    let [before, after] = found.retained.map(percent);
+    row("importance", format!("{before} → {after} of it left"));
+    if found.restored > 0 {
+        row("note", format!("{} entries come back: {RESTORED}", found.restored));
+    }
+    let documents = found.losses.len();
+    let cached = if found.cached { ", asked before" } else { "" };
+    match found.state {
+        Progress::Cancelled | Progress::Failed => row("given up", printable(&found.text).into_owned()),
+        _ => row("dev", format!("{} ({documents} documents, {:.1} s{cached})", found.line(), found.seconds)),
+    }
+    if let Some(rouge) = &found.rouge {
+        row("ROUGE-L", format!("{} points over {} summaries", rouge.shown(2), found.summaries.len()));
+    }
+    for summary in &found.summaries {
+        let [before, after] = summary.rouge_l;
+        out.push(format!("\ndocument {}: ROUGE-L {before:.1} → {after:.1}", summary.document + 1));
+        if summary.before == summary.after {
+            out.push(format!("  the same: {}", printable(&summary.after)));
+        } else {
+            out.push(format!("  now:     {}", printable(&summary.before)));
+            out.push(format!("  then:    {}", printable(&summary.after)));
+            if let Some(pieces) = diff::words(&summary.before, &summary.after) {
+                out.push(format!("  changes: {}", printable(&marked(&pieces))));
+            }
+        }
+    }
+}
+
+/// `a game [-with-] {+about red+} balls`.
+fn marked(pieces: &[Piece]) -> String {
+    let mark = |piece: &Piece| match piece {
+        Piece::Same(text) => text.clone(),
+        Piece::Removed(text) => format!("[-{text}-]"),
+        Piece::Added(text) => format!("{{+{text}+}}"),
+    };
+    pieces.iter().map(mark).collect()
+}

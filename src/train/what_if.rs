@@ -1,0 +1,246 @@
+//! What other prune ratios would do, measured on a copy: the loss of dev documents and summaries, against the set as
+//! it stands. The training that it looks at is only read.
+
+pub mod curve;
+pub mod desk;
+mod reading;
+pub mod reopened;
+pub mod sensitivity;
+pub mod suggest;
+
+use super::step;
+use super::task::Task;
+use crate::Result;
+use crate::eval::rouge;
+use crate::lora::{MergedSet, SquareSums};
+use crate::prune::scratch::{self, Scratch};
+use crate::prune::{Key, Pruner};
+use crate::recipe::Recipe;
+use crate::recipe::ratios::Rule;
+use crate::run::what_if::{Change, DocumentLoss, Progress, Summary, WhatIf, mean_losses};
+use reading::{Early, From, GivenUp, Inputs, losses, texts};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::time::Instant;
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Question {
+    /// Rules behind the run's own, the last match wins.
+    pub rules: Vec<Rule>,
+    /// Dev documents to measure the loss on.
+    pub documents: Range<usize>,
+    /// How many of the first dev documents to write summaries of.
+    pub samples: usize,
+}
+
+/// What it is asked of: a set as the last pruning left it.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// Base and data.
+    pub task: &'a Task,
+    /// The matrices.
+    pub set: &'a MergedSet,
+    /// What pruned them.
+    pub pruner: &'a Pruner,
+    /// Updates so far.
+    pub step: usize,
+}
+
+/// Who waits for the answer.
+pub trait Asker {
+    /// More is known.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn news(&mut self, so_far: &WhatIf) -> Result<()>;
+
+    /// Whether to go on; asked between layers, batches and tokens. When not, why.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn gives_up(&mut self) -> Result<Option<String>>;
+}
+
+/// What decides an answer: the ratio of every matrix as bits, the documents, the samples.
+type Settings = (Vec<u64>, Range<usize>, usize);
+
+/// Answers questions about one set at one step, and knows again what it was asked there.
+#[derive(Debug, Default)]
+pub struct Answers {
+    step: Option<usize>,
+    /// Nats and tokens of dev documents, as things stand. By what was asked: only the same batches give the same bits.
+    losses: HashMap<Range<usize>, Vec<(f64, usize)>>,
+    /// Summaries as things stand, of so many first documents.
+    texts: HashMap<usize, Vec<String>>,
+    squares: Option<SquareSums>,
+    /// What went into the layers as things stand, over these documents.
+    inputs: Option<(Range<usize>, Inputs)>,
+    sizes: BTreeMap<Key, usize>,
+    /// Sparsity and retained importance as things stand.
+    stands: Option<[f64; 2]>,
+    known: HashMap<Settings, WhatIf>,
+}
+
+impl Answers {
+    /// Forgets what belongs to another step.
+    fn turn_to(&mut self, subject: &Subject<'_>) {
+        if self.step != Some(subject.step) {
+            *self = Self { step: Some(subject.step), sizes: scratch::sizes(subject.set), ..Self::default() };
+        }
+    }
+
+    /// Lets go of what only makes answers faster, and takes room.
+    pub fn rest(&mut self) {
+        self.inputs = None;
+    }
+
+    /// The answer, if the same was asked before at this step.
+    ///
+    /// # Errors
+    /// When a rule is malformed.
+    pub fn known(&mut self, subject: &Subject<'_>, question: &Question) -> Result<Option<WhatIf>> {
+        self.turn_to(subject);
+        let settings = settings(subject, question, &self.sizes)?;
+        let known = self.known.get(&settings);
+        Ok(known.map(|known| WhatIf { cached: true, seconds: 0.0, rules: question.rules.clone(), ..known.clone() }))
+    }
+
+    /// The answer; one that was given up is not known again.
+    ///
+    /// # Errors
+    /// When a rule is malformed, memory is short, or `asker` fails.
+    pub fn answer(&mut self, subject: &Subject<'_>, question: &Question, asker: &mut dyn Asker) -> Result<WhatIf> {
+        if let Some(known) = self.known(subject, question)? {
+            return Ok(known);
+        }
+        let clock = Instant::now();
+        let documents = question.documents.start..question.documents.end.min(subject.task.dev.references.len());
+        let samples = question.samples.min(subject.task.dev.references.len());
+        let mut found = WhatIf {
+            step: subject.step,
+            rules: question.rules.clone(),
+            asked: [documents.len(), samples],
+            ..WhatIf::default()
+        };
+        let other = self.masks(subject, &question.rules, &mut found)?;
+        found.seconds = clock.elapsed().as_secs_f64();
+        asker.news(&found)?;
+        let measured = self.measure(subject, &other, (documents, samples), &mut found, clock, asker)?;
+        found.seconds = clock.elapsed().as_secs_f64();
+        match measured {
+            Err(GivenUp(why)) => (found.state, found.text) = (Progress::Cancelled, why),
+            Ok(()) => {
+                found.state = Progress::Done;
+                self.known.insert(settings(subject, question, &self.sizes)?, found.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// The copy with other masks, and what they are.
+    fn masks(&mut self, subject: &Subject<'_>, rules: &[Rule], found: &mut WhatIf) -> Result<Scratch> {
+        let Subject { task, set, pruner, .. } = *subject;
+        if self.squares.is_none() && pruner.lacks_norms() {
+            self.squares = Some(step::train_squares(task, set, &subject.recipe.train)?);
+        }
+        let stands = match self.stands {
+            Some(stands) => stands,
+            None => {
+                let present = pruner.present(set, self.squares.as_ref())?;
+                [present.sparsity(&self.sizes), present.retained(&self.sizes)]
+            }
+        };
+        self.stands = Some(stands);
+        let other = pruner.scratch(set, rules, self.squares.as_ref())?;
+        (found.changed, found.restored, found.share) = (other.changed, other.restored, pruner.present_share());
+        found.sparsity = [stands[0], other.sparsity(&self.sizes)];
+        found.retained = [stands[1], other.retained(&self.sizes)];
+        let pruned = |(key, state): &(Key, crate::prune::MatrixState)| {
+            crate::prune::mask::count(state.ratio, self.sizes.get(key).copied().unwrap_or(0))
+        };
+        found.predicted = other.states.iter().map(pruned).sum::<usize>() as f64 / other.entries.max(1) as f64;
+        Ok(other)
+    }
+
+    fn measure(
+        &mut self,
+        subject: &Subject<'_>,
+        other: &Scratch,
+        (documents, samples): (Range<usize>, usize),
+        found: &mut WhatIf,
+        clock: Instant,
+        asker: &mut dyn Asker,
+    ) -> Early<()> {
+        let all: Vec<usize> = documents.clone().collect();
+        let mut inputs = None;
+        let before = match self.losses.get(&documents) {
+            Some(known) => known.clone(),
+            None => match losses(subject, subject.set, &all, From::Kept(&mut inputs), asker)? {
+                Err(why) => return Ok(Err(why)),
+                Ok(before) => self.losses.entry(documents.clone()).or_insert(before).clone(),
+            },
+        };
+        if let Some(inputs) = inputs {
+            self.inputs = Some((documents.clone(), inputs));
+        }
+        let known = self.inputs.as_ref().filter(|(of, _)| *of == documents);
+        let from = other.first.zip(known).map_or(From::Start, |(layer, (_, inputs))| From::Layer(layer, inputs));
+        let after = match losses(subject, &other.set, &all, from, asker)? {
+            Err(why) => return Ok(Err(why)),
+            Ok(after) => after,
+        };
+        let mean = |(sum, tokens): (f64, usize)| sum / tokens.max(1) as f64;
+        found.losses = all
+            .iter()
+            .zip(before.into_iter().zip(after))
+            .map(|(&document, (before, after))| DocumentLoss {
+                document,
+                tokens: before.1,
+                before: mean(before),
+                after: mean(after),
+            })
+            .collect();
+        found.loss = mean_losses(&found.losses);
+        found.delta = Change::of_losses(&found.losses);
+        if samples == 0 {
+            return Ok(Ok(()));
+        }
+        (found.state, found.seconds) = (Progress::Loss, clock.elapsed().as_secs_f64());
+        asker.news(found)?;
+        let before = match self.texts.get(&samples) {
+            Some(known) => known.clone(),
+            None => match texts(subject, subject.set, samples, asker)? {
+                Err(why) => return Ok(Err(why)),
+                Ok(texts) => self.texts.entry(samples).or_insert(texts).clone(),
+            },
+        };
+        let after = match texts(subject, &other.set, samples, asker)? {
+            Err(why) => return Ok(Err(why)),
+            Ok(after) => after,
+        };
+        let task = subject.task;
+        let score =
+            |i: usize, text: &str| 100.0 * rouge::score(&task.dev.references[i], text, task.segmentation).rouge_l.f;
+        let pair = |(i, (before, after)): (usize, (String, String))| Summary {
+            document: i,
+            rouge_l: [score(i, &before), score(i, &after)],
+            before,
+            after,
+        };
+        found.summaries = before.into_iter().zip(after).enumerate().map(pair).collect();
+        let differences: Vec<f64> = found.summaries.iter().map(|s| s.rouge_l[1] - s.rouge_l[0]).collect();
+        found.rouge = Change::of(&differences);
+        Ok(Ok(()))
+    }
+}
+
+/// What decides the answer.
+fn settings(subject: &Subject<'_>, question: &Question, sizes: &BTreeMap<Key, usize>) -> Result<Settings> {
+    let ratios = subject.pruner.ratios_with(&question.rules)?;
+    let name = |adapter: usize| subject.recipe.adapters.get(adapter).map_or("", |a| a.name.as_str());
+    let bits = sizes.keys().map(|&(id, adapter, factor)| ratios.of(id, name(adapter), factor).to_bits()).collect();
+    Ok((bits, question.documents.clone(), question.samples))
+}

@@ -1,0 +1,105 @@
+//! A run without a worker, loaded to be asked: what it ended with, or its newest checkpoint.
+
+use super::super::checkpoint::{self, Checkpoint};
+use super::super::stage::prune_settings;
+use super::super::task::Task;
+use super::super::{check_rules, matrices, merged, plan};
+use super::Subject;
+use crate::lora::MergedSet;
+use crate::prune::Pruner;
+use crate::recipe::Recipe;
+use crate::recipe::ratios::Rule;
+use crate::run::event::{EventBody, MatrixInfo};
+use crate::run::{RunDir, RunState};
+use crate::{Error, Result};
+
+/// What was loaded.
+#[derive(Debug)]
+pub struct Reopened {
+    /// The run's recipe.
+    pub recipe: Recipe,
+    /// Base and data.
+    pub task: Task,
+    /// The matrices.
+    pub set: MergedSet,
+    /// What pruned them.
+    pub pruner: Pruner,
+    /// The updates of the stage that they have seen.
+    pub step: usize,
+    /// The stage's number and its method.
+    pub stage: (usize, String),
+    /// Every matrix of every adapter.
+    pub matrices: Vec<MatrixInfo>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+impl Reopened {
+    /// Loads the run: the best set of one that is finished, the last of one that is not.
+    ///
+    /// # Errors
+    /// When it has no checkpoint, or something is missing or damaged.
+    pub fn load(run: &RunDir) -> Result<Self> {
+        let recipe = run.recipe()?;
+        let (newest, mut notes) = checkpoint::newest(&run.checkpoints());
+        let Some(checkpoint) = newest else {
+            let path = crate::text::printable(&run.path().display().to_string()).into_owned();
+            return Err(Error::user(format!("{path} has no checkpoint to ask: it is {}", run.state().word())));
+        };
+        let mut said: Vec<EventBody> = Vec::new();
+        let mut task = Task::load(&recipe, &mut said)?;
+        if let Some(adapter) = checkpoint.target(&task.adapters[task.target].0)? {
+            task.adapters[task.target].0 = adapter;
+        }
+        let stages = plan::stages(&recipe);
+        let number = checkpoint.position.stage;
+        let stage = stages.get(number).ok_or_else(|| Error::user("the checkpoint is of another recipe"))?;
+        let none = || Error::user(format!("the stage {:?} has no adapters: nothing to prune", stage.label));
+        let set = merged(&task, stage)?.ok_or_else(none)?;
+        let names = recipe.adapters.iter().map(|a| a.name.clone()).collect();
+        let prunes = stage.training.is_some_and(|training| training.prunes);
+        let mut pruner = Pruner::new(&prune_settings(&recipe.prune, prunes), names, recipe.seed)?;
+        let finished = run.state() == RunState::Finished;
+        let step = fill(&checkpoint, &set, &mut pruner, finished, &mut notes)?;
+        let matrices = matrices(&task.adapters);
+        Ok(Self { recipe, set, pruner, step, stage: (number, stage.label.clone()), matrices, notes, task })
+    }
+
+    /// It, to be asked.
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { recipe: &self.recipe, task: &self.task, set: &self.set, pruner: &self.pruner, step: self.step }
+    }
+
+    /// Refuses rules that say nothing about any matrix.
+    ///
+    /// # Errors
+    /// Names the first one.
+    pub fn check(&self, rules: &[Rule]) -> Result<()> {
+        rules.iter().try_for_each(Rule::validate)?;
+        check_rules(rules, &self.recipe, &self.matrices)
+    }
+}
+
+/// Puts the checkpoint's matrices and what pruned them into place; their step.
+fn fill(
+    checkpoint: &Checkpoint,
+    set: &MergedSet,
+    pruner: &mut Pruner,
+    finished: bool,
+    notes: &mut Vec<String>,
+) -> Result<usize> {
+    if !checkpoint.is_of_training() {
+        return Ok(0);
+    }
+    checkpoint.restore_pruner(set, pruner)?;
+    if finished && checkpoint.fill("best", set)? {
+        if !pruner.return_to_best()? {
+            pruner.take_zeros(set)?;
+            notes
+                .push("the run is of an older lopper, which did not keep what it pruned: it comes back as zero".into());
+        }
+        return Ok(checkpoint.position.best.map_or(checkpoint.position.step, |best| best.1));
+    }
+    checkpoint.fill("now", set)?;
+    Ok(checkpoint.position.step)
+}
