@@ -69,7 +69,7 @@ fn leave(screen: &mut Terminal) {
 /// The base from the hub: its name is typed, the first that fits is taken.
 fn take_base(screen: &mut Terminal) {
     open(screen, "base");
-    screen.shows(&["│ > ", " of the hub, by downloads", "ctrl-o order"]);
+    screen.shows(&["│ > ", "by downloads", "ctrl-o order"]);
     screen.press("tiny");
     screen.shows(&[
         "> tiny",
