@@ -39,11 +39,11 @@ pub fn draft(app: &App, theme: &Theme, width: usize) -> Option<Line<'static>> {
     let arrow = theme.glyphs.arrow;
     let change = |show: fn(f64) -> String, from: f64, to: f64| format!("{} {arrow} {} %", show(from), show(to));
     let mut all =
-        vec![fit::fact(format!("draft: sparsity {}", change(percent, now.sparsity, then.sparsity)), theme.warn, 9)];
+        vec![fit::fact(format!("draft: sparsity {}", change(percent, now.sparsity, then.sparsity)), theme.warn, 10)];
     if let (Some(from), Some(to)) = (now.retained, then.retained) {
         all.push(fit::fact(format!("retained {} (estimate)", change(kept, from, to)), theme.warn, 8));
     }
-    let measured = trial::words(app).map(|text| (text, 10)).into_iter();
+    let measured = trial::words(app).map(|text| (text, 9)).into_iter();
     for (text, weight) in measured.chain(trial::summaries(app).map(|text| (text, 6))) {
         all.push(fit::fact(spelled(&text, theme), theme.good, weight));
     }
