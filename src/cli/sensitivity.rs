@@ -125,14 +125,14 @@ fn table(by: By, all: &[Measured], text: &mut String) {
             groups.push(&measured.group);
         }
     }
-    let heads: String = ratios.iter().map(|r| format!("{r:>18}")).collect();
+    let heads = ratios.iter().map(|r| format!("{r:>18}")).collect::<Vec<_>>().concat();
     writeln!(text, "\n{:12}{heads}", by.word()).ok();
     for group in groups {
         let cell = |ratio: &f64| {
             let found = mine.iter().find(|m| m.group == group && m.ratio == *ratio);
             found.map_or(String::new(), |m| m.delta.shown(4))
         };
-        let cells: String = ratios.iter().map(|ratio| format!("{:>18}", cell(ratio))).collect();
+        let cells = ratios.iter().map(|ratio| format!("{:>18}", cell(ratio))).collect::<Vec<_>>().concat();
         writeln!(text, "{group:12}{cells}").ok();
     }
     if by == By::Adapter && mine.iter().any(|m| m.ratio == 1.0) {
@@ -144,16 +144,16 @@ fn table(by: By, all: &[Measured], text: &mut String) {
 
 /// Thousandths of a nat, layers by projections.
 fn modules(ratio: f64, mine: &[&Measured], text: &mut String) {
-    let heads: String = Projection::ALL.iter().map(|p| format!("{:>10}", p.name())).collect();
+    let heads = Projection::ALL.map(|p| format!("{:>10}", p.name())).concat();
     writeln!(text, "\n{:12}{heads}   at {ratio}, in 0.001 nats", "module").ok();
     let layers = mine.iter().filter_map(|m| m.group.split('.').nth(1)?.parse::<usize>().ok()).max().unwrap_or(0);
     for layer in 0..=layers {
-        let cell = |p: &Projection| {
-            let name = crate::module::ModuleId::new(layer, *p).to_string();
+        let cell = |p: Projection| {
+            let name = crate::module::ModuleId::new(layer, p).to_string();
             let found = mine.iter().find(|m| m.group == name && m.ratio == ratio);
             found.map_or(String::new(), |m| format!("{:+.2}", 1000.0 * m.delta.mean))
         };
-        let cells: String = Projection::ALL.iter().map(|p| format!("{:>10}", cell(p))).collect();
+        let cells = Projection::ALL.map(|p| format!("{:>10}", cell(p))).concat();
         writeln!(text, "layers.{layer:<5}{cells}").ok();
     }
 }

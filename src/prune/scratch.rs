@@ -203,7 +203,7 @@ impl Pruner {
             for (side, (factor, scores)) in [Factor::A, Factor::B].into_iter().zip(scores).enumerate() {
                 let range = ranges[side].clone();
                 let (key, mask) = ((id, segment.adapter, factor), &old[side][range.clone()]);
-                let pruned = mask.iter().filter(|pruned| **pruned == 1).count();
+                let pruned: usize = mask.iter().map(|pruned| usize::from(*pruned)).sum();
                 let stands = pruned as f64 / mask.len().max(1) as f64;
                 let wanted = ratios.map(|ratios| ratios.of(id, name, factor));
                 let ratio = wanted.map_or(stands, |wanted| wanted * share);

@@ -130,12 +130,11 @@ impl Answers {
         asker.news(&found)?;
         let measured = self.measure(subject, &other, (documents, samples), &mut found, clock, asker)?;
         found.seconds = clock.elapsed().as_secs_f64();
-        match measured {
-            Err(GivenUp(why)) => (found.state, found.text) = (Progress::Cancelled, why),
-            Ok(()) => {
-                found.state = Progress::Done;
-                self.known.insert(settings(subject, question, &self.sizes)?, found.clone());
-            }
+        if let Err(GivenUp(why)) = measured {
+            (found.state, found.text) = (Progress::Cancelled, why);
+        } else {
+            found.state = Progress::Done;
+            self.known.insert(settings(subject, question, &self.sizes)?, found.clone());
         }
         Ok(found)
     }
@@ -146,12 +145,11 @@ impl Answers {
         if self.squares.is_none() && pruner.lacks_norms() {
             self.squares = Some(step::train_squares(task, set, &subject.recipe.train)?);
         }
-        let stands = match self.stands {
-            Some(stands) => stands,
-            None => {
-                let present = pruner.present(set, self.squares.as_ref())?;
-                [present.sparsity(&self.sizes), present.retained(&self.sizes)]
-            }
+        let stands = if let Some(stands) = self.stands {
+            stands
+        } else {
+            let present = pruner.present(set, self.squares.as_ref())?;
+            [present.sparsity(&self.sizes), present.retained(&self.sizes)]
         };
         self.stands = Some(stands);
         let other = pruner.scratch(set, rules, self.squares.as_ref())?;

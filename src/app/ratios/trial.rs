@@ -25,14 +25,26 @@ const MOST: usize = 26;
 pub struct Trial {
     /// The draft that was tried, or is about to be.
     of: Vec<(usize, f64)>,
-    /// Since when it has not changed (`None` until the clock has said), while it is to be tried.
-    quiet: Option<Option<f64>>,
+    /// Since when it has not changed, while it is to be tried.
+    quiet: Quiet,
     /// The request, empty until it has an id.
     request: Option<String>,
     /// What is known so far.
     pub found: Option<WhatIf>,
     /// What was kept.
     pub variants: Vec<Variant>,
+}
+
+/// How long a draft has not changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Quiet {
+    /// It is not to be tried, or was already.
+    #[default]
+    Over,
+    /// The clock has not said.
+    Unknown,
+    /// Since then.
+    Since(f64),
 }
 
 /// A draft that was kept.
@@ -51,12 +63,16 @@ pub struct Variant {
 impl Trial {
     /// Whether the clock is waited for.
     pub fn is_due(&self, now: f64) -> bool {
-        self.quiet.is_some_and(|since| since.is_none_or(|since| now >= since + QUIET))
+        match self.quiet {
+            Quiet::Over => false,
+            Quiet::Unknown => true,
+            Quiet::Since(since) => now >= since + QUIET,
+        }
     }
 
     /// Whether an answer is on its way.
     pub fn is_asked(&self) -> bool {
-        self.quiet.is_some() || self.request.is_some() && !self.found.as_ref().is_some_and(|f| f.state.is_over())
+        self.quiet != Quiet::Over || self.request.is_some() && !self.found.as_ref().is_some_and(|f| f.state.is_over())
     }
 }
 
@@ -73,7 +89,7 @@ pub fn notice(app: &mut App) {
     if trial.of != draft {
         trial.of = draft;
         trial.found = None;
-        trial.quiet = can_ask.then_some(None);
+        trial.quiet = if can_ask { Quiet::Unknown } else { Quiet::Over };
     }
 }
 
@@ -81,10 +97,10 @@ pub fn notice(app: &mut App) {
 pub fn tick(app: &mut App, now: f64) -> Vec<Effect> {
     notice(app);
     match app.ratios.trial.quiet {
-        Some(None) => app.ratios.trial.quiet = Some(Some(now)),
+        Quiet::Unknown => app.ratios.trial.quiet = Quiet::Since(now),
         // A clock that was set back does not make it wait for ever.
-        Some(Some(since)) if now >= since + QUIET || now < since => {
-            app.ratios.trial.quiet = None;
+        Quiet::Since(since) if now >= since + QUIET || now < since => {
+            app.ratios.trial.quiet = Quiet::Over;
             return ask(app);
         }
         _ => {}
@@ -125,7 +141,7 @@ pub fn take(app: &mut App, found: WhatIf) {
     for variant in trial.variants.iter_mut().filter(|variant| is_of(&variant.request)) {
         variant.found = Some(found.clone());
     }
-    if is_of(&trial.request) && trial.quiet.is_none() && !trial.of.is_empty() {
+    if is_of(&trial.request) && trial.quiet == Quiet::Over && !trial.of.is_empty() {
         trial.found = Some(found);
     }
 }

@@ -93,23 +93,34 @@ impl Search<'_, '_> {
         if found.state == Progress::Done { Ok(found) } else { Err(given_up()) }
     }
 
-    /// The best of the ways to the cheapest ratios for a sparsity, by the documents that choose.
+    /// The best of the ways to the cheapest ratios for a sparsity, by the documents that choose: that with the lowest
+    /// loss, one standard error of its distance from the same ratio for all added, so that noise alone moves nothing.
     fn best(&mut self, costs: &Costs, sparsity: f64, choose: &Range<usize>) -> Result<(f64, Vec<Rule>, WhatIf)> {
         let cheapest = curve::cheapest(&costs.curves, sparsity, MOST.max(sparsity));
-        let mut best: Option<(f64, Vec<Rule>, WhatIf)> = None;
+        let equal = self.ask(&uniform(sparsity), choose)?;
+        let mut best = (0.0, costs.rules(&cheapest, sparsity, 0.0), equal.clone());
+        let mut lowest = 0.0;
         for way in WAYS {
             let rules = costs.rules(&cheapest, sparsity, way);
             let found = self.ask(&rules, choose)?;
-            if best.as_ref().is_none_or(|(_, _, old)| mean(&found) < mean(old)) {
-                best = Some((way, rules, found));
+            let gain = paired(&found, &equal);
+            let most = gain.mean + gain.se.unwrap_or(0.0);
+            if most < lowest {
+                (lowest, best) = (most, (way, rules, found));
             }
         }
-        best.ok_or_else(given_up)
+        Ok(best)
     }
 }
 
 fn mean(found: &WhatIf) -> f64 {
     found.delta.map_or(f64::INFINITY, |d| d.mean)
+}
+
+/// The loss of one what-if less that of another, document by document.
+fn paired(mine: &WhatIf, theirs: &WhatIf) -> Change {
+    let pairs = mine.losses.iter().zip(&theirs.losses).map(|(m, t)| DocumentLoss { before: t.after, ..*m });
+    Change::of_losses(&pairs.collect::<Vec<_>>()).unwrap_or_default()
 }
 
 /// The costs of all modules.
@@ -188,8 +199,6 @@ pub fn suggest(
     let equal = uniform(sparsity);
     let chosen = [chosen.delta, search.ask(&equal, choose)?.delta].map(Option::unwrap_or_default);
     let (mine, theirs) = (search.ask(&rules, &documents.verify)?, search.ask(&equal, &documents.verify)?);
-    let pairs: Vec<DocumentLoss> =
-        mine.losses.iter().zip(&theirs.losses).map(|(m, t)| DocumentLoss { before: t.after, ..*m }).collect();
     Ok(Proposal {
         sparsity: mine.sparsity[1],
         way,
@@ -197,7 +206,7 @@ pub fn suggest(
         documents: [[choose.start, choose.end], [documents.verify.start, documents.verify.end]],
         chosen,
         verified: [mine.delta, theirs.delta].map(Option::unwrap_or_default),
-        gain: Change::of_losses(&pairs).unwrap_or_default(),
+        gain: paired(&mine, &theirs),
         measured: search.measured,
         rules,
     })
