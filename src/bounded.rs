@@ -59,7 +59,7 @@ pub fn bytes(path: &Path, most: u64) -> Result<Vec<u8>> {
 /// The text of a regular file of at most `most` bytes.
 ///
 /// # Errors
-/// As [`bytes`], and where it is not UTF-8.
+/// As [`bytes()`], and where it is not UTF-8.
 pub fn text(path: &Path, most: u64) -> Result<String> {
     String::from_utf8(bytes(path, most)?).map_err(|_| ErrorKind::InvalidData.into())
 }
