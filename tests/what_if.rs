@@ -221,11 +221,11 @@ fn a_finished_run_is_asked_from_its_result() {
     let said = project.lopper(&["run", "recipe.toml", "--plain"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     let run = project.run();
-    let best = events(&run).into_iter().filter_map(|e| match e.body {
+    let mut best = events(&run).into_iter().filter_map(|e| match e.body {
         EventBody::Dev(dev) if dev.best => Some(dev),
         _ => None,
     });
-    let best = best.last().unwrap();
+    let best = best.next_back().unwrap();
     let json = |rule: &str| -> WhatIf {
         let said = project.lopper(&["what-if", utf8(run.path()), "--set", rule, "--samples", "1", "--json"]);
         assert_eq!(said.code, Some(0), "{said:?}");

@@ -43,7 +43,9 @@ pub fn draft(app: &App, theme: &Theme, width: usize) -> Option<Line<'static>> {
     if let (Some(from), Some(to)) = (now.retained, then.retained) {
         all.push(fit::fact(format!("retained {} (estimate)", change(kept, from, to)), theme.warn, 8));
     }
-    let measured = trial::words(app).map(|text| (text, 9)).into_iter();
+    // Figures are more than the estimate, and the estimate more than that they are on their way.
+    let weight = if app.ratios.trial.found.as_ref().is_some_and(|f| f.delta.is_some()) { 9 } else { 7 };
+    let measured = trial::words(app).map(|text| (text, weight)).into_iter();
     for (text, weight) in measured.chain(trial::summaries(app).map(|text| (text, 6))) {
         all.push(fit::fact(spelled(&text, theme), theme.good, weight));
     }
