@@ -1,6 +1,7 @@
 //! Text from outside, made safe to show.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 /// `text` with every control character made visible, so that no escape sequence in a model name,
 /// a data set or a generated summary reaches the terminal. Newlines and tabs become `↵` and a
@@ -31,6 +32,24 @@ pub fn counted(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
+/// A large number, short: `40.1M`, `1.2B`.
+pub fn short(n: u64) -> String {
+    match n {
+        0..1_000 => n.to_string(),
+        1_000..1_000_000 => format!("{:.0}k", n as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1}M", n as f64 / 1e6),
+        _ => format!("{:.1}B", n as f64 / 1e9),
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// The line, from 1, of the byte at `at`.
 pub fn line_at(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|b| *b == b'\n').count() + 1
@@ -48,6 +67,11 @@ fn is_hostile(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_numbers_are_short() {
+        assert_eq!([5, 40_100_000, 1_236_000_000].map(short), ["5", "40.1M", "1.2B"]);
+    }
 
     #[test]
     fn escape_sequences_become_visible() {

@@ -15,24 +15,18 @@ use tiny::{Project, Said, edit_json, events, said, until_over};
 
 const BASE: &str = "lab/tiny";
 
-/// A repository with the files of a folder.
-fn of_folder(id: &str, folder: &Path) -> Repository {
-    let mut repository = Repository::model(id);
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let (name, bytes) = (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap());
-        let large = name.ends_with(".safetensors");
-        repository = if large { repository.lfs(&name, bytes) } else { repository.file(&name, bytes) };
-    }
-    repository
-}
-
 /// The tiny project on a hub: its base, two adapters that fit it, one that doesn't, one of a quantised relative.
 fn filled(project: &Project) -> Hub {
     let hub = Hub::start();
-    hub.add(of_folder(BASE, &project.path("base")).library("transformers").pipeline("text-generation").downloads(900));
+    hub.add(
+        Repository::model(BASE)
+            .folder(project.path("base"))
+            .library("transformers")
+            .pipeline("text-generation")
+            .downloads(900),
+    );
     let card = |of: &str, relation: &str| json!({"base_model": of, "base_model_relation": relation, "license": "mit"});
-    let adapter = |id: &str, name: &str| of_folder(id, &project.path(name)).library("peft");
+    let adapter = |id: &str, name: &str| Repository::model(id).folder(project.path(name)).library("peft");
     hub.add(adapter("lab/science-lora", "science").card(card(BASE, "adapter")).downloads(70));
     hub.add(adapter("else/web-lora", "net").card(card(BASE, "adapter")).downloads(50));
     hub.add(Repository::model("else/tiny-q8").file("config.json", "{}").card(card(BASE, "quantized")).downloads(9));
@@ -44,7 +38,13 @@ fn filled(project: &Project) -> Hub {
         std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
     }
     edit_json(&folder.path().join("adapter_config.json"), |config| config["use_dora"] = true.into());
-    hub.add(of_folder("lab/strange", folder.path()).library("peft").card(card(BASE, "adapter")).downloads(99));
+    hub.add(
+        Repository::model("lab/strange")
+            .folder(folder.path())
+            .library("peft")
+            .card(card(BASE, "adapter"))
+            .downloads(99),
+    );
     hub
 }
 
@@ -136,7 +136,7 @@ fn a_repository_is_shown_with_its_files_licence_and_card() {
     let project = Project::new();
     let hub = filled(&project);
     let card = "---\nlicense: apache-2.0\n---\n# Tiny\n\nA \x1b[31mred\x1b[0m card.\n";
-    hub.add(of_folder("lab/carded", &project.path("base")).file("README.md", card));
+    hub.add(Repository::model("lab/carded").folder(project.path("base")).file("README.md", card));
     let shown = on(&project, &hub, &[], &["hub", "show", "lab/carded"]);
     for part in ["base", "apache-2.0", "model.safetensors", "open", "red"] {
         assert!(shown.out.contains(part), "{part}: {}", shown.out);
@@ -152,6 +152,13 @@ fn recipe(project: &Project) {
          \"science\"\nrole = \"related\"\npath = \"hf://lab/science-lora\"\n[data]\ntrain = \"data/train.jsonl\"\ndev = \
          \"data/dev.jsonl\"\n[train]\nsteps = 2\nbatch = 2\n[prune]\nratio = 0.5\n",
     );
+}
+
+/// The folder of a run of [`recipe`] that is over.
+fn finished(project: &Project, hub: &Hub) -> String {
+    recipe(project);
+    assert_eq!(on(project, hub, &[], &["run", "recipe.toml", "--plain"]).code, Some(0));
+    project.run().path().to_str().unwrap().to_owned()
 }
 
 #[test]
@@ -220,9 +227,7 @@ fn a_run_whose_download_broke_off_is_resumed() {
 fn a_result_is_pushed_and_can_be_fetched_and_used_again() {
     let project = Project::new();
     let hub = filled(&project);
-    recipe(&project);
-    assert_eq!(on(&project, &hub, &[], &["run", "recipe.toml", "--plain"]).code, Some(0));
-    let path = project.run().path().to_str().unwrap().to_owned();
+    let path = finished(&project, &hub);
     let token = [("HF_TOKEN", WRITE)];
     let home = project.path("").to_str().unwrap().trim_end_matches('/').to_owned();
     // Nothing leaves the house by itself.
@@ -265,9 +270,7 @@ fn a_result_is_pushed_and_can_be_fetched_and_used_again() {
 fn a_push_that_is_refused_says_why() {
     let project = Project::new();
     let hub = filled(&project);
-    recipe(&project);
-    assert_eq!(on(&project, &hub, &[], &["run", "recipe.toml", "--plain"]).code, Some(0));
-    let path = project.run().path().to_str().unwrap().to_owned();
+    let path = finished(&project, &hub);
     let pushed =
         |token: &str, id: &str| on(&project, &hub, &[("HF_TOKEN", token)], &["hub", "push", &path, id, "--yes"]);
     let reader = pushed(hub::READ, "lab/games");
@@ -356,9 +359,7 @@ fn a_proxy_is_asked_unless_no_proxy_says_otherwise() {
 fn the_card_of_a_pushed_result_is_one_that_python_reads() {
     let project = Project::new();
     let hub = filled(&project);
-    recipe(&project);
-    assert_eq!(on(&project, &hub, &[], &["run", "recipe.toml", "--plain"]).code, Some(0));
-    let path = project.run().path().to_str().unwrap().to_owned();
+    let path = finished(&project, &hub);
     let token = [("HF_TOKEN", WRITE)];
     let pushed = on(&project, &hub, &token, &["hub", "push", &path, "lab/games", "--yes"]);
     assert_eq!(pushed.code, Some(0), "{}", pushed.err);

@@ -14,32 +14,21 @@ use form::{open, pick, set};
 use hub::{Fault, Hub, Repository, hostile};
 use pty::Terminal;
 use serde_json::json;
-use std::path::Path;
 use std::time::Duration;
 use tiny::{Project, edit_json, until_over, utf8};
 
 const SMALL: (u16, u16) = (80, 24);
 
-/// A repository with the files of a folder.
-fn of_folder(id: &str, folder: &Path) -> Repository {
-    let mut repository = Repository::model(id);
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let (name, bytes) = (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap());
-        let large = name.ends_with(".safetensors");
-        repository = if large { repository.lfs(&name, bytes) } else { repository.file(&name, bytes) };
-    }
-    repository
-}
-
 /// The project's models on a hub, and nowhere else: a base, an adapter that fits it, one that cannot.
 fn moved(project: &Project) -> Hub {
     let hub = Hub::start();
     let card = "---\nlicense: mit\n---\n# Tiny \u{1b}[31mbase\nMade of numbers.\n";
-    let base = of_folder("lab/tiny", &project.path("base")).file("README.md", card).library("transformers");
+    let base =
+        Repository::model("lab/tiny").folder(project.path("base")).file("README.md", card).library("transformers");
     hub.add(base.pipeline("text-generation").downloads(900));
     let of_base = || json!({"base_model": "lab/tiny", "base_model_relation": "adapter", "license": "mit"});
-    let adapter = |id: &str, name: &str| of_folder(id, &project.path(name)).library("peft").card(of_base());
+    let adapter =
+        |id: &str, name: &str| Repository::model(id).folder(project.path(name)).library("peft").card(of_base());
     hub.add(adapter("lab/science-lora", "science").downloads(70));
     edit_json(&project.path("net/adapter_config.json"), |config| config["use_dora"] = true.into());
     hub.add(adapter("lab/strange", "net").downloads(99));

@@ -306,11 +306,7 @@ async fn base_folder(client: &Client, outlines: &Outlines, base: &str) -> Result
         return Ok((folder.to_path_buf(), hub::place::of_cache(folder).map(|r| r.id)));
     }
     let reference = Reference::parse(base)?;
-    let cached = reference.folder(&client.environment().cache);
-    if cached.join("config.json").is_file() {
-        return Ok((cached, Some(reference.id)));
-    }
-    Ok((outlines.base(client, &reference).await?, Some(reference.id)))
+    Ok((hub::details::base_folder(client, outlines, &reference).await?, Some(reference.id)))
 }
 
 fn fitting(client: &Client, base: &str, query: &Query, limit: usize, json: bool) -> Result<u8> {

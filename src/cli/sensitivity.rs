@@ -4,7 +4,7 @@ use super::what_if::Interrupted;
 use crate::module::Projection;
 use crate::run::RunDir;
 use crate::run::sensitivity::{By, Measured};
-use crate::text::printable;
+use crate::text::printable_lines;
 use crate::train::what_if::reopened::Reopened;
 use crate::train::what_if::sensitivity::{Plan, measure};
 use crate::{Error, Result};
@@ -97,11 +97,7 @@ pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<(String, 
         text.push_str("\ngiven up; the same command goes on from here\n");
     }
     write!(text, "\n{new} of {} measured now, {seconds:.1} s ({loaded:.1} s to load)", all.len()).ok();
-    Ok((printable_table(&text), code))
-}
-
-fn printable_table(text: &str) -> String {
-    text.lines().map(|line| printable(line).into_owned()).collect::<Vec<_>>().join("\n")
+    Ok((printable_lines(&text), code))
 }
 
 /// One table: groups by ratios; modules as layers by projections.

@@ -3,7 +3,8 @@
 
 use super::client::RepositoryFile;
 use super::reference::Reference;
-use crate::{Error, Result, run::write_aside};
+use crate::run::{disk, write_aside};
+use crate::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -155,7 +156,5 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 /// Bytes that are free where `folder` is or will be.
 pub fn free(folder: &Path) -> Option<u64> {
-    let there = folder.ancestors().find(|path| path.exists())?;
-    let stat = rustix::fs::statvfs(there).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    disk::free(folder.ancestors().find(|path| path.exists())?)
 }

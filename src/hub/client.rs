@@ -13,7 +13,6 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, Heade
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::fmt::Write;
 use std::future::Future;
 use std::time::Duration;
 
@@ -313,14 +312,6 @@ async fn answered(request: RequestBuilder, takes: impl Fn(StatusCode) -> bool) -
     let headers = response.headers().clone();
     let body = bounded(response, 64 << 10).await.unwrap_or_default();
     Err(Failure::of(status, &headers, &String::from_utf8_lossy(&body)))
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Waits before a request is made again; `None` where that would not help.

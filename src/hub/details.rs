@@ -5,7 +5,7 @@ use super::catalog::AdapterFacts;
 use super::choice::{self, Kind};
 use super::client::Client;
 use super::download::{self, Plan};
-use super::outline::{Fit, Outlines};
+use super::outline::{Fit, Outlines, without};
 use super::reference::Reference;
 use crate::Result;
 use crate::model::config::Config;
@@ -117,11 +117,6 @@ impl Details {
             }
         }
     }
-}
-
-/// A sentence without the place of a stand-in, which means nothing to the user.
-fn without(sentence: &str, folder: &Path) -> String {
-    sentence.replace(&format!("{}/", printable(&folder.display().to_string())), "")
 }
 
 fn architecture(folder: &Path) -> String {

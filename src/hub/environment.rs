@@ -47,7 +47,7 @@ impl Environment {
     /// # Errors
     /// When a variable says something that cannot be used, or the token file cannot be read.
     pub fn read() -> Result<Self> {
-        Self::of(|name| std::env::var_os(name).filter(|v| !v.is_empty()), etcetera::home_dir().ok().as_deref())
+        Self::of(variable, etcetera::home_dir().ok().as_deref())
     }
 
     /// Of the variables that `env` gives (none empty) and the home folder.
@@ -114,8 +114,18 @@ fn house(env: &impl Fn(&str) -> Option<OsString>, home: Option<&Path>) -> Option
     own.or_else(|| home.map(|home| home.join(".cache/huggingface")))
 }
 
+/// Where this user's `huggingface_hub` keeps what it fetched; `None` without a home.
+pub fn cache() -> Option<PathBuf> {
+    hub_cache(&variable, etcetera::home_dir().ok().as_deref())
+}
+
+/// A variable of this process that is not empty.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
 /// Where Python's `huggingface_hub` keeps what it fetched.
-pub(super) fn hub_cache(env: &impl Fn(&str) -> Option<OsString>, home: Option<&Path>) -> Option<PathBuf> {
+fn hub_cache(env: &impl Fn(&str) -> Option<OsString>, home: Option<&Path>) -> Option<PathBuf> {
     if let Some(cache) = env("HF_HUB_CACHE").or_else(|| env("HUGGINGFACE_HUB_CACHE")) {
         return Some(place(cache, env, home));
     }

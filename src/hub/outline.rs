@@ -6,6 +6,7 @@ use super::catalog::{self, AdapterFacts};
 use super::client::{Client, bounded};
 use super::failure::Failure;
 use super::reference::Reference;
+use crate::text::printable;
 use crate::{Error, Result};
 use futures::StreamExt;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE};
@@ -93,11 +94,7 @@ impl Outlines {
             Err(e) => Fit { bytes: 0, facts: None, problem: Some(e.to_string()) },
             Ok((folder, bytes)) => match catalog::fits(base, &folder) {
                 Ok(facts) => Fit { bytes, facts: Some(facts), problem: None },
-                Err(e) => {
-                    // The stand-in's place means nothing to the user.
-                    let place = format!("{}/", crate::text::printable(&folder.display().to_string()));
-                    Fit { bytes, facts: None, problem: Some(e.to_string().replace(&place, "")) }
-                }
+                Err(e) => Fit { bytes, facts: None, problem: Some(without(&e.to_string(), &folder)) },
             },
         }
     }
@@ -113,6 +110,11 @@ impl Outlines {
         let path = folder.join(file);
         std::fs::write(&path, text).map_err(|e| Error::io("write", &path, &e))
     }
+}
+
+/// A sentence without the place of a stand-in, which means nothing to the user.
+pub(super) fn without(sentence: &str, folder: &Path) -> String {
+    sentence.replace(&format!("{}/", printable(&folder.display().to_string())), "")
 }
 
 /// The first bytes of an adapter's weights, up to the end of their header, and the bytes of the whole file.

@@ -1,6 +1,6 @@
 //! Folders of a recipe that are the hub's: `hf://ORG/NAME@COMMIT` in the file, a snapshot of the cache in memory.
 
-use super::environment::Environment;
+use super::environment::{self, Environment};
 use super::reference::Reference;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -46,8 +46,7 @@ pub fn written_if_any<S: serde::Serializer>(
 /// The repository of a snapshot in this user's cache, whether it is there or not; `None` of any other folder.
 pub fn of_cache(path: &Path) -> Option<Reference> {
     let reference = Reference::of_folder(path)?;
-    let cache = Environment::read().ok()?.cache;
-    path.starts_with(reference.repository(&cache)).then_some(reference)
+    path.starts_with(reference.repository(&environment::cache()?)).then_some(reference)
 }
 
 /// What to say of a folder of the cache that is not there; `None` of any other folder.

@@ -3,13 +3,14 @@
 mod lfs;
 
 use super::card::{self, Facts};
-use super::client::{Client, hex};
+use super::client::Client;
 use super::failure::Failure;
 use super::place;
 use super::reference::{MAIN, Reference};
+use super::supply;
 use crate::recipe::Recipe;
 use crate::run::RunDir;
-use crate::text::printable;
+use crate::text::{hex, printable};
 use crate::{Error, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -235,7 +236,7 @@ impl Client {
             told(&item.path, sent);
             if large.contains(&item.path) {
                 let (of, begin) = (item.clone(), sent);
-                let oid = lfs::blocking(move || sha256(&of)).await?;
+                let oid = supply::blocking(move || sha256(&of)).await?;
                 lfs::upload(self, &parcel.id, item, &oid, &|bytes| told(&item.path, begin + bytes))
                     .await
                     .map_err(|f| f.sentence(&format!("{}/{}", parcel.id, item.path), self.environment()))?;

@@ -32,6 +32,11 @@ pub fn wait<T>(task: impl Future<Output = Result<T>>) -> Result<T> {
     done
 }
 
+/// File work beside the tasks of the network.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::fault("a task beside the network ended early"))?
+}
+
 /// Whether the folder has all that lopper reads of a base or an adapter; not whether lopper can use it.
 pub fn is_whole(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).is_file();

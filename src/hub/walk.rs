@@ -1,7 +1,7 @@
 //! Which folders hold something: bounded in depth, number and time, so that no folder is too large to be named.
 
 use super::catalog::{self, Root, RootKind};
-use super::environment::hub_cache;
+use super::environment;
 use crate::text::printable;
 use crate::{Error, Result, config};
 use std::collections::{BTreeSet, VecDeque};
@@ -65,8 +65,6 @@ pub(super) struct Found {
 pub fn roots(recipe: Option<&Path>, runs: &Path) -> Result<Vec<Root>> {
     let here = std::env::current_dir().map_err(|e| Error::io("find", Path::new("."), &e))?;
     let own = config::model_folders()?;
-    let hub =
-        hub_cache(&|name: &str| std::env::var_os(name).filter(|v| !v.is_empty()), etcetera::home_dir().ok().as_deref());
     let near: Vec<PathBuf> = recipe.map(Path::to_path_buf).into_iter().chain([here.clone()]).collect();
     let inner = near.iter().flat_map(|folder| ["models", "adapters"].map(|name| folder.join(name)));
     let mut roots: Vec<Root> = Vec::new();
@@ -79,7 +77,7 @@ pub fn roots(recipe: Option<&Path>, runs: &Path) -> Result<Vec<Root>> {
     inner.for_each(|path| add(path, RootKind::Folder));
     add(runs.to_path_buf(), RootKind::Runs);
     near.iter().chain(&own).for_each(|path| add(path.clone(), RootKind::Folder));
-    hub.into_iter().for_each(|path| add(path, RootKind::Hub));
+    environment::cache().into_iter().for_each(|path| add(path, RootKind::Hub));
     Ok(roots)
 }
 

@@ -154,9 +154,7 @@ fn input(key: String, files: Vec<PathBuf>, whole: bool) -> std::io::Result<Input
         hash.update(meta.len().to_le_bytes());
         feed(&mut hash, file, if weights && !whole { HEAD } else { u64::MAX })?;
     }
-    for byte in hash.finalize() {
-        input.sha256.push_str(&format!("{byte:02x}"));
-    }
+    input.sha256 = crate::text::hex(&hash.finalize());
     Ok(input)
 }
 

@@ -203,16 +203,6 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
-/// `40.1M`, `1.2B`.
-pub fn count(n: u64) -> String {
-    match n {
-        0..1_000 => n.to_string(),
-        1_000..1_000_000 => format!("{:.0}k", n as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1}M", n as f64 / 1e6),
-        _ => format!("{:.1}B", n as f64 / 1e9),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -268,6 +258,5 @@ mod tests {
     fn times_and_sizes_are_short() {
         assert_eq!([0.0, 42.4, 725.0, 7800.0, 273_600.0].map(duration), ["0:00", "0:42", "12:05", "2h10", "3d04h"]);
         assert_eq!([578_000_000, 1_240_000_000].map(bytes), ["578 MB", "1.24 GB"]);
-        assert_eq!([5, 40_100_000, 1_236_000_000].map(count), ["5", "40.1M", "1.2B"]);
     }
 }

@@ -86,7 +86,7 @@ fn matrix_lines(
     let head = vec![
         fact(format!("{name} {}", matrix.factor), theme.title(), 9),
         fact(format!("{} x {}", matrix.rows, matrix.cols), theme.text, 8),
-        fact(format!("{} entries", fit::count(entries)), theme.dim, 3),
+        fact(format!("{} entries", crate::text::short(entries)), theme.dim, 3),
     ];
     let shares = vec![
         named(theme, "ratio", value(Measure::Ratio), 6, 7),

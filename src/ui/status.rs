@@ -57,9 +57,12 @@ fn what(app: &App, theme: &Theme, width: usize) -> Line<'static> {
         });
     }
     if let Some(started) = &app.started {
-        all.push(fact(format!("{} base", fit::count(started.base_parameters)), theme.dim, 3));
-        let adapters =
-            format!("{}, {}", counted(started.adapters.len(), "adapter"), fit::count(started.adapter_parameters));
+        all.push(fact(format!("{} base", crate::text::short(started.base_parameters)), theme.dim, 3));
+        let adapters = format!(
+            "{}, {}",
+            counted(started.adapters.len(), "adapter"),
+            crate::text::short(started.adapter_parameters)
+        );
         all.push(fact(adapters, theme.dim, 4));
         let examples = format!(
             "{} train, {} dev, {} test examples",

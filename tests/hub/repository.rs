@@ -77,6 +77,18 @@ impl Repository {
         self
     }
 
+    /// The files of a folder; weights in LFS.
+    pub fn folder(mut self, folder: impl AsRef<Path>) -> Self {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let large = name.contains(".gguf") || name.contains(".safetensors");
+            let bytes = std::fs::read(&path).unwrap();
+            self = if large { self.lfs(name, bytes) } else { self.file(name, bytes) };
+        }
+        self
+    }
+
     /// A file in LFS: its bytes come from the second origin, its `ETag` is their sha256.
     pub fn lfs(mut self, path: &str, content: impl Into<Bytes>) -> Self {
         let content = content.into();

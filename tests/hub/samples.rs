@@ -109,14 +109,6 @@ pub fn demo() -> Vec<Repository> {
 }
 
 /// `repository` with the files of a folder of assets/demo.
-fn of_assets(mut repository: Repository, folder: &str) -> Repository {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo").join(folder);
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap();
-        let large = name.contains(".gguf") || name.contains(".safetensors");
-        let bytes = std::fs::read(&path).unwrap();
-        repository = if large { repository.lfs(name, bytes) } else { repository.file(name, bytes) };
-    }
-    repository
+fn of_assets(repository: Repository, folder: &str) -> Repository {
+    repository.folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo").join(folder))
 }

@@ -7,6 +7,7 @@ use crate::hub::choice::Kind;
 use crate::hub::outline::Fit;
 use crate::hub::reference::Reference;
 use crate::hub::search::{self, Hit, Query, Sort};
+use crate::text::short;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -242,7 +243,7 @@ impl Far {
             _ => "hub",
         };
         let license = if hit.license.is_empty() { "-" } else { &hit.license };
-        let popular = [count(hit.downloads), count(hit.likes)];
+        let popular = [short(hit.downloads), short(hit.likes)];
         let columns: Vec<String> = match (self.kind, made_for) {
             (Kind::Adapter, made_for) => {
                 let on = made_for
@@ -252,7 +253,7 @@ impl Far {
                 unknown.chain(popular).chain([on.unwrap_or_default()]).collect()
             }
             (Kind::Base, _) => {
-                let parameters = if hit.parameters > 0 { count(hit.parameters) } else { String::new() };
+                let parameters = if hit.parameters > 0 { short(hit.parameters) } else { String::new() };
                 let facts = [parameters, hit.dtype.clone()];
                 facts.into_iter().chain(popular).chain([hit.updated.clone(), license.to_owned()]).collect()
             }
@@ -275,16 +276,6 @@ const NEAR: usize = 20;
 /// Whether a text is a path of this machine, not a name of the hub.
 pub(super) fn is_path(text: &str) -> bool {
     ["/", "./", "../", "~"].iter().any(|begin| text.trim_start().starts_with(begin))
-}
-
-/// `40.1M`, `1.2B`.
-fn count(n: u64) -> String {
-    match n {
-        0..1_000 => n.to_string(),
-        1_000..1_000_000 => format!("{:.0}k", n as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1}M", n as f64 / 1e6),
-        _ => format!("{:.1}B", n as f64 / 1e9),
-    }
 }
 
 /// Bytes, or nothing where they are not known.

@@ -98,7 +98,7 @@ impl Board {
         let more = done.saturating_sub(line.done);
         line.done = done;
         // What lay on the disk already did not arrive now.
-        if running && more < (64 << 20) {
+        if running {
             inner.arrived += more;
         }
     }

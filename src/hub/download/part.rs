@@ -2,9 +2,11 @@
 
 use super::{Plan, State};
 use crate::hub::cache::Shelf;
-use crate::hub::client::{Client, RepositoryFile, hex};
+use crate::hub::client::{Client, RepositoryFile};
 use crate::hub::failure::Failure;
+use crate::hub::supply::blocking;
 use crate::run::estimate::bytes as sized;
+use crate::text::hex;
 use crate::{Error, Result};
 use bytes::Bytes;
 use futures::StreamExt;
@@ -274,9 +276,4 @@ fn range_of(response: &Response) -> Option<(u64, u64)> {
     let text = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
     let (range, size) = text.strip_prefix("bytes ")?.split_once('/')?;
     Some((range.split_once('-')?.0.parse().ok()?, size.parse().ok()?))
-}
-
-/// File work beside the tasks of the network.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::fault("a task of the download ended early"))?
 }

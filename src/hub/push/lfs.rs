@@ -162,8 +162,3 @@ impl Source {
         }
     }
 }
-
-/// File work beside the tasks of the network.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::fault("a task of the upload ended early"))?
-}

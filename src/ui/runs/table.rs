@@ -159,7 +159,7 @@ pub fn progress(row: &Summary, theme: &Theme) -> String {
     if row.stage.1 == 0 {
         return theme.glyphs.none.to_owned();
     }
-    let short = |n: usize| if n < 10_000 { n.to_string() } else { fit::count(n as u64) };
+    let short = |n: usize| if n < 10_000 { n.to_string() } else { crate::text::short(n as u64) };
     let stage = format!("{}/{}", row.stage.0, row.stage.1);
     let step = if row.step.1 > 0 { format!("{}/{}", short(row.step.0), short(row.step.1)) } else { String::new() };
     format!("{stage:<4}{step:>9}").trim_end().to_owned()

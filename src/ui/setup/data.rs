@@ -47,7 +47,7 @@ fn all(preview: &Preview, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     for split in &preview.splits {
         lines.extend(about(split, theme, width));
     }
-    let context = format!("the base takes {} tokens at most", fit::count(preview.context as u64));
+    let context = format!("the base takes {} tokens at most", crate::text::short(preview.context as u64));
     lines.push(Line::styled(fit::cut(&context, width, theme), theme.dim));
     for split in &preview.splits {
         for example in &split.first {

@@ -294,7 +294,7 @@ fn base_facts(setup: &Setup) -> String {
     format!(
         "; {}, {} parameters in {}, {} layers, {} tokens{template}",
         base.architecture,
-        fit::count(base.parameters),
+        crate::text::short(base.parameters),
         base.dtype,
         base.layers,
         base.context
@@ -311,7 +311,7 @@ fn adapter_facts(setup: &Setup, i: usize) -> String {
                 "rank {}, alpha {}{rslora}, {} parameters in {} modules: {}{base}",
                 facts.rank,
                 facts.alpha,
-                fit::count(facts.parameters),
+                crate::text::short(facts.parameters),
                 facts.modules,
                 targets.join(" ")
             )
