@@ -50,7 +50,10 @@ pub fn typed(event: Event) -> Option<Typed> {
 
 /// The action table's name of a key.
 pub fn key_name(key: KeyEvent) -> Option<String> {
-    if key.kind == KeyEventKind::Release || key.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER) {
+    // Esc and ctrl-c that are read at once look like alt-ctrl-c; who pressed either wants to leave.
+    let leaves = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+    let foreign = if leaves { KeyModifiers::SUPER } else { KeyModifiers::ALT | KeyModifiers::SUPER };
+    if key.kind == KeyEventKind::Release || key.modifiers.intersects(foreign) {
         return None;
     }
     let name = match key.code {
@@ -90,6 +93,8 @@ mod tests {
         assert_eq!(named(KeyCode::F(12), KeyModifiers::NONE).as_deref(), Some("f12"));
         // Meta of a terminal that has none is an Esc before the letter: not the letter's action.
         assert_eq!(named(KeyCode::Char('s'), KeyModifiers::ALT), None);
+        let both = named(KeyCode::Char('c'), KeyModifiers::ALT | KeyModifiers::CONTROL);
+        assert_eq!(both.as_deref(), Some("ctrl-c"));
     }
 
     #[test]
