@@ -10,7 +10,6 @@ use hub::{Fault, Hub, Repository, WRITE};
 use lopper::run::RunState;
 use lopper::run::event::{EventBody, PhaseKind};
 use serde_json::{Value, json};
-use std::path::Path;
 use tiny::{Project, Said, edit_json, events, said, until_over};
 
 const BASE: &str = "lab/tiny";

@@ -182,6 +182,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_time_comes_back_from_the_journal_as_it_was() {
+        let touched = |modified| Origin { inputs: vec![Input { modified, ..Input::default() }], ..Origin::default() };
+        for n in 0..10_000 {
+            let written = touched(1_780_000_000.0 + f64::from(n) * 0.123_456_789);
+            let text = serde_json::to_string(&written).unwrap();
+            let read: Origin = serde_json::from_str(&text).unwrap();
+            assert!(changes(&written, &read).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
     fn what_has_changed_is_said_by_its_key() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("model.safetensors");
