@@ -8,6 +8,7 @@ pub use far::Far;
 use super::clean;
 use super::prompt::Line;
 use crate::hub::reference::{Reference, SCHEME};
+use crate::hub::search::Facets;
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ pub struct Item {
     pub mark: &'static str,
     /// Figures in place of `detail`; safe to show.
     pub columns: Vec<String>,
+    /// What filters sift it by.
+    pub facets: Facets,
 }
 
 impl Item {
@@ -85,6 +88,8 @@ pub struct Picker {
     pub wants_folder: bool,
     /// Why the last Enter picked nothing, or what was left out of the items.
     pub note: Option<String>,
+    /// How many items are not in `found` because they don't say what a filter asks for.
+    pub unsaid: usize,
     /// What the hub has, where that is of use; it stands below `found`.
     pub far: Option<Box<Far>>,
     /// Enter came before what is looked for.
@@ -115,6 +120,7 @@ impl Picker {
             at: 0,
             wants_folder,
             note: None,
+            unsaid: 0,
             far: None,
             entered: false,
             ground,
@@ -147,8 +153,13 @@ impl Picker {
         }
         let before = self.found.len();
         let below = self.at.checked_sub(before).filter(|at| self.far.as_ref().is_some_and(|far| *at < far.len()));
+        let here = self.found.get(self.at).filter(|_| self.at > 0).map(|item| item.value.clone());
         self.items = Some(items);
         self.renew();
+        // The cursor stays on what it is on.
+        if let Some(at) = here.and_then(|here| self.found.iter().position(|item| item.value == here)) {
+            self.at = at;
+        }
         // Who is among the hub's results stays there.
         if let Some(at) = below.filter(|at| *at > 0 || before > 0) {
             self.at = self.found.len() + at;
@@ -310,13 +321,21 @@ impl Picker {
     }
 
     fn renew(&mut self) {
-        // Filters are the hub's; a name of the hub has a slash too.
+        // A name of the hub has a slash too.
         let far = self.far.as_ref().filter(|_| !far::is_path(self.input.text()));
-        let words = far.map(|_| crate::hub::search::typed(self.input.text()).0.text);
-        let words = words.as_deref().unwrap_or(self.input.text());
+        let query = far.map(|_| crate::hub::search::typed(self.input.text()).0);
+        let words = query.as_ref().map_or(self.input.text(), |query| &query.text);
+        let lets = |item: &&Item| query.as_ref().is_none_or(|query| query.lets(&item.facets) == Some(true));
+        let silent = |item: &&Item| query.as_ref().is_some_and(|query| query.lets(&item.facets).is_none());
+        // What is no model has nothing to say.
+        let silent = |item: &&Item| silent(item) && !item.value.as_os_str().is_empty();
+        self.unsaid = match &self.items {
+            Some(items) if query.is_some() => search(items.iter().filter(silent), words).len(),
+            _ => 0,
+        };
         let found = match (&self.listed, &self.items) {
             (Some((_, entries)), Some(items)) if far.is_some() && entries.as_ref().is_none_or(Vec::is_empty) => {
-                search(items.iter(), words)
+                search(items.iter().filter(lets), words)
             }
             (Some((_, Some(entries))), _) => {
                 let rest = self.folder_part().map(|(_, rest)| rest).unwrap_or_default();
@@ -326,8 +345,11 @@ impl Picker {
                 search(entries.iter().filter(fits), &rest)
             }
             (Some((_, None)), _) | (None, None) => Vec::new(),
-            (None, Some(items)) => search(items.iter(), words),
+            (None, Some(items)) => search(items.iter().filter(lets), words),
         };
+        if let Some(far) = &mut self.far {
+            far.beside(&found);
+        }
         if found != self.found {
             // The very path that is typed comes before what only is like it.
             let typed = self.ground.whole(self.input.text().trim());

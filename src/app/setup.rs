@@ -1,6 +1,7 @@
 //! The recipe form, as data: the draft, what is wrong with it, what is known of what it names, what lies over it.
 
 pub mod edit;
+pub mod fits;
 pub mod hub;
 pub mod look;
 mod offer;
@@ -166,6 +167,15 @@ pub enum Effect {
     Hub(Ask),
     /// Look for bases and adapters.
     Catalog(PathBuf),
+    /// Hold adapters of this machine against a base.
+    Fits {
+        /// The base.
+        against: fits::Against,
+        /// The recipe's file.
+        file: PathBuf,
+        /// The folders of the adapters.
+        adapters: Vec<PathBuf>,
+    },
     /// Look for files that suit this purpose.
     Search(Purpose, PathBuf),
     /// Read a folder.
@@ -207,6 +217,8 @@ pub enum Effect {
     Forget(PathBuf),
     /// Start a run of the saved recipe.
     Start(PathBuf),
+    /// End a start that waits for the hub.
+    GiveUp,
     /// Show a run; come back afterwards.
     Watch(PathBuf),
     /// Leave the form.
@@ -232,6 +244,8 @@ pub enum Message {
     Looked(u64, Looked),
     /// The bases and adapters that there are.
     Catalog(Catalog),
+    /// Whether adapters of this machine fit a base; none where it cannot be read.
+    Fits(fits::Against, Vec<(PathBuf, fits::Fit)>),
     /// An answer of the hub.
     Hub(Answer),
     /// Files that suit a purpose.
@@ -308,6 +322,8 @@ pub struct Setup {
     pub catalog: Option<Catalog>,
     /// What is known of the hub.
     pub hub: hub::Hub,
+    /// Which adapters of this machine fit the base.
+    fits: fits::Fits,
     /// A message for a while, and until when.
     pub toast: Option<(String, f64)>,
     /// The clock.
@@ -367,6 +383,7 @@ impl Setup {
             seen: Seen::default(),
             catalog: None,
             hub: hub::Hub::default(),
+            fits: fits::Fits::default(),
             toast: None,
             now: 0.0,
             starting: false,

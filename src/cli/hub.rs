@@ -8,6 +8,7 @@ use super::say;
 use crate::hub::adapters::{self, Candidate};
 use crate::hub::choice::Kind;
 use crate::hub::client::Client;
+use crate::hub::download::{self, Plan};
 use crate::hub::environment::Environment;
 use crate::hub::outline::{Fit, Outlines};
 use crate::hub::reference::Reference;
@@ -243,9 +244,12 @@ fn show(client: &Client, what: &Reference, json: bool) -> Result<u8> {
         let info = client.info(what).await?;
         let files = client.files(what).await?;
         let card = if files.iter().any(|f| f.path == "README.md") { client.card(what).await.ok() } else { None };
-        Ok((info, files, card))
+        let commit = info.sha.clone().filter(|sha| hub::reference::is_commit(sha));
+        let pinned = Reference { id: what.id.clone(), revision: commit.unwrap_or_else(|| what.revision.clone()) };
+        let plan = download::plan_of(client, what, &pinned, &files, None).await;
+        Ok((info, files, card, plan))
     });
-    let (info, files, card) = found?;
+    let (info, files, card, plan) = found?;
     let hit = Hit::of_info(&info);
     if json {
         as_json(&serde_json::json!({ "repository": hit, "files": files, "card": card }))?;
@@ -270,25 +274,42 @@ fn show(client: &Client, what: &Reference, json: bool) -> Result<u8> {
     row("access", access(client, &hit));
     row("downloads", format!("{} in 30 days, {}", hit.downloads, counted(hit.likes as usize, "like")));
     row("updated", hit.updated.clone());
-    let needed = hub::choice::needed(&files, None, None, &what.id).ok();
     let total: u64 = files.iter().map(|f| f.size).sum();
     row("files", format!("{}, {}", counted(files.len(), "file"), bytes(total)));
+    row(
+        "needed",
+        match &plan {
+            Ok(plan) => needed(plan, &client.environment().cache),
+            Err(e) => e.to_string(),
+        },
+    );
     let mut text: Vec<String> = rows.iter().map(|(key, value)| format!("{key:12}{}", printable(value))).collect();
     for file in files.iter().take(40) {
-        let is_needed = needed.as_ref().is_some_and(|n| n.iter().any(|f| f.path == file.path));
-        let mark = if is_needed || file.path.starts_with("model-") { '*' } else { ' ' };
+        let is_needed = plan.as_ref().is_ok_and(|plan| plan.files.iter().any(|f| f.path == file.path));
+        let mark = if is_needed { '*' } else { ' ' };
         text.push(format!("  {mark} {:>9}  {}", bytes(file.size), printable(&file.path)));
     }
     if files.len() > 40 {
         text.push(format!("    and {} more", files.len() - 40));
     }
-    text.push("  * what `lopper hub fetch` takes".into());
+    if plan.is_ok() {
+        text.push("  * what `lopper hub fetch` takes".into());
+    }
     if let Some(card) = card {
         text.push(String::new());
         text.push(card::head(&card, 12));
     }
     say(&text.join("\n"))?;
     Ok(0)
+}
+
+/// What a fetch takes of a repository, and how much of that `cache` lacks.
+fn needed(plan: &Plan, cache: &Path) -> String {
+    let here = match plan.missing(cache) {
+        0 => "all of it here".to_owned(),
+        missing => format!("{} to fetch", bytes(missing)),
+    };
+    format!("{}, {}, {here}", counted(plan.files.len(), "file"), bytes(plan.bytes()))
 }
 
 fn access(client: &Client, hit: &Hit) -> String {

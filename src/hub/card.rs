@@ -1,5 +1,6 @@
 //! The model card of a result: what was merged, on what, how it was pruned, what it scored.
 
+mod front;
 mod head;
 
 use crate::eval::report::markdown;
@@ -10,6 +11,7 @@ use crate::run::journal::last_of;
 use crate::run::{RunDir, RunState};
 use crate::text::{counted, printable, printable_lines};
 use crate::{Error, Result};
+pub use front::front;
 pub use head::head;
 use std::fmt::Write;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! The catalog: folders are looked through, headers are read.
 
+use super::search::Facets;
 use super::walk;
 use crate::data::tokenizer;
 use crate::lora::adapter::{Outline, Sheet};
@@ -59,6 +60,8 @@ pub struct BaseEntry {
     pub layers: usize,
     /// Whether its tokenizer has a chat template.
     pub chat_template: bool,
+    /// What it can be sifted by.
+    pub facets: Facets,
     /// Why lopper cannot use it, as a sentence.
     pub problem: Option<String>,
 }
@@ -84,6 +87,8 @@ pub struct AdapterEntry {
     pub parameters: u64,
     /// Bytes of its tensors on disk.
     pub bytes: u64,
+    /// What it can be sifted by.
+    pub facets: Facets,
     /// Why lopper cannot use it on any base, as a sentence.
     pub problem: Option<String>,
 }
@@ -190,6 +195,7 @@ fn base_of(folder: &walk::Folder) -> BaseEntry {
         }
         entry.dtype = kinds.into_iter().max_by_key(|kind| kind.1).map(|kind| kind.0).unwrap_or_default();
     }
+    entry.facets = Facets::of_folder(path, &folder.name, folder.is_of_hub, said.as_ref(), entry.parameters);
     let usable = || -> Result<bool> {
         let config = config?;
         inventory?.check(&config)?;
@@ -205,7 +211,8 @@ fn base_of(folder: &walk::Folder) -> BaseEntry {
 
 fn adapter_of(folder: &walk::Folder) -> AdapterEntry {
     let path = &folder.path;
-    let said = json(&path.join("adapter_config.json")).unwrap_or_default();
+    let read = json(&path.join("adapter_config.json"));
+    let said = read.clone().unwrap_or_default();
     let text = |key: &str| said.get(key).and_then(Value::as_str).map(|t| printable(t).into_owned());
     let targets = match said.get("target_modules") {
         Some(Value::Array(names)) => {
@@ -233,6 +240,7 @@ fn adapter_of(folder: &walk::Folder) -> AdapterEntry {
             entry.problem = Some(e.to_string());
         }
     }
+    entry.facets = Facets::of_folder(path, &folder.name, folder.is_of_hub, read.as_ref(), entry.parameters);
     entry
 }
 

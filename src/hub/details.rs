@@ -22,7 +22,9 @@ pub struct Details {
     pub page: String,
     /// Its files with their bytes, by path.
     pub files: Vec<(String, u64)>,
-    /// Bytes of what lopper reads of it.
+    /// How many of them lopper reads.
+    pub read: usize,
+    /// Bytes of these.
     pub needed: u64,
     /// Bytes of that which the cache lacks.
     pub missing: u64,
@@ -79,6 +81,7 @@ impl Details {
                 details.problem = Some(format!("{} is {is}", what.id));
             }
             Ok(plan) => {
+                details.read = plan.files.len();
                 (details.needed, details.missing) = (plan.bytes(), plan.missing(&client.environment().cache));
                 details.look(client, outlines, &plan, base).await;
             }

@@ -68,7 +68,10 @@ pub async fn plan(client: &Client, what: &Reference, file: Option<&str>) -> Resu
 }
 
 /// As [`plan`], of a commit whose files are known.
-pub(super) async fn plan_of(
+///
+/// # Errors
+/// As [`plan`].
+pub async fn plan_of(
     client: &Client,
     what: &Reference,
     pinned: &Reference,

@@ -113,7 +113,7 @@ impl Outlines {
 }
 
 /// A sentence without the place of a stand-in, which means nothing to the user.
-pub(super) fn without(sentence: &str, folder: &Path) -> String {
+pub fn without(sentence: &str, folder: &Path) -> String {
     sentence.replace(&format!("{}/", printable(&folder.display().to_string())), "")
 }
 

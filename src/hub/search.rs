@@ -1,7 +1,9 @@
 //! Searching the hub, page by page.
 
+mod facets;
 mod typed;
 
+pub use facets::Facets;
 pub use typed::{HINT, typed};
 
 use super::choice::Kind;
@@ -122,6 +124,9 @@ pub struct Hit {
     pub dtype: String,
     /// What it is made from: `adapter:ORG/NAME`, `quantized:ORG/NAME`.
     pub made_from: Vec<String>,
+    /// All that the hub sorts it under.
+    #[serde(skip)]
+    pub tags: Vec<String>,
 }
 
 impl Hit {
@@ -175,6 +180,7 @@ impl Hit {
                 .collect(),
             library,
             id,
+            tags,
         })
     }
 }

@@ -14,7 +14,9 @@ use crate::run::worker::Outcome;
 use crate::{Error, Result};
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How often the worker tells how far a download is, and reads its commands.
 const TICK: Duration = Duration::from_millis(500);
@@ -65,19 +67,36 @@ pub fn to_fetch(recipe: &Recipe) -> Vec<(String, Reference)> {
     missing(recipe).into_iter().map(|(key, _, reference)| (key, reference)).collect()
 }
 
+/// A wish to give up, from another thread; it stays until it is heard.
+#[derive(Debug, Clone, Default)]
+pub struct Halt(Arc<Notify>);
+
+impl Halt {
+    /// Gives up.
+    pub fn ask(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// Asks the hub for the commit of every folder that is to be fetched, so that the run can be repeated. Nothing is
 /// asked where the cache has all.
 ///
 /// # Errors
-/// The first repository that the hub refuses, under its key; offline, the first that the cache lacks.
-pub fn pin(recipe: &mut Recipe) -> Result<()> {
+/// The first repository that the hub refuses, under its key; offline, the first that the cache lacks; and where `halt`
+/// is asked for before the hub has answered.
+pub fn pin(recipe: &mut Recipe, halt: &Halt) -> Result<()> {
     let missing = missing(recipe);
     if missing.is_empty() {
         return Ok(());
     }
     let client = Client::new(Environment::read()?)?;
     for (key, folder, reference) in missing {
-        let commit = wait(client.commit(&reference)).map_err(|e| e.at(&key))?;
+        let commit = wait(async {
+            tokio::select! {
+                commit = client.commit(&reference) => commit.map_err(|e| e.at(&key)),
+                () = halt.0.notified() => Err(Error::user("it was given up before the hub had answered")),
+            }
+        })?;
         let pinned = Reference { revision: commit, ..reference }.folder(&client.environment().cache);
         let paths = std::iter::once(&mut recipe.base).chain(recipe.adapters.iter_mut().filter_map(|a| a.path.as_mut()));
         paths.filter(|path| **path == folder).for_each(|path| path.clone_from(&pinned));

@@ -22,6 +22,8 @@ const SKIPPED: [&str; 4] = ["node_modules", "__pycache__", "site-packages", "che
 pub(super) struct Folder {
     pub path: PathBuf,
     pub name: String,
+    /// Whether it is a snapshot of a hub's cache.
+    pub is_of_hub: bool,
 }
 
 impl Folder {
@@ -32,12 +34,14 @@ impl Folder {
         let above = path.ancestors().nth(2).unwrap_or(&path);
         let own = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let snapshot = path.parent().is_some_and(|p| p.ends_with("snapshots"));
-        let name = match repository(above).filter(|_| snapshot) {
+        let id = repository(above).filter(|_| snapshot);
+        let is_of_hub = id.is_some();
+        let name = match id {
             Some(id) => id,
             None if path.ends_with("result/adapter") && above.join("recipe.toml").is_file() => own(above),
             None => own(&path),
         };
-        Self { path, name }
+        Self { path, name, is_of_hub }
     }
 }
 

@@ -2,14 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-/// At most thirty frames a second.
+/// At most thirty frames a second, those that answer keys left out.
 const FRAME: Duration = Duration::from_millis(33);
+/// Between two looks at news that are about to come.
+const SOON: Duration = Duration::from_millis(10);
 
 /// The clock of a loop.
 #[derive(Debug)]
 pub(super) struct Pacing {
     /// Something has changed since the last frame.
     pub(super) dirty: bool,
+    /// A key has changed something: its answer does not wait for the next frame's turn.
+    pub(super) keyed: bool,
     /// News are looked for so often while no key is pressed.
     look: Duration,
     drawn: Option<Instant>,
@@ -19,7 +23,7 @@ pub(super) struct Pacing {
 impl Pacing {
     /// A clock before the first frame, with looks at the news so far apart.
     pub(super) fn new(look: Duration) -> Self {
-        Self { dirty: true, look, drawn: None, second: 0 }
+        Self { dirty: true, keyed: false, look, drawn: None, second: 0 }
     }
 
     /// Whether another second has begun at `now`, Unix seconds; true the first time.
@@ -29,17 +33,19 @@ impl Pacing {
 
     /// Whether a frame is to be drawn now; then it counts as drawn.
     pub(super) fn draws(&mut self) -> bool {
-        let due = self.dirty && self.drawn.is_none_or(|at| at.elapsed() >= FRAME);
+        let due = self.dirty && (self.keyed || self.drawn.is_none_or(|at| at.elapsed() >= FRAME));
         if due {
-            (self.dirty, self.drawn) = (false, Some(Instant::now()));
+            (self.dirty, self.keyed, self.drawn) = (false, false, Some(Instant::now()));
         }
         due
     }
 
-    /// So long a key may be waited for.
-    pub(super) fn wait(&self) -> Duration {
+    /// So long a key may be waited for; `soon`: news are about to come.
+    pub(super) fn wait(&self, soon: bool) -> Duration {
         match self.drawn {
+            _ if self.dirty && self.keyed => Duration::ZERO,
             Some(at) if self.dirty => FRAME.saturating_sub(at.elapsed()),
+            _ if soon => self.look.min(SOON),
             _ => self.look,
         }
     }
@@ -53,9 +59,13 @@ mod tests {
     fn a_frame_is_drawn_for_a_change_and_then_not_again() {
         let mut pacing = Pacing::new(Duration::from_secs(9));
         assert!(pacing.draws() && !pacing.draws());
-        assert_eq!(pacing.wait(), Duration::from_secs(9));
+        assert_eq!((pacing.wait(false), pacing.wait(true)), (Duration::from_secs(9), SOON));
         pacing.dirty = true;
-        assert!(pacing.wait() <= FRAME);
+        assert!(pacing.wait(false) <= FRAME);
+        // The answer to a key comes at once.
+        pacing.keyed = true;
+        assert!(pacing.wait(false).is_zero() && pacing.draws() && !pacing.keyed);
+        pacing.dirty = true;
         std::thread::sleep(FRAME);
         assert!(pacing.draws() && !pacing.dirty);
     }

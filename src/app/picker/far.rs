@@ -5,7 +5,7 @@ use crate::app::clean;
 use crate::hub::adapters::Candidate;
 use crate::hub::choice::Kind;
 use crate::hub::outline::Fit;
-use crate::hub::reference::Reference;
+use crate::hub::reference::{Reference, SCHEME};
 use crate::hub::search::{self, Hit, Query, Sort};
 use crate::text::short;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,8 +52,8 @@ pub struct Far {
     pub(super) begun: Option<String>,
     /// What was searched for last.
     asked: Option<(String, Sort)>,
-    /// Words that local entries have to fit.
-    pub(super) words: String,
+    /// What the text asks for; the adapters of the base are sifted here.
+    query: Query,
     /// The adapters of the base.
     candidates: Vec<Item>,
     /// Where an adapter of the base is among them.
@@ -61,10 +61,14 @@ pub struct Far {
     /// Those that fit the words.
     shown: Vec<usize>,
     hits: Vec<Item>,
+    /// Those that do not stand above.
+    listed: Vec<usize>,
     /// Names that stand there already.
     known: BTreeSet<String>,
     /// What this machine has, as `hf://ORG/NAME@COMMIT`.
     cached: BTreeSet<String>,
+    /// What of that stands above: it is not listed twice.
+    here: BTreeSet<String>,
     /// Adapters whose headers were asked for.
     checked: BTreeSet<String>,
 }
@@ -84,20 +88,22 @@ impl Far {
             fresh: true,
             begun: None,
             asked: None,
-            words: String::new(),
+            query: Query::default(),
             candidates: Vec::new(),
             places: BTreeMap::new(),
             shown: Vec::new(),
             hits: Vec::new(),
+            listed: Vec::new(),
             known: BTreeSet::new(),
             cached: BTreeSet::new(),
+            here: BTreeSet::new(),
             checked: BTreeSet::new(),
         }
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.shown.len() + self.hits.len()
+        self.shown.len() + self.listed.len()
     }
 
     /// Whether there are none.
@@ -109,7 +115,7 @@ impl Far {
     pub fn item(&self, at: usize) -> Option<&Item> {
         match self.shown.get(at) {
             Some(place) => self.candidates.get(*place),
-            None => self.hits.get(at - self.shown.len()),
+            None => self.hits.get(*self.listed.get(at - self.shown.len())?),
         }
     }
 
@@ -118,9 +124,21 @@ impl Far {
         self.shown.len()
     }
 
-    /// What this machine has: such entries are not listed twice.
+    /// What this machine has: results are marked so.
     pub(super) fn cached(&mut self, items: &[Item]) {
-        self.cached = items.iter().filter_map(|item| item.value.to_str().map(str::to_owned)).collect();
+        self.cached = links(items);
+        let cached = &self.cached;
+        let is_cached = |item: &Item| item.value.to_str().is_some_and(|link| cached.contains(link));
+        self.candidates.iter_mut().chain(&mut self.hits).filter(|i| is_cached(i)).for_each(|i| i.mark = CACHED);
+    }
+
+    /// What of this machine stands above the results: it is not listed twice.
+    pub(super) fn beside(&mut self, found: &[Item]) {
+        let here = links(found);
+        if here != self.here {
+            self.here = here;
+            self.sift();
+        }
     }
 
     /// After a key: the search to make, if text or order are others now. A path of this machine is not searched for.
@@ -131,34 +149,36 @@ impl Far {
         }
         let (mut query, wrong) = search::typed(&now.0);
         self.wrong = wrong.as_deref().map(clean::line);
-        self.words.clone_from(&query.text);
+        self.query.clone_from(&query);
         self.asked = Some(now);
-        self.sift();
         if is_path(text) || self.begun.as_deref() == Some(text) {
             (self.ticket, self.state) = (ticket, State::Idle);
             self.hits.clear();
+            self.sift();
             return None;
         }
         // What still fits stays until the answer comes.
-        let words: Vec<String> = self.words.split_whitespace().map(str::to_lowercase).collect();
-        self.hits.retain(|item| {
-            let name = item.label.to_lowercase();
-            words.iter().all(|word| name.contains(word))
-        });
+        let words = words(&query.text);
+        self.hits.retain(|item| has_all(item, &words));
+        self.sift();
         query.kind = Some(self.kind);
         query.sort = self.sort;
         (self.ticket, self.state, self.fresh) = (ticket, State::Searching, true);
         Some(query)
     }
 
-    /// The adapters of the base that fit the words.
+    /// The adapters of the base that fit words and filters, and the results that stand nowhere else.
     fn sift(&mut self) {
-        let words: Vec<String> = self.words.split_whitespace().map(str::to_lowercase).collect();
-        let fits = |item: &Item| {
-            let name = item.label.to_lowercase();
-            words.iter().all(|word| name.contains(word))
-        };
-        self.shown = (0..self.candidates.len()).filter(|i| fits(&self.candidates[*i])).collect();
+        let words = words(&self.query.text);
+        let fits = |item: &Item| has_all(item, &words) && self.query.lets(&item.facets) == Some(true);
+        self.shown = (0..self.candidates.len())
+            .filter(|i| fits(&self.candidates[*i]) && !self.is_here(&self.candidates[*i]))
+            .collect();
+        self.listed = (0..self.hits.len()).filter(|i| !self.is_here(&self.hits[*i])).collect();
+    }
+
+    fn is_here(&self, item: &Item) -> bool {
+        item.value.to_str().is_some_and(|link| self.here.contains(link))
     }
 
     /// Results of the newest search.
@@ -166,14 +186,18 @@ impl Far {
         // Those that are there are of an older one.
         if std::mem::take(&mut self.fresh) {
             self.hits.clear();
+            self.listed.clear();
             self.known = self.places.keys().cloned().collect();
         }
         for hit in hits {
-            let link = hit.reference().link();
-            if self.cached.contains(&link) || !self.known.insert(hit.id.clone()) {
+            if !self.known.insert(hit.id.clone()) {
                 continue;
             }
-            self.hits.push(self.of(hit, None));
+            let item = self.of(hit, None);
+            if !self.is_here(&item) {
+                self.listed.push(self.hits.len());
+            }
+            self.hits.push(item);
         }
         self.state = if more { State::More } else { State::All };
     }
@@ -182,11 +206,12 @@ impl Far {
     pub(in crate::app) fn candidates(&mut self, found: &[Candidate]) {
         self.asks_base = false;
         for candidate in found {
-            if self.places.contains_key(&candidate.hit.id) || self.cached.contains(&candidate.hit.reference().link()) {
+            if self.places.contains_key(&candidate.hit.id) {
                 continue;
             }
             self.places.insert(candidate.hit.id.clone(), self.candidates.len());
-            let item = self.of(&candidate.hit, Some(&candidate.made_for));
+            let facets = candidate.hit.facets();
+            let item = Item { facets, ..self.of(&candidate.hit, Some(&candidate.made_for)) };
             self.candidates.push(item);
         }
         let places = &self.places;
@@ -238,6 +263,7 @@ impl Far {
 
     fn of(&self, hit: &Hit, made_for: Option<&str>) -> Item {
         let mark = match hit {
+            _ if self.cached.contains(&hit.reference().link()) => CACHED,
             Hit { private: true, .. } => "private",
             Hit { gated: true, .. } => "gated",
             _ => "hub",
@@ -268,6 +294,8 @@ impl Far {
     }
 }
 
+/// The mark of what the hub's cache has.
+pub(in crate::app) const CACHED: &str = "cached";
 /// Rows around the cursor whose headers are asked for.
 const AROUND: usize = 20;
 /// Rows before the end at which more results are asked for.
@@ -278,7 +306,21 @@ pub(super) fn is_path(text: &str) -> bool {
     ["/", "./", "../", "~"].iter().any(|begin| text.trim_start().starts_with(begin))
 }
 
+/// The hub's names among items.
+fn links(items: &[Item]) -> BTreeSet<String> {
+    items.iter().filter_map(|item| item.value.to_str()).filter(|v| v.starts_with(SCHEME)).map(str::to_owned).collect()
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_lowercase).collect()
+}
+
+fn has_all(item: &Item, words: &[String]) -> bool {
+    let name = item.label.to_lowercase();
+    words.iter().all(|word| name.contains(word))
+}
+
 /// Bytes, or nothing where they are not known.
-fn size(bytes: u64) -> String {
+pub(in crate::app) fn size(bytes: u64) -> String {
     if bytes == 0 { String::new() } else { crate::run::estimate::bytes(bytes) }
 }

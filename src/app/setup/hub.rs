@@ -1,8 +1,8 @@
 //! The hub in the form: what its pickers ask, what comes back, what is still to be fetched.
 
-use super::{Effect, Overlay, Purpose, Setup};
+use super::{Effect, Overlay, Purpose, Setup, fits};
 use crate::app::clean;
-use crate::app::picker::far::State;
+use crate::app::picker::far::{CACHED, State};
 use crate::app::picker::{Far, Item};
 use crate::hub::choice::Kind;
 use crate::hub::desk::{Answer, Ask, Refusal};
@@ -198,7 +198,9 @@ pub(super) fn named(setup: &mut Setup, named: Named) -> Vec<Effect> {
     let of: Vec<Reference> = named.lacking.iter().map(|(_, of)| of.clone()).filter(new).collect();
     setup.hub.weighing.extend(of.iter().cloned());
     setup.seen.named = named;
-    if of.is_empty() { Vec::new() } else { vec![Effect::Hub(Ask::Weigh(of))] }
+    let mut effects = fits::ask(setup);
+    effects.extend((!of.is_empty()).then_some(Effect::Hub(Ask::Weigh(of))));
+    effects
 }
 
 /// What could not be told is asked for again.
@@ -301,7 +303,9 @@ pub(super) fn take(setup: &mut Setup, answer: Answer) -> Vec<Effect> {
             setup.renew_rows();
             // With the stand-ins more can be said of the recipe.
             let stands = setup.seen.named.lacking.iter().any(|(_, of)| setup.outlines().contains_key(of));
-            if setup.hub.weighing.is_empty() && stands { vec![setup.look()] } else { Vec::new() }
+            let mut effects = fits::ask(setup);
+            effects.extend((setup.hub.weighing.is_empty() && stands).then(|| setup.look()));
+            effects
         }
         Answer::Fetching(standing) => {
             if let Some(fetching) = &mut setup.hub.fetching {
@@ -349,7 +353,7 @@ fn fetched(setup: &mut Setup, done: Result<u64, Refusal>) -> Vec<Effect> {
 
 /// The catalog's entries with their marks: what is in the hub's cache is named as a recipe names it.
 pub(super) fn marked(mut item: Item, link: Option<&String>) -> Item {
-    item.mark = if link.is_some() { "cached" } else { "here" };
+    item.mark = if link.is_some() { CACHED } else { "here" };
     if let Some(link) = link {
         item.value = PathBuf::from(link);
     }

@@ -1,13 +1,16 @@
 //! What is picked from lists: bases, adapters, files, recipes, settings.
 
 use super::edit::{put, quoted};
+use super::fits::Fit;
 use super::rows::{What, number};
-use super::{Effect, Overlay, Question, Setup, Then, hub};
+use super::{Effect, Overlay, Question, Setup, Then, fits, hub};
 use crate::app::clean;
+use crate::app::picker::far::size;
 use crate::app::picker::{Ground, Item, Picker, Pressed};
 use crate::hub::reference::SCHEME;
 use crate::hub::{AdapterEntry, BaseEntry};
 use crate::recipe::draft::Place;
+use crate::text::short;
 use std::path::PathBuf;
 use toml::Value;
 
@@ -71,6 +74,7 @@ pub(super) fn open(setup: &mut Setup, purpose: Purpose) -> Vec<Effect> {
         effects.extend(picker.begin_with(&path).map(Effect::List));
     }
     setup.overlay = Some(Overlay::Pick(purpose, picker));
+    effects.extend(fits::ask(setup));
     effects.extend(hub::go_on(setup));
     effects
 }
@@ -133,29 +137,41 @@ fn known(setup: &Setup, purpose: Purpose) -> Vec<Item> {
     }
     let new = Item { label: "a new adapter".into(), detail: "rank 16, trained alone first".into(), ..Item::default() };
     let offer = purpose == Purpose::Adapter && !has_target(setup);
-    offer.then_some(new).into_iter().chain(catalog.adapters.iter().map(adapter)).collect()
+    let mut adapters: Vec<Item> = catalog.adapters.iter().map(|entry| adapter(entry, setup.fit(&entry.path))).collect();
+    // What cannot be used on this base comes last, as what cannot be used at all does.
+    adapters.sort_by_key(|item| item.problem.is_some());
+    offer.then_some(new).into_iter().chain(adapters).collect()
 }
 
 fn base(entry: &BaseEntry) -> Item {
-    let size = match entry.parameters {
-        0 => String::new(),
-        n if n < 1_000_000_000 => format!("{:.1}M", n as f64 / 1e6),
-        n => format!("{:.2}B", n as f64 / 1e9),
-    };
+    let size = if entry.parameters > 0 { short(entry.parameters) } else { String::new() };
     let facts = [entry.architecture.as_str(), &size, &entry.dtype];
     let detail = facts.into_iter().filter(|f| !f.is_empty()).collect::<Vec<_>>().join(" ");
+    let tags = entry.facets.tags.iter().flatten();
+    let license = tags.filter_map(|tag| tag.strip_prefix("license:")).next().unwrap_or_default();
+    let columns = [&size, &entry.dtype, "", "", "", license];
     let item = Item {
         label: clean::line(&entry.name),
         detail: clean::line(&detail),
         value: entry.path.clone(),
         folder: true,
         problem: entry.problem.as_deref().map(clean::line),
+        columns: columns.into_iter().map(clean::line).collect(),
+        facets: entry.facets.clone(),
         ..Item::default()
     };
     hub::marked(item, entry.link.as_ref())
 }
 
-fn adapter(entry: &AdapterEntry) -> Item {
+/// `fit`: what it is on the base of the recipe, if that is known.
+fn adapter(entry: &AdapterEntry, fit: Option<&Fit>) -> Item {
+    let rank = if entry.rank > 0 { entry.rank.to_string() } else { String::new() };
+    let (modules, fits) = match fit {
+        Some(Ok(facts)) => (facts.modules.to_string(), "fits"),
+        _ => (String::new(), ""),
+    };
+    let columns = [&rank, &modules, &size(entry.bytes), fits, "", "", entry.base.as_deref().unwrap_or_default()];
+    let unfit = fit.and_then(|fit| fit.as_ref().err());
     let mut facts = Vec::new();
     if entry.rank > 0 {
         facts.push(format!("r {} alpha {}", entry.rank, number(entry.alpha)));
@@ -169,7 +185,9 @@ fn adapter(entry: &AdapterEntry) -> Item {
         detail: clean::line(&facts.join(" ")),
         value: entry.path.clone(),
         folder: true,
-        problem: entry.problem.as_deref().map(clean::line),
+        problem: entry.problem.as_deref().map(clean::line).or_else(|| unfit.cloned()),
+        columns: columns.into_iter().map(clean::line).collect(),
+        facets: entry.facets.clone(),
         ..Item::default()
     };
     hub::marked(item, entry.link.as_ref())

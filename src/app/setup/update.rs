@@ -2,7 +2,7 @@
 
 use super::rows::What;
 use super::{
-    Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, hub, look, over, pick, point, restore,
+    Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, fits, hub, look, over, pick, point, restore,
 };
 use crate::app::action::setup::Form;
 use crate::app::action::{self, Action, Screen};
@@ -25,6 +25,13 @@ pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
         Message::Hub(answer) => return hub::take(setup, answer),
         Message::Catalog(catalog) => {
             setup.catalog = Some(catalog);
+            fits::forget(setup);
+            let mut effects = fits::ask(setup);
+            effects.extend(pick::catalog(setup));
+            return effects;
+        }
+        Message::Fits(against, fits) => {
+            fits::take(setup, &against, fits);
             return pick::catalog(setup);
         }
         Message::Found(purpose, items) => {
@@ -68,6 +75,9 @@ pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
             setup.now = now;
             if setup.toast.as_ref().is_some_and(|(_, until)| *until < now) {
                 setup.toast = None;
+                if setup.starting {
+                    setup.say(setup.start_told());
+                }
             }
         }
     }
@@ -89,11 +99,22 @@ fn saved(setup: &mut Setup, path: &Path, text: String, then: Then) -> Vec<Effect
         Then::Open(other) => effects.push(Effect::Open(other)),
         Then::Start => {
             setup.starting = true;
-            setup.say("starting the run");
+            setup.say(setup.start_told());
             effects.push(Effect::Start(setup.file.clone()));
         }
     }
     effects
+}
+
+impl Setup {
+    /// What is said while a run is started.
+    fn start_told(&self) -> &'static str {
+        if self.seen.named.lacking.is_empty() {
+            "starting the run"
+        } else {
+            "starting the run: the hub is asked for what is to be fetched; esc gives up"
+        }
+    }
 }
 
 fn opened(setup: &mut Setup, path: &Path, text: &str) -> Vec<Effect> {
@@ -129,6 +150,10 @@ fn press(setup: &mut Setup, key: &str) -> Vec<Effect> {
     }
     if key == "esc" {
         setup.toast = None;
+        if setup.starting {
+            setup.say("giving up the start");
+            return vec![Effect::GiveUp];
+        }
         return Vec::new();
     }
     match action::of(key, Screen::Setup, app::Pane::Heatmap).map(|entry| entry.action) {
@@ -242,7 +267,7 @@ fn start(setup: &mut Setup) {
         _ => None,
     };
     if setup.starting {
-        setup.say("the run is being started");
+        setup.say("the run is being started; esc gives up as long as the hub is asked");
     } else if let Some(at) = wrong {
         (setup.at, setup.pane) = (at, Pane::Settings);
         let row = setup.row();

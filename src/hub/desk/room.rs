@@ -14,11 +14,13 @@ use crate::{Error, text::printable};
 use futures::StreamExt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// A search begins so long after the last key.
-const PAUSE: Duration = Duration::from_millis(150);
+/// While somebody types, a search begins so long after the last key; the first key is answered at once.
+const TYPING: Duration = Duration::from_millis(70);
+/// While the cursor moves, details are asked for so long after the last move; those of the first at once.
+const MOVING: Duration = Duration::from_millis(150);
 /// Headers that are asked for at the same time.
 const AT_ONCE: usize = 6;
 /// How often the standing of a fetch is told.
@@ -54,6 +56,24 @@ impl Task {
     }
 }
 
+/// What keeps wishes that come in a hurry from all being made.
+struct Rest {
+    pause: Duration,
+    last: Option<Instant>,
+}
+
+impl Rest {
+    const fn new(pause: Duration) -> Self {
+        Self { pause, last: None }
+    }
+
+    /// So long the wish of `now` has to wait for a newer one to take its place: not at all after some quiet.
+    fn before(&mut self, now: Instant) -> Duration {
+        let last = self.last.replace(now);
+        if last.is_none_or(|last| now.duration_since(last) >= self.pause) { Duration::ZERO } else { self.pause }
+    }
+}
+
 /// What the desk's thread has at hand.
 pub(super) struct Room {
     environment: Read,
@@ -63,6 +83,8 @@ pub(super) struct Room {
     /// The last search, once its first results are there.
     searched: Arc<Mutex<Option<Search>>>,
     base: Option<Reference>,
+    typing: Rest,
+    moving: Rest,
     search: Task,
     details: Task,
     adapters: Task,
@@ -80,6 +102,8 @@ impl Room {
             outlines: None,
             searched: Arc::default(),
             base: None,
+            typing: Rest::new(TYPING),
+            moving: Rest::new(MOVING),
             search: Task::default(),
             details: Task::default(),
             adapters: Task::default(),
@@ -117,7 +141,8 @@ impl Room {
         match ask {
             Ask::Search { ticket, query } => {
                 *self.searched.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                self.begin_search(Search { ticket, query, next: None }, PAUSE);
+                let pause = self.typing.before(Instant::now());
+                self.begin_search(Search { ticket, query, next: None }, pause);
             }
             Ask::More(ticket) => {
                 let last = self.searched.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -127,11 +152,12 @@ impl Room {
             }
             Ask::Details { of, wanted, base } => {
                 let tell = Arc::clone(&self.tell);
+                // The cursor may be on its way to somewhere else.
+                let pause = self.moving.before(Instant::now());
                 match self.both() {
                     Err(e) => tell(Answer::Details(of, Box::new(Err(said(&e))))),
                     Ok((client, outlines)) => self.details.set(async move {
-                        // The cursor may be on its way to somewhere else.
-                        tokio::time::sleep(PAUSE).await;
+                        tokio::time::sleep(pause).await;
                         let details = if is_offline(&client) {
                             Err(Refusal::Offline)
                         } else {
@@ -325,4 +351,17 @@ fn standing(plans: &[Plan], boards: &[Board]) -> Standing {
     }
     all.left = (all.rate > 0.0).then(|| all.total.saturating_sub(all.done) as f64 / all.rate);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_wish_after_some_quiet_is_not_held_up_and_those_in_a_hurry_are() {
+        let mut rest = Rest::new(Duration::from_millis(70));
+        let start = Instant::now();
+        let pauses = [0, 40, 80, 149, 219, 1000].map(|ms| rest.before(start + Duration::from_millis(ms)).as_millis());
+        assert_eq!(pauses, [0, 70, 70, 70, 0, 0]);
+    }
 }

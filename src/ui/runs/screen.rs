@@ -74,7 +74,7 @@ impl Loop<'_> {
                 let (list, theme) = (&self.list, &self.theme);
                 self.screen.draw(|frame| super::draw(list, theme, frame))?;
             }
-            if self.keys(self.pacing.wait())? {
+            if self.keys(self.pacing.wait(false))? {
                 return Ok(());
             }
         }
@@ -114,7 +114,7 @@ impl Loop<'_> {
                 Typed::Paste(text) => Message::Paste(text),
             });
             let Some(message) = message else { continue };
-            self.pacing.dirty = true;
+            (self.pacing.dirty, self.pacing.keyed) = (true, true);
             for effect in update(&mut self.list, message) {
                 if effect == Effect::Quit {
                     return Ok(true);

@@ -189,14 +189,19 @@ fn row(item: &Item, chosen: bool, columns: &[Column], theme: &Theme, width: usiz
 fn state(picker: &Picker, far: &Far, theme: &Theme, width: usize) -> Line<'static> {
     let dots = theme.glyphs.ellipsis;
     let count = counted(far.len(), "result");
+    let silent = match picker.unsaid {
+        0 => String::new(),
+        1 => "; 1 here doesn't say and is left out".to_owned(),
+        n => format!("; {n} here don't say and are left out"),
+    };
     let (text, style) = match (&far.wrong, &far.state, &far.base) {
         (Some(wrong), ..) => (wrong.clone(), theme.warn),
-        (None, State::Refused(sentence), _) => (sentence.clone(), theme.warn),
+        (None, State::Refused(sentence), _) => (format!("{sentence}{silent}"), theme.warn),
         (None, _, Some(base)) if far.asks_base => (format!("searching adapters of {}{dots}", base.id), theme.dim),
         (None, State::Searching, _) => (format!("searching{dots}"), theme.dim),
         (None, State::Idle, _) => ("a path of this machine; ctrl-u clears it for the hub".to_owned(), theme.dim),
-        (None, State::More, _) => (format!("{count} of the hub and more, by {}", far.sort.name()), theme.dim),
-        (None, State::All, _) => (format!("{count} of the hub, by {}", far.sort.name()), theme.dim),
+        (None, State::More, _) => (format!("{count} of the hub and more, by {}{silent}", far.sort.name()), theme.dim),
+        (None, State::All, _) => (format!("{count} of the hub, by {}{silent}", far.sort.name()), theme.dim),
     };
     let place = match picker.count() {
         0 => String::new(),
@@ -273,10 +278,8 @@ fn about(setup: &Setup, picker: &Picker, beside: bool, theme: &Theme, width: usi
             0 => "all of it here".to_owned(),
             missing => format!("{} to fetch", bytes(missing)),
         };
-        say(
-            &format!("{} needed of {}, {fetch}", bytes(details.needed), counted(details.files.len(), "file")),
-            theme.text,
-        );
+        let (read, all) = (details.read, counted(details.files.len(), "file"));
+        say(&format!("{read} of {all} needed, {}, {fetch}", bytes(details.needed)), theme.text);
     }
     let mut files: Vec<&(String, u64)> = details.files.iter().collect();
     files.sort_by_key(|(_, size)| std::cmp::Reverse(*size));

@@ -7,8 +7,11 @@ use crate::app::setup::{Effect, Kept, Looked, Message, Named, Purpose};
 use crate::data::preview::{self, Preview};
 use crate::hub::desk::{Ask, Desk};
 use crate::hub::environment::Environment;
+use crate::hub::outline;
 use crate::hub::reference::Reference;
-use crate::hub::{self, place, supply};
+use crate::hub::supply::{self, Halt};
+use crate::hub::{self, place};
+use crate::model::config::Config;
 use crate::recipe::Recipe;
 use crate::recipe::draft::{Draft, Place};
 use crate::run::{compare, estimate, start, write_aside};
@@ -39,6 +42,8 @@ pub(super) struct Jobs {
     running: Running,
     keeper: Keeper,
     desk: Option<Desk>,
+    /// Ends a start that waits for the hub.
+    halt: Halt,
 }
 
 impl Jobs {
@@ -49,7 +54,16 @@ impl Jobs {
         let mut looker = Looker { runs: runs.to_path_buf(), to: sender.clone(), wished, read: None };
         thread("look", move || looker.serve())?;
         let keeper = Keeper::new(sender.clone());
-        Ok(Self { runs: runs.to_path_buf(), sender, news, wishes, running: Running::default(), keeper, desk: None })
+        Ok(Self {
+            runs: runs.to_path_buf(),
+            sender,
+            news,
+            wishes,
+            running: Running::default(),
+            keeper,
+            desk: None,
+            halt: Halt::default(),
+        })
     }
 
     /// What was said since the last call.
@@ -65,6 +79,7 @@ impl Jobs {
                 return;
             }
             Effect::Hub(ask) => return self.ask(ask),
+            Effect::GiveUp => return self.halt.ask(),
             Effect::Adopt(copy) => {
                 let begun = self.keeper.adopt(copy);
                 return self.say(begun);
@@ -75,10 +90,15 @@ impl Jobs {
             }
             other => other,
         };
-        let (sender, runs) = (self.sender.clone(), self.runs.clone());
-        let failed = if matches!(effect, Effect::Start(_)) { Message::NotStarted } else { Message::Toast };
+        let starts = matches!(effect, Effect::Start(_));
+        if starts {
+            // What was given up before is no wish of this start.
+            self.halt = Halt::default();
+        }
+        let (sender, runs, halt) = (self.sender.clone(), self.runs.clone(), self.halt.clone());
+        let failed = if starts { Message::NotStarted } else { Message::Toast };
         let begun = self.running.begin(move || {
-            for message in work(effect, &runs).unwrap_or_else(|e| vec![failed(e.to_string())]) {
+            for message in work(effect, &runs, &halt).unwrap_or_else(|e| vec![failed(e.to_string())]) {
                 sender.send(message).ok();
             }
         });
@@ -120,20 +140,37 @@ impl Jobs {
         self.running.is_done()
     }
 
-    /// Waits for what was begun, so that nothing is half written or half started; not for what is only looked at.
+    /// Waits for what was begun, so that nothing is half written or half started; not for what is only looked at, nor
+    /// for the hub.
     pub(super) fn finish(self) {
+        self.halt.ask();
         self.running.finish();
     }
 }
 
 /// Does what an effect asks for, and says what came of it.
-fn work(effect: Effect, runs: &Path) -> Result<Vec<Message>> {
+fn work(effect: Effect, runs: &Path, halt: &Halt) -> Result<Vec<Message>> {
     Ok(match effect {
         Effect::Catalog(file) => match hub::roots(file.parent(), runs) {
             Ok(roots) => vec![Message::Catalog(hub::scan(&roots))],
             // Paths can be typed all the same.
             Err(e) => vec![Message::Catalog(hub::Catalog::default()), Message::Toast(e.to_string())],
         },
+        Effect::Fits { against, file, adapters } => {
+            let folder = file.parent().unwrap_or(Path::new("/"));
+            let base = match &against.outline {
+                Some(outline) => outline.clone(),
+                None => place::resolved(Path::new(&against.base), folder)?,
+            };
+            // What is wrong with the base is told where the base is.
+            let readable = Config::read(&base).is_ok();
+            let one = |adapter: PathBuf| {
+                let fit = hub::fits(&base, &adapter).map_err(|e| outline::without(&e.to_string(), &adapter));
+                (adapter, fit)
+            };
+            let fits = adapters.into_iter().filter(|_| readable).map(one).collect();
+            vec![Message::Fits(against, fits)]
+        }
         Effect::Search(purpose, file) => {
             let folder = file.parent().unwrap_or(Path::new("/"));
             let found = match purpose {
@@ -156,12 +193,13 @@ fn work(effect: Effect, runs: &Path) -> Result<Vec<Message>> {
             vec![Message::Compared(compare::recipes([(&text, &file), (&theirs, &other)])?)]
         }
         Effect::Start(path) => {
-            let (run, worker) = start::start(&Recipe::read(&path)?, runs)?;
+            let (run, worker) = start::start_unless(&Recipe::read(&path)?, runs, halt)?;
             wait_for(worker)?;
             vec![Message::Started(run.path().to_path_buf())]
         }
         Effect::Look { .. }
         | Effect::Hub(_)
+        | Effect::GiveUp
         | Effect::Recover { .. }
         | Effect::Adopt(_)
         | Effect::Forget(_)

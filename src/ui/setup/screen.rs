@@ -159,7 +159,8 @@ impl Loop<'_> {
                     update(&mut self.form, Message::Reach(reach));
                 }
             }
-            if self.keys(self.pacing.wait())? {
+            let wait = self.pacing.wait(self.form.awaits_hub());
+            if self.keys(wait)? {
                 return Ok(());
             }
         }
@@ -195,9 +196,9 @@ impl Loop<'_> {
             wait = Duration::ZERO;
             self.pacing.dirty |= matches!(event, Event::Resize(..));
             let message = self.message(event)?;
-            if let Some(message) = message
-                && self.take(message)?
-            {
+            let Some(message) = message else { continue };
+            self.pacing.keyed = true;
+            if self.take(message)? {
                 return Ok(true);
             }
         }

@@ -78,6 +78,11 @@ fn listen(
 impl Watched {
     /// `lopper` with `args` in `folder` on a screen of 200 x 50.
     pub fn start(folder: &Path, args: &[&str]) -> Self {
+        Self::start_with(folder, args, &[])
+    }
+
+    /// As [`Self::start`], with these variables set.
+    pub fn start_with(folder: &Path, args: &[&str], set: &[(&str, &str)]) -> Self {
         let (rows, cols) = (50, 200);
         let pair = native_pty_system().openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
         let mut command = CommandBuilder::new(
@@ -90,6 +95,7 @@ impl Watched {
         }
         command.env("TERM", "xterm-256color");
         command.env("XDG_CONFIG_HOME", folder.join("config"));
+        set.iter().for_each(|(name, value)| command.env(name, value));
         let reader = pair.master.try_clone_reader().unwrap();
         let writer = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let written = Arc::new(AtomicU64::new(0));
