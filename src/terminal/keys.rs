@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -159,6 +159,7 @@ mod tests {
     use super::*;
     use crate::ui::input::key_name;
     use std::io::Write;
+    use std::os::fd::AsFd;
 
     const LONG: Duration = Duration::from_secs(20);
 
