@@ -6,6 +6,7 @@ use crate::model::header::{self, Stored};
 use crate::model::mapped::Mapped;
 use crate::module::{Factor, ModuleId};
 use crate::run::RunDir;
+use crate::run::event::{MatrixInfo, Started};
 use crate::{Error, Result};
 use std::ops::Range;
 
@@ -27,6 +28,25 @@ pub struct Wanted {
     pub at: usize,
     /// Whether it is the target adapter, which a stage of its own trains alone.
     pub alone: bool,
+}
+
+impl Wanted {
+    /// The matrix at this place of the run's list.
+    pub fn of(started: &Started, at: usize) -> Option<Self> {
+        let matrix = started.matrices.get(at)?;
+        let rank = |m: &MatrixInfo| if m.factor == Factor::A { m.rows } else { m.cols };
+        let (mut ranks, mut place) = (Vec::new(), 0);
+        for (i, other) in started.matrices.iter().enumerate() {
+            if other.module == matrix.module && other.factor == matrix.factor {
+                if i == at {
+                    place = ranks.len();
+                }
+                ranks.push(rank(other));
+            }
+        }
+        let alone = started.adapters.get(matrix.adapter).is_some_and(|a| a.role == "target");
+        Some(Self { module: matrix.module, factor: matrix.factor, ranks, at: place, alone })
+    }
 }
 
 /// Some entries of a matrix.

@@ -1,8 +1,7 @@
 //! One matrix of the module under the cursor, looked into: its entries in the newest checkpoint.
 
 use crate::app::{App, Effect, Overlay};
-use crate::module::Factor;
-use crate::run::event::{MatrixInfo, Started};
+use crate::run::event::MatrixInfo;
 use crate::train::blocks::{Blocks, Wanted};
 use std::sync::Arc;
 
@@ -31,7 +30,7 @@ pub enum Found {
 /// The look into one matrix.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Look {
-    /// Index into [`Started::matrices`].
+    /// Index into [`Started::matrices`](crate::run::event::Started::matrices).
     pub matrix: usize,
     /// What the blocks show.
     pub shown: Shown,
@@ -57,25 +56,8 @@ pub(super) fn open(app: &mut App, top: usize) -> Vec<Effect> {
     look(app, Look { matrix, top, ..Look::default() })
 }
 
-/// What has to be read for matrix `at`.
-fn wanted(started: &Started, at: usize) -> Option<Wanted> {
-    let matrix = started.matrices.get(at)?;
-    let rank = |m: &MatrixInfo| if m.factor == Factor::A { m.rows } else { m.cols };
-    let (mut ranks, mut place) = (Vec::new(), 0);
-    for (i, other) in started.matrices.iter().enumerate() {
-        if other.module == matrix.module && other.factor == matrix.factor {
-            if i == at {
-                place = ranks.len();
-            }
-            ranks.push(rank(other));
-        }
-    }
-    let alone = started.adapters.get(matrix.adapter).is_some_and(|a| a.role == "target");
-    Some(Wanted { module: matrix.module, factor: matrix.factor, ranks, at: place, alone })
-}
-
 fn look(app: &mut App, look: Look) -> Vec<Effect> {
-    let wanted = app.started.as_ref().and_then(|started| wanted(started, look.matrix));
+    let wanted = app.started.as_ref().and_then(|started| Wanted::of(started, look.matrix));
     let matrix = look.matrix;
     app.overlay = Some(Overlay::Matrix(look));
     wanted.map(|wanted| Effect::Look { matrix, wanted }).into_iter().collect()
@@ -125,9 +107,9 @@ mod tests {
     use super::*;
     use crate::app::Message;
     use crate::app::update::update;
-    use crate::module::{ModuleId, Projection};
+    use crate::module::{Factor, ModuleId, Projection};
     use crate::run::RunState;
-    use crate::run::event::{AdapterInfo, Checkpoint, Event, EventBody};
+    use crate::run::event::{AdapterInfo, Checkpoint, Event, EventBody, Started};
     use crate::train::blocks::Block;
 
     /// A module with two adapters: ranks 4 and 8.
@@ -170,7 +152,7 @@ mod tests {
         let first = Wanted { module: app.module(), factor: Factor::A, ranks: vec![4, 8], at: 0, alone: false };
         assert_eq!(*wanted, first);
         assert_eq!(
-            super::wanted(app.started.as_ref().unwrap(), 3),
+            Wanted::of(app.started.as_ref().unwrap(), 3),
             Some(Wanted { factor: Factor::B, at: 1, alone: true, ..first })
         );
         let effects = press(&mut app, &["j"]);
