@@ -71,9 +71,9 @@ fn percent(share: f32) -> String {
 
 /// The blocks with their sides, the legend and the histogram, in `room` columns and lines, the last line left free.
 fn map(theme: &Theme, shown: Shown, blocks: &Blocks, room: (usize, usize)) -> Vec<Line<'static>> {
-    // A blank, the profile of the features, the legend, a blank, and the histogram with its axis where there is room.
+    // The profile of the features, the legend, a blank, the histogram with its axis, and the keys.
     let bars = if room.1 >= HIGH + 14 { HIGH } else { 1 };
-    let below = 2 + 1 + bars + 1 + 1;
+    let below = 2 + usize::from(bars > 1) + bars + 1 + 1;
     let sides = if room.0 > 40 { SIDES } else { (SIDES.0, 0) };
     let (Some(rows), Some(columns)) =
         (room.1.checked_sub(below + 1).filter(|r| *r > 0), room.0.checked_sub(sides.0 + sides.1).filter(|c| *c > 0))
@@ -89,8 +89,9 @@ fn map(theme: &Theme, shown: Shown, blocks: &Blocks, room: (usize, usize)) -> Ve
     let show = |v: f32| if shown == Shown::Zeros { percent(v) } else { significant(f64::from(v)) };
     let (ranks, high) = (blocks.shape.0, cells.len());
     let wide = cells.first().map_or(0, Vec::len);
-    // A narrow matrix is drawn wider, each block in as many columns.
+    // A small matrix is drawn larger, each block in several columns and lines.
     let each = (columns / wide.max(1)).clamp(1, 4);
+    let tall = (rows / high.max(1)).clamp(1, 3);
     let mut lines = vec![Line::default()];
     let mut under = vec![Block::default(); wide];
     for (y, row) in cells.iter().enumerate() {
@@ -104,7 +105,14 @@ fn map(theme: &Theme, shown: Shown, blocks: &Blocks, room: (usize, usize)) -> Ve
         if sides.1 > 0 {
             spans.push(Span::styled(format!("{:>8}", show(value(&whole))), theme.text));
         }
-        lines.push(Line::from(spans));
+        for line in 0..tall {
+            let mut spans = spans.clone();
+            if line > 0 {
+                spans[0] = Span::raw(" ".repeat(SIDES.0));
+                spans.truncate(1 + row.len());
+            }
+            lines.push(Line::from(spans));
+        }
     }
     let profile: Vec<Option<f32>> =
         under.iter().flat_map(|block| std::iter::repeat_n(Some(value(block)), each)).collect();
@@ -112,8 +120,11 @@ fn map(theme: &Theme, shown: Shown, blocks: &Blocks, room: (usize, usize)) -> Ve
         Span::styled(format!("{:<5}", "all"), theme.dim),
         Span::styled(spark(&profile, theme.glyphs.spark), theme.series[0]),
     ]));
-    lines.push(legend(theme, shown, &show(most)));
-    lines.extend(histogram(theme, blocks, bars, columns));
+    lines.push(legend(theme, shown, &show(most), room.0));
+    if bars > 1 {
+        lines.push(Line::default());
+    }
+    lines.extend(histogram(theme, blocks, bars, room.0));
     lines
 }
 
@@ -122,7 +133,7 @@ fn cell(theme: &Theme, share: f32, width: usize) -> Span<'static> {
     Span::styled(text, style)
 }
 
-fn legend(theme: &Theme, shown: Shown, most: &str) -> Line<'static> {
+fn legend(theme: &Theme, shown: Shown, most: &str, width: usize) -> Line<'static> {
     let name = if shown == Shown::Zeros { "zeros" } else { "mean |w|" };
     let mut spans = vec![Span::styled(name, theme.title()), Span::styled("  0 ", theme.dim)];
     let levels = theme.ramp.levels();
@@ -131,17 +142,17 @@ fn legend(theme: &Theme, shown: Shown, most: &str) -> Line<'static> {
         Span::styled(text, style)
     }));
     spans.push(Span::styled(format!(" {most}"), theme.dim));
-    spans.push(Span::styled("  right: by rank, below: by feature", theme.dim));
-    Line::from(spans)
+    let all = [fit::Fact { spans, weight: 2 }, fact("right: by rank, below: by feature", theme.dim, 1)];
+    fit::facts(all.into(), "  ", width)
 }
 
 /// Bars of how many entries have which size, over `high` lines, and their axis.
-fn histogram(theme: &Theme, blocks: &Blocks, high: usize, columns: usize) -> Vec<Line<'static>> {
+fn histogram(theme: &Theme, blocks: &Blocks, high: usize, width: usize) -> Vec<Line<'static>> {
     let bars = &blocks.histogram.bars;
     let Some(most) = bars.iter().copied().max().filter(|most| *most > 0) else {
         return vec![Line::styled("every entry is zero", theme.dim)];
     };
-    let each = (columns / bars.len()).clamp(1, 2);
+    let each = (width.saturating_sub(SIDES.0) / bars.len()).clamp(1, 2);
     let mut lines = Vec::with_capacity(high + 1);
     for line in (0..high).rev() {
         let mut text = String::new();
@@ -157,10 +168,8 @@ fn histogram(theme: &Theme, blocks: &Blocks, high: usize, columns: usize) -> Vec
     let [low, top] = [blocks.histogram.range.0, blocks.histogram.range.1].map(|v| significant(f64::from(v)));
     let gap = (bars.len() * each).saturating_sub(low.len() + top.len()).max(1);
     let axis = format!("{}{low}{}{top}", " ".repeat(SIDES.0), " ".repeat(gap));
-    lines.push(Line::from(vec![
-        Span::styled(axis, theme.dim),
-        Span::styled("  entries by size |w|, logarithmic", theme.dim),
-    ]));
+    let told = vec![fact(axis, theme.dim, 2), fact("entries by size |w|, logarithmic", theme.dim, 1)];
+    lines.push(fit::facts(told, "  ", width));
     lines
 }
 
@@ -186,8 +195,9 @@ mod tests {
             ..Blocks::default()
         };
         let lines = text(&map(&theme, Shown::Zeros, &blocks, (60, 24)));
-        assert!(lines[1].starts_with("  0  ") && lines[1].ends_with("50.0%"), "{lines:#?}");
-        assert!(lines[2].starts_with("  1  ") && lines[2].ends_with("50.0%"), "{lines:#?}");
+        for (line, rank) in [(1, "  0  "), (4, "  1  ")] {
+            assert!(lines[line].starts_with(rank) && lines[line].ends_with("50.0%"), "{lines:#?}");
+        }
         assert!(lines.iter().any(|line| line.contains("0.001") && line.contains("logarithmic")), "{lines:#?}");
         let sizes = text(&map(&theme, Shown::Sizes, &blocks, (60, 24)));
         assert!(sizes.iter().any(|line| line.contains("mean |w|")), "{sizes:#?}");
