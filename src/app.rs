@@ -30,9 +30,9 @@ pub use watch::{Charts, Quantity, Watch};
 
 use crate::module::{Factor, ModuleId, Projection};
 use crate::run::RunState;
+use crate::run::blocks::{Blocks, Wanted};
 use crate::run::control::Command;
 use crate::run::event::{Event, Modules, Phase, Report, Stage, Started, Step};
-use crate::train::blocks::{Blocks, Wanted};
 use measure::Scales;
 use pace::Pace;
 use pending::Pending;

@@ -1,6 +1,5 @@
 //! The loop: step, prune, evaluate, checkpoint, obey.
 
-pub mod blocks;
 pub mod checkpoint;
 pub mod evaluate;
 pub mod optimizer;

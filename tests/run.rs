@@ -11,10 +11,10 @@ use lopper::model::decoder::Decoder;
 use lopper::model::weights::Weights;
 use lopper::recipe::Recipe;
 use lopper::recipe::ratios::Rule;
+use lopper::run::blocks::{self, Wanted};
 use lopper::run::control::{Command, send};
 use lopper::run::event::{EventBody, Report};
 use lopper::run::{RunDir, RunState};
-use lopper::train::blocks::{self, Wanted};
 use std::os::unix::fs::PermissionsExt;
 use tiny::{Project, assert_tidy, events, result, until, until_event, until_over, utf8};
 

@@ -174,7 +174,7 @@ pub fn tidy(folder: &Path) {
 }
 
 /// The checkpoints, newest first.
-pub(super) fn list(checkpoints: &Path) -> Vec<PathBuf> {
+pub(crate) fn list(checkpoints: &Path) -> Vec<PathBuf> {
     let numbers = |path: &Path| -> Option<(usize, usize, usize)> {
         let name = path.file_name()?.to_str()?;
         let (stage, step) = name.strip_prefix("stage-")?.split_once("-step-")?;
@@ -213,7 +213,7 @@ pub fn newest(checkpoints: &Path) -> (Option<Checkpoint>, Vec<String>) {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn position(folder: &Path) -> Result<Position> {
+pub(crate) fn position(folder: &Path) -> Result<Position> {
     let path = folder.join("position.json");
     let json = crate::bounded::bytes(&path, 16 << 20).map_err(|e| Error::io("read", &path, &e))?;
     serde_json::from_slice(&json).map_err(|e| Error::user(format!("{}: {e}", path.display())))

@@ -5,9 +5,9 @@ use super::inspect::spark;
 use crate::app::App;
 use crate::app::measure::significant;
 use crate::app::watch::matrix::{Found, Look, Shown};
+use crate::run::blocks::{Block, Blocks};
 use crate::run::event::MatrixInfo;
 use crate::theme::Theme;
-use crate::train::blocks::{Block, Blocks};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -177,8 +177,8 @@ fn histogram(theme: &Theme, blocks: &Blocks, high: usize, width: usize) -> Vec<L
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::run::blocks::Histogram;
     use crate::theme::Depth;
-    use crate::train::blocks::Histogram;
 
     fn text(lines: &[Line<'_>]) -> Vec<String> {
         lines.iter().map(ToString::to_string).collect()

@@ -1,8 +1,8 @@
 //! One matrix of the module under the cursor, looked into: its entries in the newest checkpoint.
 
 use crate::app::{App, Effect, Overlay};
+use crate::run::blocks::{Blocks, Wanted};
 use crate::run::event::MatrixInfo;
-use crate::train::blocks::{Blocks, Wanted};
 use std::sync::Arc;
 
 /// What the blocks show.
@@ -109,8 +109,8 @@ mod tests {
     use crate::app::update::update;
     use crate::module::{Factor, ModuleId, Projection};
     use crate::run::RunState;
+    use crate::run::blocks::Block;
     use crate::run::event::{AdapterInfo, Checkpoint, Event, EventBody, Started};
-    use crate::train::blocks::Block;
 
     /// A module with two adapters: ranks 4 and 8.
     fn app() -> App {

@@ -1,12 +1,12 @@
 //! The entries of one adapter's matrix in a run's newest checkpoint, summed up in blocks: what is zero where, and how
 //! large the rest is.
 
-use super::checkpoint;
+use super::RunDir;
+use super::event::{MatrixInfo, Started};
 use crate::model::header::{self, Stored};
 use crate::model::mapped::Mapped;
 use crate::module::{Factor, ModuleId};
-use crate::run::RunDir;
-use crate::run::event::{MatrixInfo, Started};
+use crate::train::checkpoint;
 use crate::{Error, Result};
 use std::ops::Range;
 
