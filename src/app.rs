@@ -30,6 +30,7 @@ pub use watch::{Charts, Quantity, Watch};
 
 use crate::module::{Factor, ModuleId, Projection};
 use crate::run::RunState;
+use crate::run::blocks::{Blocks, Wanted};
 use crate::run::control::Command;
 use crate::run::event::{Event, Modules, Phase, Report, Stage, Started, Step};
 use measure::Scales;
@@ -83,6 +84,8 @@ pub enum Overlay {
         /// Matrices scrolled.
         top: usize,
     },
+    /// The entries of one of them.
+    Matrix(watch::matrix::Look),
     /// A line to fill in.
     Prompt(Prompt),
     /// Actions, found by name.
@@ -159,6 +162,13 @@ pub enum Effect {
     Send(Command),
     /// Keep or look for named sets of ratios.
     Ratios(ratios::Order),
+    /// Look into a matrix of the newest checkpoint.
+    Look {
+        /// Index into [`Started::matrices`].
+        matrix: usize,
+        /// What to read.
+        wanted: Wanted,
+    },
     /// Write the screen as a picture.
     SavePicture,
     /// Leave the screen.
@@ -215,6 +225,13 @@ pub enum Message {
     NotSent(String),
     /// The named sets of ratios that there are.
     RatioSets(Vec<ratios::Set>),
+    /// A matrix was looked into, or not, and why.
+    Looked {
+        /// Index into [`Started::matrices`].
+        matrix: usize,
+        /// Its entries.
+        found: Result<Blocks, String>,
+    },
     /// Something to tell the user for a while.
     Toast(String),
     /// How much of a long journal was read so far, 0 to 1; `None` when it was read.

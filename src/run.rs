@@ -1,5 +1,6 @@
 //! The contract between engine and workbench: a run directory and its life.
 
+pub mod blocks;
 pub mod change;
 pub mod compare;
 pub mod control;

@@ -1,6 +1,7 @@
 //! The terminal's life: set up, restored exactly once on every way out, watched for a hang-up.
 
 pub mod clipboard;
+pub mod keys;
 pub mod probe;
 pub mod record;
 pub mod signals;
@@ -10,14 +11,13 @@ pub mod wire;
 
 use crate::{Error, Result};
 use crossterm::cursor;
-use crossterm::event::{
-    self, DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event,
-};
+use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use keys::Keys;
 use ratatui::{Frame, Terminal};
 use signals::Signals;
-use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write, stdin, stdout};
+use std::os::fd::AsFd;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -57,8 +57,9 @@ impl Write for Out {
 pub struct Screen {
     terminal: Terminal<Wire<Out>>,
     mouse: bool,
-    /// What comes next: typed before anybody listened, or put off.
-    typed: VecDeque<Event>,
+    keys: Keys,
+    /// Put off for a new size.
+    next: Option<Event>,
     /// Columns and rows, as far as was told.
     told: (u16, u16),
 }
@@ -116,11 +117,12 @@ impl Screen {
                 before(info);
             }));
         });
+        let input = stdin().as_fd().try_clone_to_owned().and_then(Keys::new).map_err(|e| failed(&e))?;
         let terminal = claim(mouse).and_then(|()| Terminal::new(Wire::new(Out, None)).map_err(|e| failed(&e)));
         match terminal {
             Ok(terminal) => {
                 let told = terminal.size().map_or((0, 0), |s| (s.width, s.height));
-                Ok(Self { terminal, mouse, typed: VecDeque::new(), told })
+                Ok(Self { terminal, mouse, keys: input, next: None, told })
             }
             Err(e) => {
                 restore();
@@ -146,8 +148,8 @@ impl Screen {
     /// # Errors
     /// When the terminal is gone.
     pub fn probe(&mut self, limit: Duration, background: bool) -> Result<probe::Answers> {
-        let (answers, typed) = probe::ask(limit, background);
-        self.typed.extend(typed);
+        let (answers, heard) = probe::ask(limit, background);
+        self.keys.push(&heard);
         SYNC.store(answers.sync, Ordering::SeqCst);
         self.terminal.backend_mut().synchronise(answers.sync);
         // Some terminals print what they do not understand.
@@ -159,16 +161,14 @@ impl Screen {
     /// # Errors
     /// When the terminal is gone.
     pub fn event(&mut self, wait: Duration) -> Result<Option<Event>> {
-        if let Some(event) = self.typed.pop_front() {
+        if let Some(event) = self.next.take() {
             return Ok(Some(event));
         }
-        let there = event::poll(wait).map_err(|e| failed(&e))?;
-        let event = there.then(event::read).transpose().map_err(|e| failed(&e))?;
-        // crossterm 0.29 forgets a new size that comes together with a key (event/source/unix/mio.rs).
+        let event = self.keys.next(wait).map_err(|e| failed(&e))?;
         let (width, height) = self.size()?;
         if std::mem::replace(&mut self.told, (width, height)) != (width, height) {
             record::resize((width, height));
-            self.typed.extend(event.filter(|event| !matches!(event, Event::Resize(..))));
+            self.next = event;
             return Ok(Some(Event::Resize(width, height)));
         }
         Ok(event)

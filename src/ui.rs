@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod layout;
 pub mod log;
 pub mod marks;
+mod matrix;
 pub mod options;
 pub mod overlay;
 mod pacing;

@@ -11,6 +11,7 @@ use lopper::model::decoder::Decoder;
 use lopper::model::weights::Weights;
 use lopper::recipe::Recipe;
 use lopper::recipe::ratios::Rule;
+use lopper::run::blocks::{self, Wanted};
 use lopper::run::control::{Command, send};
 use lopper::run::event::{EventBody, Report};
 use lopper::run::{RunDir, RunState};
@@ -56,6 +57,23 @@ fn a_run_goes_from_its_recipe_to_its_result() {
     assert!(journal.iter().filter(|e| matches!(&e.body, EventBody::Modules(m) if m.prunes())).count() == 6);
     // The target adapter's training prunes nothing, and tells what matters in it.
     assert!(journal.iter().filter(|e| matches!(&e.body, EventBody::Modules(m) if !m.prunes())).count() == 3);
+    // Looked into, every matrix of the checkpoint has the zeros that the journal tells of its step.
+    let started =
+        journal.iter().find_map(|e| if let EventBody::Started(s) = &e.body { Some(s) } else { None }).unwrap();
+    let mut looked = 0;
+    for (at, matrix) in started.matrices.iter().enumerate() {
+        let wanted = Wanted::of(started, at).unwrap();
+        let blocks = blocks::read(&run, &wanted).unwrap();
+        let told = journal.iter().rev().find_map(|e| match &e.body {
+            EventBody::Modules(m) if m.prunes() && m.step == blocks.step => m.sparsity[at],
+            _ => None,
+        });
+        let all = blocks.all();
+        assert_eq!(all.entries, (matrix.rows * matrix.cols) as u64);
+        assert!((f64::from(told.unwrap()) * all.entries as f64 - all.zeros as f64).abs() < 1e-3, "{matrix:?} {all:?}");
+        looked += all.zeros;
+    }
+    assert!(looked > 0);
     // What is left in the run directory.
     assert_eq!(run.state(), RunState::Finished);
     assert_eq!(std::fs::metadata(run.path()).unwrap().permissions().mode() & 0o777, 0o700);

@@ -5,6 +5,7 @@ use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, look
 use crate::module::Factor;
 use crate::run::RunState;
 use crate::run::control::Command;
+use crate::run::event::EventBody;
 
 /// Seconds that a toast stays.
 const TOAST: f64 = 5.0;
@@ -31,7 +32,14 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
             toast(app, format!("ignored a paste of {count} characters: nothing here takes text"));
         }
         Message::Mouse(hit) => point(app, hit),
-        Message::Run { events, state, caught_up } => news::take(app, events, state, caught_up),
+        Message::Run { events, state, caught_up } => {
+            let saved = events.iter().any(|event| matches!(event.body, EventBody::Checkpoint(_)));
+            news::take(app, events, state, caught_up);
+            if saved {
+                return watch::matrix::again(app);
+            }
+        }
+        Message::Looked { matrix, found } => watch::matrix::take(app, matrix, found),
         // It shows beside the draft.
         Message::Sent { command, id } if command == "what_if" => ratios::trial::sent(app, &id),
         Message::Sent { command, .. } if command == "cancel_what_if" => {}
@@ -85,10 +93,8 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
             app.overlay = scrolled_help(key, top);
             return Vec::new();
         }
-        Some(Overlay::Module { top }) => {
-            watch::press_module(app, key, top);
-            return Vec::new();
-        }
+        Some(Overlay::Module { top }) => return watch::press_module(app, key, top),
+        Some(Overlay::Matrix(look)) => return watch::matrix::press(app, look, key),
         Some(Overlay::Prompt(prompt)) => return prompt::press(app, prompt, key),
         Some(Overlay::Palette(palette)) => return looks::find(app, palette, key),
         Some(Overlay::Themes(choice)) => return looks::choose(app, choice, key),

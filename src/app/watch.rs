@@ -3,6 +3,7 @@
 pub mod charts;
 pub mod diff;
 pub mod history;
+pub mod matrix;
 pub mod reading;
 pub mod scrub;
 pub mod search;
@@ -68,9 +69,10 @@ pub fn take_modules(app: &mut App, modules: &Modules) {
     }
 }
 
-/// A key over the module's figures: moves through them and through time, all others close.
-pub fn press_module(app: &mut App, key: &str, top: usize) {
+/// A key over the module's figures: moves through them and through time or looks into the first, all others close.
+pub fn press_module(app: &mut App, key: &str, top: usize) -> Vec<super::Effect> {
     let top = match key {
+        "enter" => return matrix::open(app, top),
         "j" | "down" => top + 1,
         "k" | "up" => top.saturating_sub(1),
         "page-down" => top + 10,
@@ -86,10 +88,9 @@ pub fn press_module(app: &mut App, key: &str, top: usize) {
             scrub::act(app, action);
             top
         }
-        _ => return,
+        _ => return Vec::new(),
     };
-    // One line for each matrix at most.
-    let module = app.module();
-    let mine = app.started.as_ref().map_or(0, |s| s.matrices.iter().filter(|m| m.module == module).count());
-    app.overlay = Some(Overlay::Module { top: top.min(mine.saturating_sub(1)) });
+    let last = matrix::of_module(app).len().saturating_sub(1);
+    app.overlay = Some(Overlay::Module { top: top.min(last) });
+    Vec::new()
 }

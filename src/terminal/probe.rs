@@ -1,9 +1,7 @@
 //! Asks the terminal what it can do and waits a short while for the answer. The last question is one that every
 //! terminal answers (DA1): then those before it are answered or never will be. Keys that are typed meanwhile come
-//! between the answers and are handed on.
+//! between the answers.
 
-use super::typed;
-use crossterm::event::Event;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -19,11 +17,6 @@ const NEAR: Duration = Duration::from_millis(25);
 /// The colour's answer, once asked for, must not end up as keys: so long it is waited for.
 const DRAIN: Duration = Duration::from_millis(250);
 
-/// What began, a sequence or a character, ends within this time...
-const REST: Duration = Duration::from_millis(25);
-/// ... and a paste within this, or goes on: each of its letters may be a key that stops the run.
-const PASTE_REST: Duration = Duration::from_secs(2);
-
 /// What the terminal said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Answers {
@@ -33,10 +26,10 @@ pub struct Answers {
     pub dark: Option<bool>,
 }
 
-/// Asks within `limit`, for the background only a terminal that is near and only if `background`; what was typed
-/// meanwhile comes back with the answers. Raw mode is on, and nobody reads keys yet. An answer about updates that
-/// comes later does no harm: crossterm takes it up to its end, with that of the last question.
-pub fn ask(limit: Duration, background: bool) -> (Answers, Vec<Event>) {
+/// Asks within `limit`, for the background only a terminal that is near and only if `background`; with the answers
+/// comes all that was read, for [`super::keys::Keys`]. Raw mode is on, and nobody reads keys yet. An answer about updates
+/// that comes later does no harm: it is no key.
+pub fn ask(limit: Duration, background: bool) -> (Answers, Vec<u8>) {
     let start = Instant::now();
     let mut heard = Vec::new();
     let mut answers = Answers::default();
@@ -49,13 +42,7 @@ pub fn ask(limit: Duration, background: bool) -> (Answers, Vec<Event>) {
             heard.append(&mut second);
         }
     }
-    while typed::is_torn(&heard) {
-        let rest = if typed::is_paste_open(&heard) { PASTE_REST } else { REST };
-        if !read(rest, &mut heard) {
-            break;
-        }
-    }
-    (answers, typed::events(&heard))
+    (answers, heard)
 }
 
 /// Writes a question and reads until the answer to its last part; false without one in time.

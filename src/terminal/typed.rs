@@ -1,7 +1,6 @@
-//! Keys that were typed while the terminal was asked what it can do: the bytes that are no answer, as the events
-//! that they are.
+//! The bytes of a terminal as the events that they are: keys, pastes and the mouse. Its answers are none.
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 /// Begins a paste.
 const PASTE: &[u8] = b"\x1b[200~";
@@ -11,7 +10,7 @@ const PASTED: &[u8] = b"\x1b[201~";
 /// One piece of what the terminal sent.
 #[derive(Debug, PartialEq)]
 enum Piece {
-    /// A key or a paste.
+    /// A key, a paste or the mouse.
     Typed(Event),
     /// An answer, or something that is neither.
     Other,
@@ -19,43 +18,39 @@ enum Piece {
     Torn,
 }
 
-/// The events in `bytes`, in order; answers of the terminal are left out.
-pub fn events(mut bytes: &[u8]) -> Vec<Event> {
-    let mut all = Vec::new();
-    while !bytes.is_empty() {
-        let (piece, length) = first(bytes);
+/// The events that `bytes` begin with, in order, taken from them; answers of the terminal are left out. What has not
+/// ended stays.
+pub fn take(bytes: &mut Vec<u8>) -> Vec<Event> {
+    let (mut all, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let (piece, length) = first(&bytes[at..]);
         match piece {
             Piece::Typed(event) => all.push(event),
             Piece::Other => {}
-            // Nothing more came: what an escape alone is, and a paste as far as it goes.
-            Piece::Torn if bytes == b"\x1b" => all.push(key(KeyCode::Esc, KeyModifiers::NONE)),
-            Piece::Torn => {
-                if let Some(text) = bytes.strip_prefix(PASTE) {
-                    all.push(Event::Paste(String::from_utf8_lossy(text).into_owned()));
-                }
-            }
+            Piece::Torn => break,
         }
-        bytes = &bytes[length..];
+        at += length;
     }
+    bytes.drain(..at);
     all
 }
 
-/// Whether `bytes` end within a sequence, a paste or a character.
-pub fn is_torn(mut bytes: &[u8]) -> bool {
-    while !bytes.is_empty() {
-        let (piece, length) = first(bytes);
-        if piece == Piece::Torn {
-            return true;
-        }
-        bytes = &bytes[length..];
+/// What `bytes` that have not ended are when nothing more comes: an escape alone, and a paste as far as it goes.
+pub fn torn(bytes: &[u8]) -> Option<Event> {
+    if bytes == b"\x1b" {
+        return Some(key(KeyCode::Esc, KeyModifiers::NONE));
     }
-    false
+    bytes.strip_prefix(PASTE).map(|text| Event::Paste(String::from_utf8_lossy(text).into_owned()))
 }
 
-/// Whether `bytes` end within a paste.
+/// Whether `bytes`, which have not ended, are a paste.
 pub fn is_paste_open(bytes: &[u8]) -> bool {
-    let last = |wanted: &[u8]| bytes.windows(wanted.len()).rposition(|w| w == wanted);
-    last(PASTE) > last(PASTED)
+    bytes.starts_with(PASTE)
+}
+
+/// Whether the end of a paste is in `bytes`.
+pub fn ends_paste(bytes: &[u8]) -> bool {
+    bytes.windows(PASTED.len()).any(|window| window == PASTED)
 }
 
 fn key(code: KeyCode, modifiers: KeyModifiers) -> Event {
@@ -131,10 +126,22 @@ fn control(bytes: &[u8]) -> (Piece, usize) {
         let text = String::from_utf8_lossy(&rest[..end]).into_owned();
         return (Piece::Typed(Event::Paste(text)), PASTE.len() + end + PASTED.len());
     }
+    // The mouse of a terminal that knows no better: three bytes behind the final one.
+    if bytes.get(2) == Some(&b'M') {
+        let Some(told) = bytes.get(3..6) else { return (Piece::Torn, bytes.len()) };
+        let [button, column, row] = [told[0], told[1], told[2]].map(|b| u16::from(b.saturating_sub(32)));
+        return (mouse(button, column, row, false), 6);
+    }
     let Some(end) = bytes.iter().skip(2).position(|b| (0x40..=0x7e).contains(b)).map(|at| at + 2) else {
         return (Piece::Torn, bytes.len());
     };
     let inside = &bytes[2..end];
+    if let (Some(told), b'M' | b'm') = (inside.strip_prefix(b"<"), bytes[end]) {
+        let told = std::str::from_utf8(told).unwrap_or_default();
+        let numbers: Vec<u16> = told.split(';').filter_map(|n| n.parse().ok()).collect();
+        let &[button, column, row] = &numbers[..] else { return (Piece::Other, end + 1) };
+        return (mouse(button, column, row, bytes[end] == b'm'), end + 1);
+    }
     if !inside.iter().all(|b| b.is_ascii_digit() || *b == b';') {
         return (Piece::Other, end + 1);
     }
@@ -151,6 +158,23 @@ fn control(bytes: &[u8]) -> (Piece, usize) {
     }
     let code = named(bytes[end], &numbers);
     (code.map_or(Piece::Other, |code| Piece::Typed(key(code, modifiers))), end + 1)
+}
+
+/// The press of a button or the turn of the wheel at a place that counts from 1; other motions are none.
+fn mouse(button: u16, column: u16, row: u16, released: bool) -> Piece {
+    // Of the bits 4, 8 and 16 are the modifiers and 32 says that it was dragged.
+    let kind = match button & !0b1_1100 {
+        0 => MouseEventKind::Down(MouseButton::Left),
+        1 => MouseEventKind::Down(MouseButton::Middle),
+        2 => MouseEventKind::Down(MouseButton::Right),
+        64 => MouseEventKind::ScrollUp,
+        65 => MouseEventKind::ScrollDown,
+        _ => return Piece::Other,
+    };
+    let (Some(column), Some(row), false) = (column.checked_sub(1), row.checked_sub(1), released) else {
+        return Piece::Other;
+    };
+    Piece::Typed(Event::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }))
 }
 
 /// The key of a final byte, and of the first number before it.
@@ -186,7 +210,10 @@ mod tests {
             Event::Paste(text) => format!("<{text}>"),
             other => format!("{other:?}"),
         };
-        events(bytes).into_iter().map(name).collect()
+        let mut bytes = bytes.to_vec();
+        let mut all = take(&mut bytes);
+        all.extend(torn(&bytes));
+        all.into_iter().map(name).collect()
     }
 
     #[test]
@@ -215,9 +242,19 @@ mod tests {
     }
 
     #[test]
-    fn an_open_paste_is_told_from_one_that_ended() {
-        assert!(is_paste_open(b"a\x1b[200~b") && is_paste_open(b"\x1b[200~a\x1b[201~\x1b[200~"));
-        assert!(!is_paste_open(b"a\x1b[20") && !is_paste_open(b"\x1b[200~a\x1b[201~"));
+    fn buttons_and_the_wheel_are_known_in_both_ways_of_writing() {
+        let events = |bytes: &[u8]| take(&mut bytes.to_vec());
+        let at = |kind, column, row| Event::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE });
+        let left = MouseEventKind::Down(MouseButton::Left);
+        assert_eq!(
+            events(b"\x1b[<0;3;4M\x1b[<0;3;4m\x1b[<64;200;50M\x1b[<35;1;1M\x1b[<32;1;1Mq"),
+            [at(left, 2, 3), at(MouseEventKind::ScrollUp, 199, 49), key(KeyCode::Char('q'), KeyModifiers::NONE)]
+        );
+        assert_eq!(events(b"\x1b[M #$\x1b[Ma!!"), [at(left, 2, 3), at(MouseEventKind::ScrollDown, 0, 0)]);
+        // Places that are none.
+        for bytes in [&b"\x1b[<0;0;4M"[..], b"\x1b[<0;3M", b"\x1b[<0;99999;1M", b"\x1b[<;;M", b"\x1b[M\x00\x00\x00"] {
+            assert_eq!(events(bytes), [], "{bytes:?}");
+        }
     }
 
     #[test]
@@ -233,17 +270,21 @@ mod tests {
             b"\xe9\x87",
             b"\x1b[200~abc\x1b[20",
         ] {
-            assert!(is_torn(torn), "{torn:?}");
+            let mut bytes = torn.to_vec();
+            take(&mut bytes);
+            assert!(!bytes.is_empty(), "{torn:?}");
         }
         for whole in [&b""[..], b"abc", b"\x1b[A", b"\x1b[?62c", b"\xff", b"\x1b[200~a\x1b[201~"] {
-            assert!(!is_torn(whole), "{whole:?}");
+            let mut bytes = whole.to_vec();
+            take(&mut bytes);
+            assert!(bytes.is_empty(), "{whole:?}");
         }
         // Nothing makes it stand still.
         for length in 1..4 {
             for n in 0..4096u32 {
-                let bytes: Vec<u8> =
+                let mut bytes: Vec<u8> =
                     (0..length).map(|i| b"\x1b[O]~AP\x07\x80\xe9;?1m\x00\r"[(n >> (4 * i)) as usize & 15]).collect();
-                assert!(events(&bytes).len() <= length as usize);
+                assert!(take(&mut bytes).len() <= length as usize);
             }
         }
     }

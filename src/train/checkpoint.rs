@@ -174,7 +174,7 @@ pub fn tidy(folder: &Path) {
 }
 
 /// The checkpoints, newest first.
-fn list(checkpoints: &Path) -> Vec<PathBuf> {
+pub(crate) fn list(checkpoints: &Path) -> Vec<PathBuf> {
     let numbers = |path: &Path| -> Option<(usize, usize, usize)> {
         let name = path.file_name()?.to_str()?;
         let (stage, step) = name.strip_prefix("stage-")?.split_once("-step-")?;
@@ -209,10 +209,18 @@ pub fn newest(checkpoints: &Path) -> (Option<Checkpoint>, Vec<String>) {
     (None, complaints)
 }
 
-fn read(folder: &Path) -> Result<Checkpoint> {
+/// Where the run stands at a checkpoint.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn position(folder: &Path) -> Result<Position> {
     let path = folder.join("position.json");
     let json = crate::bounded::bytes(&path, 16 << 20).map_err(|e| Error::io("read", &path, &e))?;
-    let position = serde_json::from_slice(&json).map_err(|e| Error::user(format!("{}: {e}", path.display())))?;
+    serde_json::from_slice(&json).map_err(|e| Error::user(format!("{}: {e}", path.display())))
+}
+
+fn read(folder: &Path) -> Result<Checkpoint> {
+    let position = position(folder)?;
     let path = folder.join("state.safetensors");
     let tensors = candle_core::safetensors::load(&path, &Device::Cpu).map_err(|e| {
         Error::user(format!("{} is damaged: {}", path.display(), e.to_string().lines().next().unwrap_or_default()))

@@ -15,12 +15,7 @@ const COURSE: usize = 24;
 
 /// Draws the overlay, from the matrix `top` on.
 pub fn draw(app: &App, theme: &Theme, top: usize, frame: &mut Frame<'_>, area: Rect) {
-    let place = Rect {
-        x: area.x + area.width / 20,
-        y: area.y + area.height / 12,
-        width: area.width - area.width / 10,
-        height: area.height - area.height / 6,
-    };
+    let place = place(area);
     let module = app.module();
     let step = app.step_label();
     let title = if step.is_empty() { format!(" {module} ") } else { format!(" {module} {} {step} ", theme.glyphs.dot) };
@@ -52,10 +47,20 @@ pub fn draw(app: &App, theme: &Theme, top: usize, frame: &mut Frame<'_>, area: R
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
+/// Where the overlay lies.
+pub(super) fn place(area: Rect) -> Rect {
+    Rect {
+        x: area.x + area.width / 20,
+        y: area.y + area.height / 12,
+        width: area.width - area.width / 10,
+        height: area.height - area.height / 6,
+    }
+}
+
 fn legend(theme: &Theme, width: usize) -> Line<'static> {
     let all = vec![
         fact("curves: all steps so far, from their least to their most", theme.dim, 2),
-        fact("j k [ ] move, Esc leaves", theme.dim, 5),
+        fact("j k [ ] move, Enter looks into the first, Esc leaves", theme.dim, 5),
     ];
     fit::facts(all, "  ", width)
 }
@@ -125,7 +130,7 @@ fn matrix_lines(
 }
 
 /// A course as one character a value, from the least to the most; a flat one lies at the bottom.
-fn spark(values: &[Option<f32>], levels: [&str; 8]) -> String {
+pub(super) fn spark(values: &[Option<f32>], levels: [&str; 8]) -> String {
     let (low, high) = values.iter().flatten().fold((f32::MAX, f32::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
     let level = |v: f32| {
         let share = if high > low { (v - low) / (high - low) } else { 0.0 };

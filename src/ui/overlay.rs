@@ -1,6 +1,6 @@
 //! What lies over the panes: help and questions.
 
-use super::{fit, inspect, palette};
+use super::{fit, inspect, matrix, palette};
 use crate::app::action::Screen;
 use crate::app::{App, Overlay, Prompt, action};
 use crate::theme::Theme;
@@ -38,6 +38,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         }
         Some(Overlay::Themes(choice)) => return palette::themes(&app.looks.themes, choice, theme, frame, area),
         Some(Overlay::Module { top }) => return inspect::draw(app, theme, *top, frame, area),
+        Some(Overlay::Matrix(look)) => return matrix::draw(app, theme, look, frame, area),
         Some(Overlay::Prompt(prompt)) => return line(prompt, theme, frame, area),
     };
     popup(title.to_owned(), lines, theme, frame, area);

@@ -5,6 +5,7 @@ use crate::app::action::keymap;
 use crate::app::ratios::Order;
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
+use crate::run::blocks;
 use crate::run::event::{Event, EventBody};
 use crate::run::journal::{Reader, last_of};
 use crate::run::tail::Tail;
@@ -36,6 +37,11 @@ pub fn of_run(run: &RunDir, theme: &Theme, size: (u16, u16), until: Option<usize
                 // Only looked up.
                 Effect::Ratios(order @ Order::List) => {
                     update(&mut app, sets::carry_out(order));
+                    continue;
+                }
+                Effect::Look { matrix, wanted } => {
+                    let found = blocks::read(run, &wanted).map_err(|e| e.to_string());
+                    update(&mut app, Message::Looked { matrix, found });
                     continue;
                 }
                 Effect::Quit | Effect::Suspend | Effect::Redraw | Effect::PauseReplay => continue,

@@ -2,14 +2,16 @@
 
 use super::options::{self, WatchOptions};
 use super::picture::{self, render};
+use super::threads::thread;
 use super::{draw, export, input, sets, status};
 use crate::Result;
 use crate::app::looks::Frames;
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
+use crate::run::blocks;
 use crate::run::replay::Clock;
 use crate::run::tail::{self, TailUpdate};
-use crate::run::{RunState, control, replay, write_aside};
+use crate::run::{RunDir, RunState, control, replay, write_aside};
 use crate::terminal::signals::Signals;
 use crate::terminal::wire::Written;
 use crate::terminal::{Screen, clipboard, record};
@@ -82,7 +84,9 @@ pub fn show(
     app.looks.themes = options::themes(theme);
     app.looks.debug = options.debug;
     app.looks.replay = options.replay;
-    let mut turning = Loop { app: &mut app, theme, screen, signals, dir, options, clock, dirty: true, answer: false };
+    let looked = mpsc::channel();
+    let mut turning =
+        Loop { app: &mut app, theme, screen, signals, dir, options, clock, looked, dirty: true, answer: false };
     let result = turning.turn(&news);
     // What was chosen with the last keys was not drawn any more.
     turning.dress();
@@ -100,6 +104,8 @@ struct Loop<'a> {
     options: &'a WatchOptions,
     /// The journal's time in a replay.
     clock: Option<Arc<Clock>>,
+    /// What was read aside.
+    looked: (mpsc::Sender<Message>, Receiver<Message>),
     /// Something has changed.
     dirty: bool,
     /// And it is the user who waits for it.
@@ -119,6 +125,10 @@ impl Loop<'_> {
             self.dirty |= self.screen.heed(self.signals)?;
             self.tick(&mut second)?;
             let more = self.take(news);
+            while let Ok(message) = self.looked.1.try_recv() {
+                update(self.app, message);
+                (self.dirty, self.answer) = (true, true);
+            }
             if self.dirty && (self.answer || drawn.is_none_or(|at| at.elapsed() >= pace)) {
                 self.frame()?;
                 drawn = Some(Instant::now());
@@ -277,6 +287,15 @@ impl Loop<'_> {
                 let said = clipboard::send(&path.display().to_string());
                 let said = said.map_or_else(|e| e.to_string(), |()| "the run's path: sent to the terminal".into());
                 update(self.app, Message::Toast(said));
+            }
+            Effect::Look { matrix, wanted } => {
+                let (dir, news) = (self.dir.to_owned(), self.looked.0.clone());
+                thread("look", move || {
+                    let found =
+                        RunDir::open(&dir).and_then(|run| blocks::read(&run, &wanted)).map_err(|e| e.to_string());
+                    // Nobody may be there any more.
+                    news.send(Message::Looked { matrix, found }).ok();
+                })?;
             }
             Effect::PauseReplay => self.clock.iter().for_each(|clock| clock.toggle()),
             Effect::Ratios(order) => {

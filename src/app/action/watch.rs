@@ -26,7 +26,7 @@ pub const TIME: Section = Section {
         entry(Action::Play, &["space"], "play the steps, or hold").only(MAP),
         entry(Action::Live, &["backspace"], "back to the live step").only(MAP),
         entry(Action::Compare, &["D"], "show the change since this step, or leave that").short("change").only(MAP),
-        entry(Action::Inspect, &["i"], "every matrix of the module, over the steps").short("inspect").only(MAP),
+        entry(Action::Inspect, &["i"], "the module's matrices; enter: one's entries").short("inspect").only(MAP),
     ],
 };
 
