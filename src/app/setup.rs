@@ -121,7 +121,7 @@ pub enum Overlay {
     /// A list of words to choose from.
     Menu(Menu),
     /// Something to pick.
-    Pick(Purpose, Picker),
+    Pick(Purpose, Box<Picker>),
     /// A question.
     Ask {
         /// Which.

@@ -173,7 +173,7 @@ pub fn read(run: &RunDir, wanted: &Wanted) -> Result<Blocks> {
         let entries = header::read(&file)?;
         let Some(entry) = entries.get(&name) else { continue };
         let (&[ranks, features], Stored::F32) = (&entry.shape[..], entry.stored) else {
-            return Err(Error::user(format!("{} is no matrix of f32", name)).at(header::place(file.path())));
+            return Err(Error::user(format!("{name} is no matrix of f32")).at(header::place(file.path())));
         };
         let Some(rows) = rows(wanted, ranks) else { continue };
         let bytes = file.get(entry.bytes.clone()).unwrap_or_default();

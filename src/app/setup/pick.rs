@@ -73,7 +73,7 @@ pub(super) fn open(setup: &mut Setup, purpose: Purpose) -> Vec<Effect> {
     if let Some(path) = path.filter(|path| !path.starts_with(SCHEME)) {
         effects.extend(picker.begin_with(&path).map(Effect::List));
     }
-    setup.overlay = Some(Overlay::Pick(purpose, picker));
+    setup.overlay = Some(Overlay::Pick(purpose, Box::new(picker)));
     effects.extend(fits::ask(setup));
     effects.extend(hub::go_on(setup));
     effects
@@ -147,8 +147,8 @@ fn base(entry: &BaseEntry) -> Item {
     let size = if entry.parameters > 0 { short(entry.parameters) } else { String::new() };
     let facts = [entry.architecture.as_str(), &size, &entry.dtype];
     let detail = facts.into_iter().filter(|f| !f.is_empty()).collect::<Vec<_>>().join(" ");
-    let tags = entry.facets.tags.iter().flatten();
-    let license = tags.filter_map(|tag| tag.strip_prefix("license:")).next().unwrap_or_default();
+    let mut tags = entry.facets.tags.iter().flatten();
+    let license = tags.find_map(|tag| tag.strip_prefix("license:")).unwrap_or_default();
     let columns = [&size, &entry.dtype, "", "", "", license];
     let item = Item {
         label: clean::line(&entry.name),
@@ -213,7 +213,7 @@ pub(super) fn entered(setup: &mut Setup) -> Vec<Effect> {
 pub(super) fn pressed(setup: &mut Setup, purpose: Purpose, pressed: Pressed) -> Vec<Effect> {
     match pressed {
         Pressed::Open(picker, read) => {
-            setup.overlay = Some(Overlay::Pick(purpose, *picker));
+            setup.overlay = Some(Overlay::Pick(purpose, picker));
             let mut effects: Vec<Effect> = read.map(Effect::List).into_iter().collect();
             effects.extend(hub::go_on(setup));
             effects
