@@ -53,7 +53,11 @@ pub fn write(recipe: &Recipe, task: &Task, set: &MergedSet, rows: &[ReportRow], 
     fault::point("result");
     remove(&adapter)?;
     fault::point("result");
-    std::fs::rename(&new, &adapter).map_err(|e| Error::io("rename to", &adapter, &e))?;
+    std::fs::rename(&new, &adapter).map_err(|e| {
+        // A resume writes it again.
+        std::fs::remove_dir_all(&new).ok();
+        Error::io("rename to", &adapter, &e)
+    })?;
     fault::point("result");
     let split = if task.test.is_some() { "test" } else { "dev" };
     let report = Report { split: split.into(), rows: rows.to_vec() };
