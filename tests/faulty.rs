@@ -138,7 +138,7 @@ fn class(path: &str, runs: &Path) -> String {
     // `/NAME-DATE-TIME/…`
     let inside = path[1..].split_once('/').map_or(String::new(), |(_, rest)| format!("/{rest}"));
     let mut glob = String::new();
-    for part in inside.split_inclusive(|c: char| c == '-' || c == '.' || c == '/') {
+    for part in inside.split_inclusive(['-', '.', '/']) {
         let digits = part.trim_end_matches(['-', '.', '/']);
         if digits.starts_with("tmp") {
             // A name of tempfile's.
@@ -160,8 +160,11 @@ fn is_harmless(call: &str, path: &str) -> bool {
     path.ends_with("worker.spare") || call == "unlink" || path.contains("/.stage-")
 }
 
+/// Calls and globs of their paths, with how often they came.
+type Calls = BTreeMap<(String, String), usize>;
+
 /// Every call of a run that writes, in `(call, glob)` with how often it came.
-fn calls_of_a_run(project: &Project) -> (BTreeMap<(String, String), usize>, (Vec<u8>, serde_json::Value)) {
+fn calls_of_a_run(project: &Project) -> (Calls, (Vec<u8>, serde_json::Value)) {
     let case = Case::new(project, "whole");
     let watched = format!("{}/*", utf8(&case.runs));
     let output = case.command(None, &watched, &["run", "recipe.toml", "--plain"]).output().unwrap();
@@ -344,7 +347,7 @@ fn commands_beside_a_run_leave_nothing_half_written() {
         let remove = || {
             let path = project.path(&to);
             if path.is_dir() {
-                std::fs::remove_dir_all(path).unwrap()
+                std::fs::remove_dir_all(path).unwrap();
             } else {
                 std::fs::remove_file(path).ok();
             }

@@ -90,7 +90,10 @@ fn rendered(env: &Environment<'_>, template: &str, values: &Value) -> std::resul
             _ => e,
         })
     };
-    deep(work).unwrap_or_else(|| refused("the template engine gave up on it"))
+    match deep(work) {
+        Ok(done) => done.unwrap_or_else(|| refused("the template engine gave up on it")),
+        Err(e) => Err(minijinja::Error::new(ErrorKind::InvalidOperation, e.to_string())),
+    }
 }
 
 /// Bytes of the longest tag of a template, without the texts in quotes.

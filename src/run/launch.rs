@@ -120,7 +120,9 @@ fn log_from(run: &RunDir, from: u64) -> String {
 pub fn tail_of_log(run: &RunDir) -> String {
     let length = std::fs::metadata(run.log_file()).map_or(0, |meta| meta.len());
     let text = log_from(run, length.saturating_sub(LOG));
-    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+    // What the runtime advises is for those who build lopper.
+    let is_advice = |line: &str| line.starts_with("note: run with `RUST_BACKTRACE=");
+    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty() && !is_advice(l)).collect();
     let last = lines[lines.len().saturating_sub(5)..].join(" | ");
     if last.is_empty() { "worker.log is empty".into() } else { printable(&last).into_owned() }
 }
