@@ -11,7 +11,7 @@ use crate::hub::reference::Reference;
 use crate::hub::{self, place, supply};
 use crate::recipe::Recipe;
 use crate::recipe::draft::{Draft, Place};
-use crate::run::{compare, estimate, start, write_aside};
+use crate::run::{RunDir, compare, estimate, origin, start, write_aside};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -155,6 +155,7 @@ fn work(effect: Effect, runs: &Path) -> Result<Vec<Message>> {
             let theirs = std::fs::read_to_string(&other).map_err(|e| Error::io("read", &other, &e))?;
             vec![Message::Compared(compare::recipes([(&text, &file), (&theirs, &other)])?)]
         }
+        Effect::Since(run) => vec![Message::Since(origin::since(&RunDir::open(&run)?)?)],
         Effect::Start(path) => {
             let (run, worker) = start::start(&Recipe::read(&path)?, runs)?;
             wait_for(worker)?;
