@@ -309,7 +309,8 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(e) => {
             // One line, and nothing raw of what file names and files hold.
-            eprintln!("lopper: {}", printable(&e.to_string()));
+            // Where even this cannot be written there is nobody to tell.
+            writeln!(std::io::stderr(), "lopper: {}", printable(&e.to_string())).ok();
             ExitCode::from(e.exit_code())
         }
     }

@@ -1,6 +1,7 @@
 //! Work on data from outside by libraries that may panic over it, or go deeper than a stack is: what goes wrong stays
 //! within.
 
+use crate::{Error, Result};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo};
 
@@ -25,10 +26,16 @@ pub fn is_quiet() -> bool {
 }
 
 /// As [`contained`], with a stack for data that nests deeply.
-pub fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+///
+/// # Errors
+/// When there is no memory for that stack.
+pub fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> Result<Option<T>> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("deep".into()).stack_size(STACK);
-        thread.spawn_scoped(scope, || contained(work)).ok()?.join().ok().flatten()
+        let thread = thread.spawn_scoped(scope, || contained(work)).map_err(|e| {
+            Error::fault(format!("there is no memory for a thread with a stack of {} MB: {e}", STACK >> 20))
+        })?;
+        Ok(thread.join().ok().flatten())
     })
 }
 
@@ -51,7 +58,7 @@ mod tests {
     fn a_panic_stays_within_and_the_next_work_is_done() {
         assert_eq!(contained(|| -> i32 { panic!("within") }), None);
         assert_eq!(contained(|| contained(|| 1)), Some(Some(1)));
-        assert_eq!(deep(|| -> i32 { panic!("within") }), None);
+        assert_eq!(deep(|| -> i32 { panic!("within") }), Ok(None));
         assert!(!QUIET.get());
     }
 }

@@ -222,7 +222,7 @@ impl RunDir {
         }
         match worker::last_word(&self.path) {
             Some(word) => word,
-            None if self.journal_file().is_file() => RunState::Crashed,
+            None if self.journal_file().is_file() || lock::holder(&self.path).is_some() => RunState::Crashed,
             None => RunState::Created,
         }
     }

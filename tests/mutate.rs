@@ -352,10 +352,30 @@ fn template(default: u64) {
         b"{% for m in messages %}{{ bos_token ~ m['role'] | upper }}: {{ m.content.strip()[:20] * 3 }}{% if not loop.last %}\n{% endif %}{% endfor %}{{ '%05d' | format(7) }}".to_vec(),
     ];
     strings(&chat, &mut corpus);
+    let growing = String::from_utf8(read("template/growing.txt")).unwrap();
+    // Of those that double a text, others are made.
+    corpus.extend(growing.lines().filter(|line| line.contains("a='x")).map(|line| line.as_bytes().to_vec()));
     texts("template", &corpus, default, |text| {
         drop(chat::render(text, "a document", "<s>", "</s>"));
         drop(chat::prompt(text, "a document"));
     });
+}
+
+/// Templates that make much of little, each in another way.
+#[test]
+fn templates_that_grow_are_stopped() {
+    let growing = String::from_utf8(read("template/growing.txt")).unwrap();
+    let (mut slowest, mut largest) = (Duration::ZERO, 0);
+    for line in growing.lines() {
+        LARGEST.store(0, Ordering::Relaxed);
+        let clock = Instant::now();
+        // Some of them write a number in the end.
+        drop(chat::render(line, "a document", "<s>", "</s>"));
+        let (took, large) = (clock.elapsed(), LARGEST.load(Ordering::Relaxed));
+        assert!(large <= MOST, "{large} bytes: {line}");
+        (slowest, largest) = (slowest.max(took), largest.max(large));
+    }
+    println!("growing: {} templates, slowest {slowest:?}, largest {largest} bytes", growing.lines().count());
 }
 
 /// The strings with template tags in a value.

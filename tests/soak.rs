@@ -62,7 +62,7 @@ fn a_long_run_with_screens_that_come_and_go_takes_no_more_at_its_end() {
     staying.shows(&["running"]);
     let screen = process(&["attach", &path]);
     let mut reader = Reader::new(&run.journal_file());
-    let (mut step, mut come, mut journal) = (0, 0, [None, None]);
+    let (mut step, mut come, mut journal) = (0, 0, [None, None, None]);
     while run.state() == RunState::Running && step < steps {
         for event in reader.read(10_000, 8 << 20).unwrap() {
             match event.body {
@@ -71,7 +71,7 @@ fn a_long_run_with_screens_that_come_and_go_takes_no_more_at_its_end() {
                 _ => {}
             }
         }
-        for (mark, at) in [(0, steps / 10), (1, steps * 99 / 100)] {
+        for (mark, at) in [(0, steps / 10), (1, steps / 2), (2, steps * 99 / 100)] {
             if step >= at && journal[mark].is_none() && run.state() == RunState::Running {
                 journal[mark] = Some((step, taken(worker), taken(screen)));
                 println!(
@@ -101,7 +101,9 @@ fn a_long_run_with_screens_that_come_and_go_takes_no_more_at_its_end() {
         come += 1;
         std::thread::sleep(std::time::Duration::from_millis(300));
     }
-    let [Some((_, before, _)), Some((_, after, _))] = journal else { panic!("the run was too short: {journal:?}") };
+    let [Some((_, before, _)), Some((_, _, half)), Some((_, after, shown))] = journal else {
+        panic!("the run was too short: {journal:?}")
+    };
     println!("{steps} steps in {:.0} s, {come} screens came and went", clock.elapsed().as_secs_f64());
     tiny::until_over(&run);
     assert_eq!(run.state(), RunState::Finished);
@@ -109,4 +111,11 @@ fn a_long_run_with_screens_that_come_and_go_takes_no_more_at_its_end() {
     assert_eq!(after.threads, before.threads);
     let grown = after.memory as f64 / before.memory as f64;
     assert!(grown < 1.05, "the worker's memory has grown by a factor of {grown:.3}");
+    // The screen keeps 4096 steps: until it has them it grows.
+    if steps >= 20_000 {
+        let grown = shown.memory as f64 / half.memory as f64;
+        assert!(grown < 1.05, "the screen's memory has grown by a factor of {grown:.3} since half of the steps");
+        // One may be open for the moment of a look at the journal.
+        assert!(shown.descriptors <= half.descriptors + 2, "{half:?}, {shown:?}");
+    }
 }

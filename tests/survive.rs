@@ -131,8 +131,12 @@ fn a_run_says_where_it_comes_from_and_what_has_changed_since() {
         assert!(input.sha256.len() == 64 && input.bytes > 0 && input.modified > 1.6e9, "{input:?}");
     }
     assert!(origin.free.is_some_and(|free| free > 1 << 20) && origin.oom_kills.is_some());
+    // A copy of the run in the form is told the same.
+    assert_eq!(lopper::run::origin::since(&run).unwrap(), []);
     // An input changes, and settings that may.
     project.append("data/dev.jsonl", &tiny::examples(7..8));
+    let since = lopper::run::origin::since(&run).unwrap();
+    assert_eq!(since, [("data.dev".to_owned(), "has changed since that run")]);
     let refused = project.lopper(&["resume", &path, "--set", "train.batch=2"]);
     assert!(refused.code == Some(2) && refused.err.contains("train.batch cannot be changed"), "{refused:?}");
     let refused = project.lopper(&["resume", &path, "--set", "train.micro_tokens=0"]);
@@ -268,4 +272,109 @@ fn a_colleague_with_read_access_looks_on_and_cannot_steer() {
     std::io::Read::read_to_string(watching.stdout.as_mut().unwrap(), &mut text).unwrap();
     assert!(watching.wait().unwrap().success());
     assert!(text.contains("  step ") && text.contains("stopped with"), "{text}");
+}
+
+/// A project whose step takes as much memory as `micro_tokens` allows: documents as long as the model reads them.
+fn hungry() -> Project {
+    let project = Project::new();
+    let line = |i: usize| {
+        let text = format!("Package {i} is a small game engine for number {i}. ").repeat(40);
+        serde_json::json!({"id": format!("d{i}"), "document": text, "summary": format!("game engine {i}")}).to_string()
+    };
+    let lines: String = (0..64).map(|i| line(i) + "\n").collect();
+    project.write("data/train.jsonl", &lines);
+    project.recipe("", "batch = 64\nmicro_tokens = 65536\nsteps = 3\ncheckpoint_every = 1");
+    let recipe = std::fs::read_to_string(project.path("recipe.toml")).unwrap();
+    project.write("recipe.toml", &recipe.replace("batch = 4\n", ""));
+    project
+}
+
+/// `lopper` with `args` in so much address space, kB, and the most that its processes had, kB.
+fn within(project: &Project, limit: Option<u64>, args: &[&str]) -> (tiny::Said, u64) {
+    let lopper = project.command(args);
+    let mut command = std::process::Command::new("sh");
+    let limit = limit.map_or("unlimited".to_owned(), |kb| kb.to_string());
+    command.arg("-c").arg(format!("ulimit -v {limit}; exec \"$0\" \"$@\"")).arg(lopper.get_program()).args(args);
+    command.current_dir(project.path(".")).envs(lopper.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    command.env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let waits = std::thread::spawn(move || child.wait_with_output().unwrap());
+    let mut most = 0;
+    while !waits.is_finished() {
+        for run in project.runs() {
+            let status =
+                lock::holder(run.path()).and_then(|h| std::fs::read_to_string(format!("/proc/{}/status", h.pid)).ok());
+            let peak = status.and_then(|text| {
+                let line = text.lines().find_map(|line| line.strip_prefix("VmPeak:"))?.to_owned();
+                line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+            });
+            most = most.max(peak.unwrap_or(0));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let output = waits.join().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (tiny::Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }, most)
+}
+
+#[test]
+fn a_worker_whose_memory_is_limited_says_so_and_goes_on_with_less() {
+    const LESS: [&str; 2] = ["--set", "train.micro_tokens=512"];
+    let project = hungry();
+    // What it takes with much and with little at a time.
+    let (whole, much) = within(&project, None, &["run", "recipe.toml", "--plain", "--name", "whole"]);
+    assert_eq!(whole.code, Some(0), "{whole:?}");
+    let recipe = std::fs::read_to_string(project.path("recipe.toml")).unwrap();
+    project.write("less.toml", &recipe.replace("65536", "512"));
+    std::fs::remove_dir_all(project.run().path()).unwrap();
+    let (whole, little) = within(&project, None, &["run", "less.toml", "--plain", "--name", "less"]);
+    assert_eq!(whole.code, Some(0), "{whole:?}");
+    std::fs::remove_dir_all(project.run().path()).unwrap();
+    assert!(much > little + (100 << 10), "{much} kB, {little} kB");
+    let limit = little + (much - little) / 3;
+    let (said, _) = within(&project, Some(limit), &["run", "recipe.toml", "--plain"]);
+    let run = project.run();
+    let path = utf8(run.path()).to_owned();
+    assert!(said.code == Some(1) && said.err.lines().count() == 1, "{said:?}");
+    assert!(matches!(run.state(), RunState::Crashed | RunState::Failed), "{said:?}");
+    for part in
+        ["memory", "train.micro_tokens is 65536", &format!("`lopper resume {path} --set train.micro_tokens=32768`")]
+    {
+        assert!(said.err.contains(part), "{part}: {said:?}");
+    }
+    assert!(!said.err.contains("panicked") && !said.err.contains("has a bug"), "{said:?}");
+    let (resumed, _) = within(&project, Some(limit), &[&["resume", &path, "--plain"][..], &LESS].concat());
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    assert_eq!(run.state(), RunState::Finished);
+    // With too little for anything, whatever of it is wanted first: one sentence, no panic.
+    for share in [20, 40, 60, 80, 95] {
+        let name = format!("at-{share}");
+        let (said, _) =
+            within(&project, Some(little * share / 100), &["run", "recipe.toml", "--plain", "--name", &name]);
+        assert!(matches!(said.code, Some(1 | 2)) && said.err.contains("memory"), "{share}: {said:?}");
+        assert!(said.err.starts_with("lopper: ") && said.err.lines().count() == 1, "{share}: {said:?}");
+    }
+}
+
+#[test]
+fn a_worker_that_is_killed_says_so_and_goes_on_with_other_settings() {
+    let project = Project::endless();
+    let run = project.detached();
+    until_event(&run, "a step", |e| matches!(e, EventBody::Modules(m) if m.prunes()));
+    // As the kernel does where memory runs out.
+    tiny::kill(&run);
+    assert_eq!(run.state(), RunState::Crashed);
+    let said = project.lopper(&["attach", utf8(run.path()), "--plain"]);
+    let path = utf8(run.path());
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("gone without a last word"), "{said:?}");
+    assert!(said.err.contains(&format!("`lopper resume {path}` goes on")), "{said:?}");
+    let before = events(&run).len();
+    let mut resumed = project.command(&["resume", path, "--plain", "--set", "train.micro_tokens=64"]);
+    let mut resumed = resumed.stdout(Stdio::null()).spawn().unwrap();
+    until("a step of the next worker", || {
+        events(&run)[before..].iter().any(|e| matches!(&e.body, EventBody::Step(_))).then_some(())
+    });
+    assert_eq!(project.lopper(&["stop", path]).code, Some(0));
+    assert!(resumed.wait().unwrap().success());
 }

@@ -211,6 +211,8 @@ pub enum Effect {
         /// What it holds, nothing if there is none.
         saved: Option<String>,
     },
+    /// Look whether what the recipe of this run names is what it was for the run.
+    Since(PathBuf),
     /// This copy is from now on that of this form.
     Adopt(PathBuf),
     /// Take this copy away.
@@ -260,6 +262,8 @@ pub enum Message {
     Opened(PathBuf, String),
     /// What earlier forms have left.
     Unsaved(Found),
+    /// What has become of what the copied run's recipe names, by its keys.
+    Since(Vec<(String, &'static str)>),
     /// What was read for a comparison.
     Compared(Vec<Compared>),
     /// A run has begun.
@@ -332,6 +336,10 @@ pub struct Setup {
     pub starting: bool,
     /// The theme, and those that there are.
     pub themes: Themes,
+    /// The run that this is a copy of.
+    pub run: Option<PathBuf>,
+    /// What has become of its inputs, by their keys.
+    since: Vec<(String, &'static str)>,
     home: Option<PathBuf>,
     ticket: u64,
 }
@@ -388,6 +396,8 @@ impl Setup {
             now: 0.0,
             starting: false,
             themes: Themes::default(),
+            run: None,
+            since: Vec::new(),
             home,
             ticket: 0,
         };
@@ -402,7 +412,9 @@ impl Setup {
     /// What is to be done first.
     pub fn begin(&mut self) -> Vec<Effect> {
         let recover = Effect::Recover { file: self.file.clone(), saved: self.saved.clone() };
-        vec![Effect::Catalog(self.file.clone()), self.look(), recover]
+        let mut first = vec![Effect::Catalog(self.file.clone()), self.look(), recover];
+        first.extend(self.run.clone().map(Effect::Since));
+        first
     }
 
     /// Whether there are changes that are not in the file.

@@ -1,23 +1,33 @@
-//! Chat templates of models, in a sandbox with a limit on their work.
+//! Chat templates of models, in a sandbox with a limit on their work and on what they make.
+
+mod work;
 
 use crate::contained::deep;
 use crate::{Error, Result};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, Value, context};
 
-/// Instructions a template may execute: thousands of times what a real one needs.
-const FUEL: u64 = 2_000_000;
+/// Instructions a template may execute, hundreds of times what a real one needs; one pays for 64 bytes as well, so that
+/// no more than 13 MB can be made in all, ...
+const FUEL: u64 = 200_000;
+/// ... and so many bytes beside for each byte of the document.
+const COPIES: u64 = 16;
 
 /// No template is longer: those of models have 30 kB at most.
 const LONGEST: usize = 64 << 10;
 /// Nor has a tag of one so much beside its texts: the engine takes the square of an expression's depth in time.
 const LONGEST_TAG: usize = 2 << 10;
-/// Nor is what it writes around a document.
-const MOST: usize = 16 << 20;
 
-fn environment() -> Environment<'static> {
+fn environment(document: &str) -> Environment<'static> {
     let mut env = Environment::new();
-    env.set_fuel(Some(FUEL));
+    env.set_fuel(Some(FUEL + document.len() as u64 * COPIES / 64));
+    // Both write a value out before they pay for it.
+    env.remove_filter("pprint");
+    env.remove_global("debug");
+    env.set_formatter(work::write_value);
+    env.add_filter("join", work::join_filter);
+    env.add_filter("string", work::string_filter);
+    env.add_filter("format", work::format_filter);
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     env
 }
@@ -40,17 +50,15 @@ fn syntax(env: &mut Environment<'_>, chat: bool) -> Result<()> {
 /// # Errors
 /// When the template is malformed, refuses the chat, or works too long.
 pub fn render(template: &str, text: &str, bos: &str, eos: &str) -> Result<String> {
-    let mut env = environment();
+    let mut env = environment(text);
     syntax(&mut env, true)?;
-    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    env.add_function("raise_exception", |text: String| -> std::result::Result<Value, minijinja::Error> {
-        Err(minijinja::Error::new(ErrorKind::InvalidOperation, text))
-    });
+    env.set_unknown_method_callback(work::method);
+    env.add_function("raise_exception", work::raise);
     // A fixed day: a template that writes the date must not make runs differ from day to day.
     env.add_function("strftime_now", |format: String| {
         format.replace("%d", "26").replace("%b", "Jul").replace("%B", "July").replace("%m", "07").replace("%Y", "2024")
     });
-    env.add_filter("tojson", json);
+    env.add_filter("tojson", work::json);
     let template = without_generation_marks(template);
     let said = |e: minijinja::Error| {
         Error::user(format!("the model's chat template cannot be used: {}", crate::text::printable(&e.to_string())))
@@ -61,16 +69,11 @@ pub fn render(template: &str, text: &str, bos: &str, eos: &str) -> Result<String
         bos_token => bos,
         eos_token => eos,
     };
-    rendered(&env, &template, &values, text.len()).map_err(said)
+    rendered(&env, &template, &values).map_err(said)
 }
 
 /// What `template` writes. Its parser and its interpreter go as deep as its expressions do.
-fn rendered(
-    env: &Environment<'_>,
-    template: &str,
-    values: &Value,
-    document: usize,
-) -> std::result::Result<String, minijinja::Error> {
+fn rendered(env: &Environment<'_>, template: &str, values: &Value) -> std::result::Result<String, minijinja::Error> {
     let refused = |why: &'static str| Err(minijinja::Error::new(ErrorKind::InvalidOperation, why));
     if template.len() > LONGEST {
         return refused("it is longer than any real one (64 kB)");
@@ -79,15 +82,18 @@ fn rendered(
         return refused("a tag of it is longer than any real one (2 kB without its texts)");
     }
     let work = || {
-        let mut out = Bounded { bytes: Vec::new(), most: MOST + document, is_full: false };
-        let done = env.template_from_str(template)?.render_captured_to(values, &mut out);
-        if out.is_full {
-            return refused("it writes more than 16 MB around a document");
-        }
-        done?;
-        String::from_utf8(out.bytes).map_err(|e| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string()))
+        env.render_str(template, values).map_err(|e| match e.kind() {
+            ErrorKind::OutOfFuel => minijinja::Error::new(
+                ErrorKind::InvalidOperation,
+                "it does more work, or makes more text of a document, than any real one",
+            ),
+            _ => e,
+        })
     };
-    deep(work).unwrap_or_else(|| refused("the template engine gave up on it"))
+    match deep(work) {
+        Ok(done) => done.unwrap_or_else(|| refused("the template engine gave up on it")),
+        Err(e) => Err(minijinja::Error::new(ErrorKind::InvalidOperation, e.to_string())),
+    }
 }
 
 /// Bytes of the longest tag of a template, without the texts in quotes.
@@ -121,28 +127,6 @@ fn longest_tag(template: &str) -> usize {
     longest
 }
 
-/// A writer that takes no more than so many bytes.
-struct Bounded {
-    bytes: Vec<u8>,
-    most: usize,
-    is_full: bool,
-}
-
-impl std::io::Write for Bounded {
-    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
-        if self.bytes.len() + piece.len() > self.most {
-            self.is_full = true;
-            return Err(std::io::ErrorKind::WriteZero.into());
-        }
-        self.bytes.extend_from_slice(piece);
-        Ok(piece.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// `{% generation %}` marks the answer for transformers' loss masks and changes nothing in the text.
 fn without_generation_marks(template: &str) -> String {
     let parts = template.split("{%").enumerate().map(|(i, part)| {
@@ -160,52 +144,15 @@ fn without_generation_marks(template: &str) -> String {
     parts.collect::<Vec<_>>().join("{%")
 }
 
-/// Python's `json.dumps(value, ensure_ascii=False, indent=indent)`, which transformers puts in Jinja's place.
-#[allow(clippy::needless_pass_by_value, reason = "the form of minijinja's filters")]
-fn json(value: &Value, options: minijinja::value::Kwargs) -> std::result::Result<String, minijinja::Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    options.assert_all_used()?;
-    let bad = |e: serde_json::Error| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string());
-    let value = serde_json::to_value(value).map_err(bad)?;
-    let mut out = Vec::new();
-    if let Some(indent) = indent {
-        let spaces = " ".repeat(indent.min(64));
-        let pretty = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
-        serde::Serialize::serialize(&value, &mut serde_json::Serializer::with_formatter(&mut out, pretty))
-            .map_err(bad)?;
-    } else {
-        serde::Serialize::serialize(&value, &mut serde_json::Serializer::with_formatter(&mut out, Spaced))
-            .map_err(bad)?;
-    }
-    String::from_utf8(out).map_err(|e| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string()))
-}
-
-/// Python's separators: `, ` and `: `.
-struct Spaced;
-
-impl serde_json::ser::Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, w: &mut W, first: bool) -> std::io::Result<()> {
-        if first { Ok(()) } else { w.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, w: &mut W, first: bool) -> std::io::Result<()> {
-        if first { Ok(()) } else { w.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, w: &mut W) -> std::io::Result<()> {
-        w.write_all(b": ")
-    }
-}
-
 /// The recipe's prompt around a document.
 ///
 /// # Errors
 /// When the prompt is no template, or uses anything but `document`.
 pub fn prompt(template: &str, document: &str) -> Result<String> {
-    let mut env = environment();
+    let mut env = environment(document);
     syntax(&mut env, false)?;
     env.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    rendered(&env, template, &context! { document }, document.len()).map_err(|e| {
+    rendered(&env, template, &context! { document }).map_err(|e| {
         Error::user(format!("data.prompt: {e}; it is a Jinja template in which only {{{{ document }}}} is known"))
     })
 }
@@ -276,7 +223,7 @@ mod tests {
         assert_eq!(render(&elifs, "x", "", "").unwrap(), "");
         assert!(render(&"x".repeat(LONGEST + 1), "x", "", "").unwrap_err().to_string().contains("64 kB"));
         let long = "{%for a in range(900)%}{%for b in range(100)%}{{ bos_token * 1000 }}{%endfor%}{%endfor%}";
-        assert!(render(long, "x", "a", "").unwrap_err().to_string().contains("16 MB"));
+        assert!(render(long, "x", "a", "").unwrap_err().to_string().contains("than any real one"));
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Tokenizer {
         };
         // The library takes it for granted that it is JSON, in some places.
         serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|e| refused(e.to_string()))?;
-        let mut inner = deep(|| tokenizers::Tokenizer::from_bytes(&bytes).map_err(|e| e.to_string()))
+        let mut inner = deep(|| tokenizers::Tokenizer::from_bytes(&bytes).map_err(|e| e.to_string()))?
             .unwrap_or_else(|| Err(BROKEN.into()))
             .map_err(refused)?;
         // Training cuts documents itself, by sense; a limit in the file would cut summaries.

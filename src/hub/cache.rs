@@ -124,7 +124,10 @@ impl Shelf {
         let aside = folder.join(format!(".{}.{}", file.oid, std::process::id()));
         std::fs::remove_file(&aside).ok();
         if symlink(&target, &aside).is_err() {
-            std::fs::copy(self.blob(file), &aside).map_err(|e| Error::io("write", &place, &e))?;
+            std::fs::copy(self.blob(file), &aside).map_err(|e| {
+                std::fs::remove_file(&aside).ok();
+                Error::io("write", &place, &e)
+            })?;
         }
         std::fs::rename(&aside, &place).map_err(|e| {
             std::fs::remove_file(&aside).ok();

@@ -1,6 +1,6 @@
 //! Starting a worker as a process of its own, which outlives the terminal that started it.
 
-use super::{RunDir, lock, logout};
+use super::{RunDir, lock, logout, worker};
 use crate::text::printable;
 use crate::{Error, Result, bounded};
 use std::io::{Read, Seek, SeekFrom};
@@ -51,10 +51,15 @@ pub fn launch(run: &RunDir) -> Result<Child> {
     while start.elapsed() < PATIENCE {
         let ended = child.try_wait().ok().flatten();
         let ours = lock::holder(run.path()).is_some_and(|h| h.pid == child.id() && h.host == lock::host());
-        if ours && (ended.is_some() || lock::is_held(run.path())) {
+        // A run that is resumed has an old last word until its worker has all it needs.
+        if ours && ended.is_none() && lock::is_held(run.path()) && worker::read_last_word(run.path()).is_none() {
             return Ok(child);
         }
         if let Some(status) = ended {
+            // One that had a run left its words in the run; one that could not take it, in the log.
+            if ours && sentence(&log_from(run, said_before as u64)).is_none() {
+                return Ok(child);
+            }
             // Another worker may have been faster.
             let held = lock::is_held(run.path());
             if scoped && !held && !status.success() {
@@ -87,11 +92,16 @@ fn command(program: &Path, run: &Path, scoped: bool) -> Command {
 /// What the worker said, if it had time to.
 fn ended_at_once(run: &RunDir, said_before: usize, status: ExitStatus) -> Error {
     let said = log_from(run, said_before as u64);
-    match said.lines().find_map(|line| line.strip_prefix("lopper: ")) {
+    match sentence(&said) {
         Some(sentence) if status.code() == Some(2) => Error::user(printable(sentence)),
         Some(sentence) => Error::fault(printable(sentence)),
         None => Error::fault(format!("the worker ended at once ({status}): {}", tail_of_log(run))),
     }
+}
+
+/// What a worker said of why it cannot work.
+fn sentence(said: &str) -> Option<&str> {
+    said.lines().find_map(|line| line.strip_prefix("lopper: "))
 }
 
 /// What `worker.log` has from byte `from` on, as far as it is worth reading.
@@ -110,7 +120,9 @@ fn log_from(run: &RunDir, from: u64) -> String {
 pub fn tail_of_log(run: &RunDir) -> String {
     let length = std::fs::metadata(run.log_file()).map_or(0, |meta| meta.len());
     let text = log_from(run, length.saturating_sub(LOG));
-    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+    // What the runtime advises is for those who build lopper.
+    let is_advice = |line: &str| line.starts_with("note: run with `RUST_BACKTRACE=");
+    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty() && !is_advice(l)).collect();
     let last = lines[lines.len().saturating_sub(5)..].join(" | ");
     if last.is_empty() { "worker.log is empty".into() } else { printable(&last).into_owned() }
 }

@@ -136,6 +136,7 @@ impl Known {
             (true, _) => RunState::Running,
             (false, Some(word)) => word.state().unwrap_or(RunState::Crashed),
             (false, None) if self.offset > 0 || run.journal_file().is_file() => RunState::Crashed,
+            (false, None) if lock::holder(run.path()).is_some() => RunState::Crashed,
             (false, None) => RunState::Created,
         };
         if let Some(word) = self.word.as_ref().filter(|_| !held) {

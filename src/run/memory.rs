@@ -2,13 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-/// Bytes that a new process can have: what the kernel calls available, or less where a control group allows less.
-/// `None` where the system does not tell.
+/// Bytes that a new process can have: what the kernel calls available, or less where a control group or the limit on
+/// address space (`ulimit -v`) allows less. `None` where the system does not tell.
 pub fn free() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let here = available(&text)?;
-    Some(allowed(Path::new("/sys/fs/cgroup"), &groups).map_or(here, |limit| limit.min(here)))
+    let limits = [allowed(Path::new("/sys/fs/cgroup"), &groups), limit()];
+    Some(limits.into_iter().flatten().fold(available(&text)?, u64::min))
+}
+
+/// What is left of the limit on this process's address space, if there is one.
+fn limit() -> Option<u64> {
+    let most = rustix::process::getrlimit(rustix::process::Resource::As).current?;
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+    let taken = line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024;
+    Some(most.saturating_sub(taken))
 }
 
 /// Processes that the kernel has killed for want of memory since it started. `None` where it does not tell.

@@ -1,6 +1,8 @@
 //! Where a run comes from: what it takes to make it again, and whether that is still the same.
 
-use super::memory;
+use super::event::EventBody;
+use super::{RunDir, journal, memory};
+use crate::Result;
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -102,6 +104,25 @@ pub fn changes(before: &Origin, now: &Origin) -> Vec<String> {
         said.push(format!("lopper was built from {} before, this one from {}", before.commit, now.commit));
     }
     said
+}
+
+/// The inputs of a run's recipe that are not what its last worker found: each by its key, with what has become of it.
+///
+/// # Errors
+/// When the run's journal or recipe cannot be read.
+pub fn since(run: &RunDir) -> Result<Vec<(String, &'static str)>> {
+    let started = journal::last_of(&run.journal_file(), "started")?.map(|event| event.body);
+    let Some(EventBody::Started(started)) = started else { return Ok(Vec::new()) };
+    let now = inputs(&run.recipe()?);
+    let become_of = |old: &Input| match now.iter().find(|input| input.key == old.key) {
+        None => Some("cannot be read any more"),
+        Some(input) if input.sha256 != old.sha256 => Some("has changed since that run"),
+        Some(input) if input.modified != old.modified => {
+            Some("was written again since that run; what is compared of it is the same")
+        }
+        Some(_) => None,
+    };
+    Ok(started.origin.inputs.iter().filter_map(|old| Some((old.key.clone(), become_of(old)?))).collect())
 }
 
 fn settings(recipe: &Recipe) -> BTreeMap<String, String> {

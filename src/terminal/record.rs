@@ -41,7 +41,10 @@ pub fn start(path: &Path, (width, height): (u16, u16)) -> Result<()> {
         "title": "lopper",
         "env": { "TERM": std::env::var("TERM").unwrap_or_default() },
     });
-    file.write_all(format!("{header}\n").as_bytes()).map_err(failed)?;
+    file.write_all(format!("{header}\n").as_bytes()).map_err(|e| {
+        std::fs::remove_file(path).ok();
+        failed(e)
+    })?;
     let recording = Recording { file, start: Instant::now(), name: path.display().to_string() };
     if let Ok(mut slot) = RECORDING.lock() {
         *slot = Some(recording);

@@ -21,6 +21,17 @@ fn remove(folder: &Path) -> Result<()> {
     }
 }
 
+/// Puts the folder that `make` makes as `new` in the place of `old`.
+fn replace(old: &Path, new: &Path, make: impl FnOnce() -> Result<()>) -> Result<()> {
+    make()?;
+    fault::point("result");
+    remove(old)?;
+    fault::point("result");
+    std::fs::rename(new, old).map_err(|e| Error::io("rename to", old, &e))?;
+    fault::point("result");
+    Ok(())
+}
+
 /// Writes a method's summaries as `result/summaries/METHOD.jsonl`.
 ///
 /// # Errors
@@ -49,12 +60,12 @@ pub fn write(recipe: &Recipe, task: &Task, set: &MergedSet, rows: &[ReportRow], 
     let (adapter, new) = (folder.join("adapter"), folder.join("adapter.new"));
     remove(&new)?;
     fault::point("result");
-    export::merged_adapter(&new, set, None, recipe.base_name().as_deref())?;
-    fault::point("result");
-    remove(&adapter)?;
-    fault::point("result");
-    std::fs::rename(&new, &adapter).map_err(|e| Error::io("rename to", &adapter, &e))?;
-    fault::point("result");
+    let made = replace(&adapter, &new, || export::merged_adapter(&new, set, None, recipe.base_name().as_deref()));
+    if made.is_err() {
+        // A resume writes it again.
+        std::fs::remove_dir_all(&new).ok();
+    }
+    made?;
     let split = if task.test.is_some() { "test" } else { "dev" };
     let report = Report { split: split.into(), rows: rows.to_vec() };
     let json = serde_json::to_vec_pretty(&report).map_err(|e| Error::fault(e.to_string()))?;

@@ -73,8 +73,12 @@ impl Setup {
         (!self.seen.named.lacking.is_empty()).then_some(known)
     }
 
-    /// The state of a repository that the recipe names at `key`, in a few words.
+    /// The state of what the recipe names at `key`, in a few words: whether it is what it was for the run that this is a
+    /// copy of, and of a repository where it is.
     pub(super) fn told(&self, key: &str) -> Option<String> {
+        if let Some((_, what)) = self.since.iter().find(|(of, _)| of == key) {
+            return Some((*what).to_owned());
+        }
         if self.seen.named.cached.iter().any(|of| of == key) {
             return Some("in the cache".to_owned());
         }

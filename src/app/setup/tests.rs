@@ -407,3 +407,23 @@ fn what_was_left_is_restored_put_off_or_dropped() {
     assert!(said.contains("x is damaged; another form has changes of r.toml") && said.contains("process 7"), "{said}");
     assert!(form.overlay.is_none());
 }
+
+#[test]
+fn a_copy_of_a_run_says_what_has_changed_since() {
+    let mut form = form();
+    assert!(!form.begin().iter().any(|effect| matches!(effect, Effect::Since(_))));
+    form.run = Some("/runs/a".into());
+    assert!(form.begin().contains(&Effect::Since("/runs/a".into())));
+    update(&mut form, Message::Since(Vec::new()));
+    assert!(form.toast.is_none());
+    let since = ["data.dev", "adapter net"].map(|key| (key.to_owned(), "has changed since that run"));
+    update(&mut form, Message::Since(since.to_vec()));
+    let toast = form.toast.clone().map(|toast| toast.0);
+    assert_eq!(toast.as_deref(), Some("data.dev has changed since that run; 1 more beside"));
+    for key in ["data.dev", "net"] {
+        at(&mut form, key);
+        assert_eq!(form.row().told.as_deref(), Some("has changed since that run"), "{key}");
+    }
+    at(&mut form, "data.train");
+    assert_eq!(form.row().told, None);
+}

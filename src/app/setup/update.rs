@@ -56,6 +56,14 @@ pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
             setup.overlay = Some(Overlay::Ask { question: Question::Overwrite(path, then), at: 0 });
         }
         Message::Opened(path, text) => return opened(setup, &path, &text),
+        Message::Since(since) => {
+            if let [(first, what), rest @ ..] = since.as_slice() {
+                let more = if rest.is_empty() { String::new() } else { format!("; {} more beside", rest.len()) };
+                setup.say(format!("{} {what}{more}", crate::app::clean::line(first)));
+            }
+            setup.since = since;
+            setup.renew_rows();
+        }
         Message::Unsaved(found) => restore::found(setup, found),
         Message::Compared(both) => {
             over::end_choice(setup);

@@ -10,6 +10,8 @@ const NUMBERS: usize = 16 << 20;
 const COLUMNS: usize = 8;
 /// Steps that are kept however large each is.
 const FEWEST: usize = 16;
+/// Steps that are kept however small each is: as many as a curve has points.
+const MOST: usize = 4096;
 /// Stages whose names are kept.
 const STAGES: usize = 1000;
 
@@ -113,7 +115,7 @@ impl History {
         self.frames.push_back(Frame::new(place, self.pushed, modules));
         self.pushed += 1;
         let each = (count(modules) * COLUMNS).max(1);
-        let most = (self.room / each).max(FEWEST);
+        let most = (self.room / each).clamp(FEWEST, MOST);
         if self.frames.len() > most {
             self.thin(most);
         }

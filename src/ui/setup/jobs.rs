@@ -14,7 +14,7 @@ use crate::hub::{self, place};
 use crate::model::config::Config;
 use crate::recipe::Recipe;
 use crate::recipe::draft::{Draft, Place};
-use crate::run::{compare, estimate, start, write_aside};
+use crate::run::{RunDir, compare, estimate, origin, start, write_aside};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -192,6 +192,7 @@ fn work(effect: Effect, runs: &Path, halt: &Halt) -> Result<Vec<Message>> {
             let theirs = std::fs::read_to_string(&other).map_err(|e| Error::io("read", &other, &e))?;
             vec![Message::Compared(compare::recipes([(&text, &file), (&theirs, &other)])?)]
         }
+        Effect::Since(run) => vec![Message::Since(origin::since(&RunDir::open(&run)?)?)],
         Effect::Start(path) => {
             let (run, worker) = start::start_unless(&Recipe::read(&path)?, runs, halt)?;
             wait_for(worker)?;

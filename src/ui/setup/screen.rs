@@ -67,7 +67,9 @@ impl Source {
                 let recipe = run.recipe()?;
                 let file = files::free_recipe(&whole(Path::new("x"))?.with_file_name(""), &recipe.name);
                 let text = format!("# From the run {}.\n{}", crate::text::printable(&run.name()), recipe.to_toml()?);
-                Setup::new(&file, &text, None, home)
+                let mut form = Setup::new(&file, &text, None, home)?;
+                form.run = Some(run.path().to_path_buf());
+                Ok(form)
             }
         }
     }
