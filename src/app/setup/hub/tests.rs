@@ -6,7 +6,7 @@ use super::*;
 use crate::hub::adapters::Candidate;
 use crate::hub::catalog::AdapterFacts;
 use crate::hub::outline::Fit;
-use crate::hub::search::{Hit, Query};
+use crate::hub::search::{Facets, Hit, Query};
 use crate::hub::{BaseEntry, Catalog};
 use std::path::Path;
 
@@ -114,11 +114,25 @@ fn filters_reach_the_hub_and_what_is_none_is_said() {
     assert_eq!(far(&form).wrong, None);
     update(&mut form, Message::Paste(" colour:red".into()));
     assert!(far(&form).wrong.as_ref().unwrap().contains("is no filter"));
-    // Local entries have to fit the words alone.
-    let base = BaseEntry { name: "SmolLM2".into(), path: "/m/s".into(), ..BaseEntry::default() };
-    let other = BaseEntry { name: "qwen".into(), path: "/m/q".into(), ..BaseEntry::default() };
-    update(&mut form, Message::Catalog(Catalog { bases: vec![base, other], ..Catalog::default() }));
+    // What lies here is sifted too; what doesn't say is counted.
+    let tags = std::collections::BTreeSet::from(["license:mit".to_owned()]);
+    let lab = Facets { author: Some("lab".into()), tags: Some(tags), parameters: 135_000_000, ..Facets::default() };
+    let base = |name: &str, facets: Facets| BaseEntry {
+        name: name.into(),
+        path: format!("/m/{name}").into(),
+        facets,
+        ..BaseEntry::default()
+    };
+    let bases = vec![
+        base("SmolLM2", lab.clone()),
+        base("smol-large", Facets { parameters: 7_000_000_000, ..lab.clone() }),
+        base("smol-silent", Facets { tags: None, ..lab.clone() }),
+        base("qwen", lab),
+    ];
+    update(&mut form, Message::Catalog(Catalog { bases, ..Catalog::default() }));
     assert_eq!(labels(&form), ["SmolLM2"]);
+    let Some(Overlay::Pick(_, picker)) = &form.overlay else { panic!("{:?}", form.overlay) };
+    assert_eq!(picker.unsaid, 1);
 }
 
 #[test]
