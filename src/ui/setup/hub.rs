@@ -160,9 +160,11 @@ fn row(item: &Item, chosen: bool, columns: &[Column], theme: &Theme, width: usiz
     );
     let mark = format!(" {}", fit::pad(item.mark, MARK, theme));
     let rest = width.saturating_sub(room + 1 + MARK);
+    // Where few columns have room, the words of an entry say more.
+    let told = item.columns.is_empty() || (columns.len() < item.columns.len() && !item.detail.is_empty());
     let about = match &item.problem {
         Some(problem) => format!(" {problem}"),
-        None if item.columns.is_empty() => format!(" {}", item.detail),
+        None if told => format!(" {}", item.detail),
         None => columns.iter().zip(&item.columns).map(|(column, text)| cell(text, *column, theme)).collect(),
     };
     let about = fit::pad(&about, rest, theme);
@@ -177,7 +179,7 @@ fn row(item: &Item, chosen: bool, columns: &[Column], theme: &Theme, width: usiz
         "gated" | "private" => theme.warn,
         _ => theme.accent,
     };
-    let figures = if item.columns.is_empty() || refused { theme.dim } else { theme.text };
+    let figures = if told || refused { theme.dim } else { theme.text };
     Line::from(vec![
         Span::styled(label, plain),
         Span::styled(mark, if refused { theme.dim } else { place }),
