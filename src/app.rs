@@ -32,12 +32,15 @@ use crate::module::{Factor, ModuleId, Projection};
 use crate::run::RunState;
 use crate::run::control::Command;
 use crate::run::event::{Event, Modules, Phase, Report, Stage, Started, Step};
+use crate::run::listing::Summary;
 use measure::Scales;
 use pace::Pace;
 use pending::Pending;
 use ratios::{Menu, Ratios};
 use series::Series;
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The panes, in the order of their keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +94,8 @@ pub enum Overlay {
     Themes(themes::Choice),
     /// A list of sets of ratios to choose from.
     Ratios(Menu),
+    /// Other runs to choose from.
+    Others(watch::others::Choice),
     /// "Stop the run?", and whether "yes" is under the cursor.
     Stop {
         /// The answer that Enter gives.
@@ -123,7 +128,7 @@ pub struct Note {
 }
 
 /// The curves of one stage.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Curves {
     /// The stage.
     pub stage: Stage,
@@ -159,6 +164,10 @@ pub enum Effect {
     Send(Command),
     /// Keep or look for named sets of ratios.
     Ratios(ratios::Order),
+    /// Look for the other runs of the folder.
+    ListRuns,
+    /// Read these runs, and again as they grow; all others not any more.
+    Follow(Vec<PathBuf>),
     /// Write the screen as a picture.
     SavePicture,
     /// Leave the screen.
@@ -215,6 +224,10 @@ pub enum Message {
     NotSent(String),
     /// The named sets of ratios that there are.
     RatioSets(Vec<ratios::Set>),
+    /// The other runs of the folder.
+    Runs(Vec<Summary>),
+    /// What is known of another run by now.
+    Other(PathBuf, Arc<watch::others::Other>),
     /// Something to tell the user for a while.
     Toast(String),
     /// How much of a long journal was read so far, 0 to 1; `None` when it was read.

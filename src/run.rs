@@ -3,6 +3,7 @@
 pub mod change;
 pub mod compare;
 pub mod control;
+pub mod course;
 pub mod crash;
 pub mod disk;
 pub mod estimate;
@@ -13,6 +14,7 @@ pub mod launch;
 pub mod listing;
 pub mod lock;
 pub mod logout;
+pub mod matrices;
 pub mod memory;
 pub mod notes;
 pub mod origin;

@@ -1,5 +1,6 @@
 //! The loop of the screen: keys, news of the run and the clock in; frames and commands out.
 
+use super::beside::Beside;
 use super::options::{self, WatchOptions};
 use super::picture::{self, render};
 use super::{draw, export, input, sets, status};
@@ -82,7 +83,9 @@ pub fn show(
     app.looks.themes = options::themes(theme);
     app.looks.debug = options.debug;
     app.looks.replay = options.replay;
-    let mut turning = Loop { app: &mut app, theme, screen, signals, dir, options, clock, dirty: true, answer: false };
+    let beside = Beside::new(dir);
+    let mut turning =
+        Loop { app: &mut app, theme, screen, signals, dir, options, clock, beside, dirty: true, answer: false };
     let result = turning.turn(&news);
     // What was chosen with the last keys was not drawn any more.
     turning.dress();
@@ -100,6 +103,8 @@ struct Loop<'a> {
     options: &'a WatchOptions,
     /// The journal's time in a replay.
     clock: Option<Arc<Clock>>,
+    /// Other runs that are read.
+    beside: Beside,
     /// Something has changed.
     dirty: bool,
     /// And it is the user who waits for it.
@@ -119,6 +124,10 @@ impl Loop<'_> {
             self.dirty |= self.screen.heed(self.signals)?;
             self.tick(&mut second)?;
             let more = self.take(news);
+            for message in self.beside.news() {
+                self.dirty = true;
+                update(self.app, message);
+            }
             if self.dirty && (self.answer || drawn.is_none_or(|at| at.elapsed() >= pace)) {
                 self.frame()?;
                 drawn = Some(Instant::now());
@@ -278,6 +287,8 @@ impl Loop<'_> {
                 let said = said.map_or_else(|e| e.to_string(), |()| "the run's path: sent to the terminal".into());
                 update(self.app, Message::Toast(said));
             }
+            Effect::ListRuns => self.beside.list(),
+            Effect::Follow(paths) => self.beside.follow(&paths),
             Effect::PauseReplay => self.clock.iter().for_each(|clock| clock.toggle()),
             Effect::Ratios(order) => {
                 let message = sets::carry_out(order);
