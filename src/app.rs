@@ -33,12 +33,15 @@ use crate::run::RunState;
 use crate::run::blocks::{Blocks, Wanted};
 use crate::run::control::Command;
 use crate::run::event::{Event, Modules, Phase, Report, Stage, Started, Step};
+use crate::run::listing::Summary;
 use measure::Scales;
 use pace::Pace;
 use pending::Pending;
 use ratios::{Menu, Ratios};
 use series::Series;
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The panes, in the order of their keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +97,8 @@ pub enum Overlay {
     Themes(themes::Choice),
     /// A list of sets of ratios to choose from.
     Ratios(Menu),
+    /// Other runs to choose from.
+    Others(watch::others::Choice),
     /// "Stop the run?", and whether "yes" is under the cursor.
     Stop {
         /// The answer that Enter gives.
@@ -126,7 +131,7 @@ pub struct Note {
 }
 
 /// The curves of one stage.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Curves {
     /// The stage.
     pub stage: Stage,
@@ -169,6 +174,10 @@ pub enum Effect {
         /// What to read.
         wanted: Wanted,
     },
+    /// Look for the other runs of the folder.
+    ListRuns,
+    /// Read these runs, and again as they grow; all others not any more.
+    Follow(Vec<PathBuf>),
     /// Write the screen as a picture.
     SavePicture,
     /// Leave the screen.
@@ -232,6 +241,10 @@ pub enum Message {
         /// Its entries.
         found: Result<Blocks, String>,
     },
+    /// The other runs of the folder.
+    Runs(Vec<Summary>),
+    /// What is known of another run by now.
+    Other(PathBuf, Arc<watch::others::Other>),
     /// Something to tell the user for a while.
     Toast(String),
     /// How much of a long journal was read so far, 0 to 1; `None` when it was read.

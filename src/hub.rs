@@ -21,7 +21,7 @@ pub mod supply;
 mod walk;
 
 pub use catalog::{
-    AdapterEntry, AdapterFacts, BaseEntry, Catalog, Root, RootKind, adapter, adapters, base, bases, fits, of_recipe,
-    scan,
+    AdapterEntry, AdapterFacts, BaseEntry, Catalog, Root, RootKind, adapter, adapters, base, bases, fits, is_base,
+    of_recipe, scan,
 };
 pub use walk::roots;

@@ -1,6 +1,7 @@
 //! Data in, cells out.
 
 pub mod axes;
+mod beside;
 pub mod chart;
 pub mod export;
 pub mod files;

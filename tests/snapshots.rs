@@ -3,16 +3,21 @@
 #![allow(clippy::unwrap_used)]
 
 use lopper::app::update::update;
+use lopper::app::watch::others::Other;
 use lopper::app::{App, Message};
 use lopper::module::{Factor, ModuleId, Projection};
 use lopper::run::RunState;
+use lopper::run::course::{Slice, Told};
 use lopper::run::event::{
     AdapterInfo, Checkpoint, Dev, Document, Event, EventBody, MatrixInfo, Modules, Report, ReportRow, Rouge, Sample,
     Seconds, Stage, Started, Step,
 };
+use lopper::run::listing::Summary;
+use lopper::run::matrices::Matrices;
 use lopper::theme::{Depth, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use std::sync::Arc;
 
 const LAYERS: usize = 12;
 const STEPS: usize = 40;
@@ -300,4 +305,88 @@ fn no_size_panics_on_charts_time_module_or_versions() {
             }
         }
     }
+}
+
+/// Another run of the same kind, whose losses lie a little higher and whose layer 5 is pruned less; its adapter `net`
+/// goes by another name.
+fn other(higher: f64) -> Other {
+    let (mut told, mut state) = (Vec::new(), None);
+    for event in journal() {
+        match event.body {
+            EventBody::Started(started) => {
+                let mut started = *started;
+                started.adapters[2].name = "libs".into();
+                state = Some(Matrices { started, ..Matrices::default() });
+            }
+            EventBody::Stage(stage) => told.push(Told::Stage(stage)),
+            EventBody::Step(step) => told.push(Told::Step(Step { loss: step.loss + higher, ..step })),
+            EventBody::Dev(dev) => told.push(Told::Dev(Dev { loss: dev.loss + higher, ..dev })),
+            EventBody::Modules(mut modules) => {
+                let state = state.as_mut().unwrap();
+                for (matrix, sparsity) in state.started.matrices.iter().zip(&mut modules.sparsity) {
+                    *sparsity = Some(if matrix.module.layer == 5 { 0.25 } else { 0.55 });
+                }
+                state.modules = modules;
+            }
+            _ => {}
+        }
+    }
+    let mut other = Other::default();
+    other.take(Slice { told, state: RunState::Running, matrices: state, caught_up: true, read: 1.0 });
+    other
+}
+
+/// Tells the screen of other runs, and of what is in two of them.
+fn others(app: &mut App, names: &[&str]) {
+    let run = |name: &&str| Summary {
+        name: (*name).into(),
+        path: format!("/runs/{name}").into(),
+        state: RunState::Running,
+        stage: (2, 2),
+        method: "merge + fine-tune + prune".into(),
+        dev_loss: Some(3.125),
+        ..Summary::default()
+    };
+    update(app, Message::Runs(names.iter().map(run).collect()));
+}
+
+fn known(app: &mut App) {
+    update(app, Message::Other("/runs/half-20261126-101500".into(), Arc::new(other(0.4))));
+    update(app, Message::Other("/runs/deep-20261126-111500".into(), Arc::new(other(-0.3))));
+}
+
+const OTHERS: [&str; 3] = ["half-20261126-101500", "deep-20261126-111500", "重要度-20261126-121500"];
+
+#[test]
+fn curves_of_other_runs_lie_over_the_chart() {
+    let mut app = app();
+    screen(&mut app, &coloured(), (80, 24), &["2", "O"]);
+    others(&mut app, &OTHERS);
+    let keys = ["enter", "down", "enter", "down", "enter"];
+    insta::assert_snapshot!("others_pick", screen(&mut app, &coloured(), (80, 24), &keys));
+    known(&mut app);
+    insta::assert_snapshot!("others_80x24", screen(&mut app, &coloured(), (80, 24), &["esc"]));
+    insta::assert_snapshot!("others_120x40", screen(&mut app, &coloured(), (120, 40), &["e"]));
+    let keys = ["L", "o", "left", "left", "left", "left", "<"];
+    insta::assert_snapshot!("others_zoom", screen(&mut app, &coloured(), (80, 24), &keys));
+    // A quantity that one of them alone has, and sizes that nobody has.
+    screen(&mut app, &coloured(), (80, 24), &["x"]);
+    for size in [(34, 8), (40, 10), (60, 12), (200, 50)] {
+        screen(&mut app, &coloured(), size, &[]);
+    }
+}
+
+#[test]
+fn the_heatmap_shows_the_difference_to_another_run() {
+    let mut app = app();
+    screen(&mut app, &coloured(), (80, 24), &["M", "O"]);
+    others(&mut app, &OTHERS);
+    screen(&mut app, &coloured(), (80, 24), &["enter"]);
+    known(&mut app);
+    insta::assert_snapshot!("difference_80x24", screen(&mut app, &coloured(), (80, 24), &["right"; 5]));
+    insta::assert_snapshot!("difference_120x40", screen(&mut app, &coloured(), (120, 40), &["a", "a", "a"]));
+    let ascii = Theme::find("mono", Depth::True, true).unwrap();
+    let text = screen(&mut app, &ascii, (80, 24), &["a"]);
+    assert!(text.is_ascii(), "{text}");
+    insta::assert_snapshot!("difference_ascii", text);
 }

@@ -178,6 +178,7 @@ fn compared() -> Vec<Compared> {
             seconds: 37.0,
         }),
         dev: curve(from),
+        ..Compared::default()
     };
     let mut demo = run("demo-20261125-165125", "0.001", 3.8, Some(22.4));
     demo.settings.insert("prune.ratio layers.3.* games A".into(), "0.9 at step 8 of stage 5".into());

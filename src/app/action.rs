@@ -65,6 +65,8 @@ pub enum Action {
     Play,
     Live,
     Compare,
+    OtherCurves,
+    OtherRun,
     Inspect,
     NextVersion,
     PreviousVersion,

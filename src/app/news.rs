@@ -72,7 +72,6 @@ fn take_event(app: &mut App, event: Event) {
         }
         EventBody::Step(step) => {
             if let Some(curves) = app.curves.last_mut() {
-                curves.train.push(step.step as f64, step.loss);
                 charts::take_step(curves, &step);
             }
             app.phase = None;
@@ -82,11 +81,7 @@ fn take_event(app: &mut App, event: Event) {
         EventBody::Modules(modules) => take_modules(app, modules),
         EventBody::Dev(dev) => {
             if let Some(curves) = app.curves.last_mut() {
-                curves.dev.push(dev.step as f64, dev.loss);
-                if let Some(rouge) = &dev.rouge {
-                    curves.more.entry(charts::Quantity::RougeL).or_default().push(dev.step as f64, rouge.rouge_l);
-                }
-                curves.best = Some(curves.best.map_or(dev.loss, |best| best.min(dev.loss)));
+                charts::take_dev(curves, &dev);
             }
             let rouge = dev.rouge.map(|r| format!(", ROUGE-L {:.2}", r.rouge_l)).unwrap_or_default();
             let best = if dev.best { " (best)" } else { "" };

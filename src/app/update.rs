@@ -23,6 +23,10 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
                 prompt::paste(app, prompt, &text);
                 return Vec::new();
             }
+            if let Some(Overlay::Others(choice)) = app.overlay.take_if(|o| matches!(o, Overlay::Others(_))) {
+                watch::others::paste(app, choice, &text);
+                return Vec::new();
+            }
             if let Some(Overlay::Palette(palette)) = &mut app.overlay {
                 palette.paste(&text);
                 return Vec::new();
@@ -54,6 +58,8 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
             toast(app, sentence);
         }
         Message::RatioSets(sets) => ratios::take_sets(app, sets),
+        Message::Runs(runs) => watch::others::listed(app, runs),
+        Message::Other(path, known) => watch::others::learn(app, &path, &known),
         Message::Toast(text) => toast(app, text),
         Message::Read(share) => app.read = share,
         Message::Gone(text) => app.gone = text,
@@ -98,6 +104,7 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
         Some(Overlay::Prompt(prompt)) => return prompt::press(app, prompt, key),
         Some(Overlay::Palette(palette)) => return looks::find(app, palette, key),
         Some(Overlay::Themes(choice)) => return looks::choose(app, choice, key),
+        Some(Overlay::Others(choice)) => return watch::others::press(app, choice, key),
         Some(Overlay::Ratios(menu)) => return ratios::menu::press(app, menu, key),
         Some(Overlay::Stop { yes }) => return answer(app, key, yes),
         None if key == "esc" => app.toast = None,
@@ -190,12 +197,14 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::Play
         | Action::Live
         | Action::Compare
+        | Action::OtherCurves
+        | Action::OtherRun
         | Action::Inspect
         | Action::NextVersion
         | Action::PreviousVersion
         | Action::Differences
         | Action::Search
-        | Action::NextMatch => watch::act(app, action),
+        | Action::NextMatch => return watch::act(app, action),
     }
     Vec::new()
 }

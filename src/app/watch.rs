@@ -4,18 +4,20 @@ pub mod charts;
 pub mod diff;
 pub mod history;
 pub mod matrix;
+pub mod others;
 pub mod reading;
 pub mod scrub;
 pub mod search;
 
 pub use charts::{Charts, Quantity};
 pub use history::History;
+pub use others::Others;
 pub use reading::Reading;
 pub use scrub::Scrub;
 
 use super::action::Action;
 use super::measure::Scales;
-use super::{App, Overlay};
+use super::{App, Effect, Overlay};
 use crate::run::event::{Modules, Stage, Started};
 
 /// State of the charts, the time of the heatmap and the samples.
@@ -31,11 +33,14 @@ pub struct Watch {
     pub scrub: Scrub,
     /// The samples pane.
     pub reading: Reading,
+    /// Other runs beside this one.
+    pub others: Others,
 }
 
 /// Carries out an action of this part.
-pub fn act(app: &mut App, action: Action) {
+pub fn act(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
+        Action::OtherCurves | Action::OtherRun | Action::Compare => return others::act(app, action),
         Action::Inspect if app.started.is_some() => app.overlay = Some(Overlay::Module { top: 0 }),
         _ => {
             charts::act(app, action);
@@ -43,6 +48,7 @@ pub fn act(app: &mut App, action: Action) {
             reading::act(app, action);
         }
     }
+    Vec::new()
 }
 
 /// A worker says what the run is about: the past stays if it speaks of the same matrices.
@@ -52,6 +58,7 @@ pub fn start(app: &mut App, started: &Started) {
         app.watch.ranges = Scales::default();
         scrub::forget(app);
     }
+    others::align(&mut app.watch.others, started);
 }
 
 /// A stage begins.

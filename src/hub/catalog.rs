@@ -244,6 +244,11 @@ fn adapter_of(folder: &walk::Folder) -> AdapterEntry {
     entry
 }
 
+/// Whether the folder has the configuration of a base that lopper can read.
+pub fn is_base(folder: &Path) -> bool {
+    Config::read(folder).is_ok()
+}
+
 /// Whether the adapter in `adapter` fits the base in `base`, by the checks that loading makes; reads headers only.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use super::RunDir;
 use super::control::{Command, Inbox};
 use super::event::{Event, EventBody, ReportRow};
 use super::listing::{each_line, kind};
+use super::matrices::{Last, Matrices};
 use crate::recipe::Recipe;
 use crate::recipe::ratios::Rule;
 use crate::text::printable;
@@ -23,6 +24,8 @@ pub struct Compared {
     pub row: Option<ReportRow>,
     /// Dev loss by step of the last stage that trains.
     pub dev: Vec<(f64, f64)>,
+    /// The last state of its matrices.
+    pub matrices: Option<Matrices>,
 }
 
 /// Points of a curve that are kept.
@@ -46,13 +49,16 @@ pub fn read(run: &RunDir) -> Result<Compared> {
     if let Ok(mut file) = crate::bounded::open(&run.journal_file()) {
         // A journal may be long: what does not count is not parsed.
         let mut told = Told::default();
-        each_line(&mut file, 0, |line| {
-            if matches!(kind(line), Some("stage" | "dev" | "report" | "control"))
-                && let Ok(event) = serde_json::from_slice::<Event>(line)
-            {
-                take(event.body, &mut compared, &mut told);
+        each_line(&mut file, 0, |line| match kind(line) {
+            Some("modules") => told.last.see(line),
+            Some("started" | "stage" | "dev" | "report" | "control") => {
+                if let Ok(event) = serde_json::from_slice::<Event>(line) {
+                    take(event.body, &mut compared, &mut told);
+                }
             }
+            _ => {}
         });
+        compared.matrices = told.last.found();
         if !told.changes.is_empty() {
             name_changes(run, &told.changes, &mut compared.settings);
         }
@@ -68,6 +74,7 @@ struct Told {
     /// The stage under way, from 1.
     stage: usize,
     changes: Vec<Change>,
+    last: Last,
 }
 
 /// Prune rules that a worker took under way.
@@ -138,7 +145,9 @@ pub fn recipes(all: [(&str, &Path); 2]) -> Result<Vec<Compared>> {
 
 fn take(body: EventBody, compared: &mut Compared, told: &mut Told) {
     match body {
+        EventBody::Started(started) => told.last.start(*started),
         EventBody::Stage(new) => {
+            told.last.begin(&new);
             told.stage = new.index + 1;
             // A stage that is resumed is told again, and goes on with its curve.
             if new.steps > 0 && told.curve.replace(new.index) != Some(new.index) {

@@ -103,19 +103,39 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub fn read(&mut self, events: usize, bytes: u64) -> Result<Vec<Event>> {
+        let (mut out, mut skipped) = (Vec::new(), 0);
+        if events > 0 {
+            self.lines(bytes, |line| {
+                match Event::parse(line) {
+                    Ok(event) => out.push(event),
+                    Err(_) if line.iter().all(u8::is_ascii_whitespace) => {}
+                    Err(_) => skipped += 1,
+                }
+                out.len() < events
+            })?;
+        }
+        self.skipped += skipped;
+        Ok(out)
+    }
+
+    /// Calls `take` with the next complete lines, about `bytes` of them, until it returns false. None where there is no
+    /// more for now.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn lines(&mut self, bytes: u64, mut take: impl FnMut(&[u8]) -> bool) -> Result<()> {
         let failed = |e: &std::io::Error| Error::io("read the journal", &self.path, e);
         let mut file = match bounded::open(&self.path) {
             Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(failed(&e)),
         };
         self.length = file.metadata().map_err(|e| failed(&e))?.len();
         file.seek(SeekFrom::Start(self.offset)).map_err(|e| failed(&e))?;
         let mut reader = BufReader::with_capacity(256 * 1024, file);
-        let mut out = Vec::new();
         let mut taken = 0;
         let mut line = Vec::new();
-        while out.len() < events && taken < bytes {
+        while taken < bytes {
             line.clear();
             let n = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(|e| failed(&e))? as u64;
             if line.last() != Some(&b'\n') && n < LONGEST_LINE {
@@ -123,13 +143,11 @@ impl Reader {
             }
             self.offset += n;
             taken += n;
-            match Event::parse(&line) {
-                Ok(event) => out.push(event),
-                Err(_) if line.iter().all(u8::is_ascii_whitespace) => {}
-                Err(_) => self.skipped += 1,
+            if !take(&line) {
+                break;
             }
         }
-        Ok(out)
+        Ok(())
     }
 
     /// Bytes that were read so far.

@@ -1,5 +1,7 @@
 //! Curves over the steps: the current stage in colour, earlier ones dashed behind it.
 
+mod beside;
+
 use super::axes::{self, Vertical};
 use super::plot::Raster;
 use super::{fit, layout};
@@ -16,10 +18,11 @@ use ratatui::widgets::Paragraph;
 /// A stage's curves and its age; 0 is the newest.
 type Drawn<'a> = [(usize, &'a Curves)];
 
-/// The colours of a stage's curves.
-fn colours(theme: &Theme, age: usize) -> (Style, Style) {
+/// The colours of a stage's curves; those of earlier stages may be taken by other runs.
+fn colours(app: &App, theme: &Theme, age: usize) -> (Style, Style) {
     match age {
         0 => (theme.series[0], theme.series[1]),
+        _ if !app.watch.others.curves.is_empty() => (theme.dim, theme.dim),
         _ => (theme.series[2 + (age - 1) % 4], theme.series[2 + (age - 1) % 4]),
     }
 }
@@ -48,7 +51,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         Rect { y: area.y + 1, height: area.height - 1, ..area }
     };
     let drawn: Vec<(usize, &Curves)> = Charts::drawn(app).collect();
-    if drawn.is_empty() {
+    if drawn.is_empty() && app.watch.others.curves.is_empty() {
         let quantity = app.watch.charts.quantity;
         let text = if app.curves.is_empty() && quantity == Quantity::Loss {
             "no stage that trains has begun"
@@ -63,7 +66,12 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let plot = Rect { height: area.height - key_rows, ..area };
     let [axes_low, axes_high] = [8, 4];
     if plot.height >= axes_high && plot.width > 3 * axes_low {
-        draw_plot(app, &drawn, theme, frame.buffer_mut(), plot);
+        if drawn.is_empty() && !beside::any(app) {
+            let text = app.watch.charts.quantity.absence();
+            frame.render_widget(Paragraph::new(fit::wrap(&[(text, theme.dim)], usize::from(plot.width))), plot);
+        } else {
+            draw_plot(app, &drawn, theme, frame.buffer_mut(), plot);
+        }
     }
     frame.render_widget(Paragraph::new(key), Rect { y: plot.bottom(), height: key_rows, ..area });
 }
@@ -101,6 +109,7 @@ fn vertical(app: &App, drawn: &Drawn<'_>, x: (f64, f64), height: u16) -> Vertica
         let raw = if *age == 0 { raw } else { &[] };
         [raw, smooth, evaluations(charts.quantity, c)].into_iter().flat_map(move |points| shown(points, x))
     });
+    let values = values.copied().chain(beside::points(app, x));
     let inside = values.filter(|p| (x.0..=x.1).contains(&p.0)).map(|p| p.1);
     let inside = inside.filter(|v| v.is_finite() && (!charts.log || *v > 0.0));
     let (low, high) = inside.fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(v), h.max(v)));
@@ -126,7 +135,11 @@ fn draw_plot(app: &App, drawn: &Drawn<'_>, theme: &Theme, buf: &mut Buffer, area
         shown(points, x).iter().filter_map(|p| Some((p.0, vertical.place(p.1)?))).collect()
     };
     for (age, curves) in drawn.iter().rev() {
-        let (train, dev) = colours(theme, *age);
+        if *age == 0 {
+            // Behind the newest stage's own, before those of earlier ones.
+            beside::lines(app, theme, &mut raster, &placed);
+        }
+        let (train, dev) = colours(app, theme, *age);
         let [raw, smooth] = each_step(charts.quantity, charts.smoothing, curves);
         let evaluations = placed(evaluations(charts.quantity, curves));
         if *age == 0 && charts.smoothing != Smoothing::Off {
@@ -140,6 +153,9 @@ fn draw_plot(app: &App, drawn: &Drawn<'_>, theme: &Theme, buf: &mut Buffer, area
             raster.line(&evaluations, dev, false);
         }
     }
+    if drawn.first().is_none_or(|(age, _)| *age > 0) {
+        beside::lines(app, theme, &mut raster, &placed);
+    }
     let at = charts.cursor.and_then(|step| raster.cell((step, vertical.range.0)));
     if let Some((column, _)) = at {
         for y in inner.top()..inner.bottom() {
@@ -147,10 +163,11 @@ fn draw_plot(app: &App, drawn: &Drawn<'_>, theme: &Theme, buf: &mut Buffer, area
         }
     }
     raster.draw(buf, inner, theme);
+    beside::numbers(app, theme, (&raster, inner), buf, &placed);
     if let Some((_, now)) = drawn.first().filter(|(age, _)| *age == 0) {
         for point in placed(evaluations(charts.quantity, now)) {
             if let Some((x, y)) = raster.cell(point) {
-                buf.set_string(inner.x + x, inner.y + y, theme.glyphs.point, colours(theme, 0).1);
+                buf.set_string(inner.x + x, inner.y + y, theme.glyphs.point, colours(app, theme, 0).1);
             }
         }
     }
@@ -167,22 +184,25 @@ fn draw_plot(app: &App, drawn: &Drawn<'_>, theme: &Theme, buf: &mut Buffer, area
     }
 }
 
-/// One line a stage, the newest first: how its curves look, and where they stand, at the cursor or now.
+/// A value behind its label, in columns that do not move.
+fn figure(quantity: Quantity, value: Option<f64>, theme: &Theme) -> String {
+    let text = value.map_or_else(|| theme.glyphs.none.to_owned(), |v| quantity.show(v));
+    format!("{}{text}", " ".repeat(7usize.saturating_sub(fit::width(&text))))
+}
+
+/// One line a stage, the newest first, the other runs behind that: how its curves look, and where they stand, at the cursor or now.
 fn key(app: &App, drawn: &Drawn<'_>, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let charts = &app.watch.charts;
     let [raw_line, smooth_line, dev_line, earlier] = theme.glyphs.swatches;
-    let longest = drawn.iter().map(|(_, c)| fit::width(&c.stage.method)).max().unwrap_or(0);
+    let longest = drawn.iter().map(|(_, c)| fit::width(&c.stage.method)).max().unwrap_or(0).max(beside::longest(app));
     let name = longest.min(width.saturating_sub(30).max(8));
     let quantity = charts.quantity;
     let step = charts.cursor.unwrap_or(f64::INFINITY);
-    let figure = |value: Option<f64>| {
-        let text = value.map_or_else(|| theme.glyphs.none.to_owned(), |v| quantity.show(v));
-        format!("{}{text}", " ".repeat(7usize.saturating_sub(fit::width(&text))))
-    };
-    drawn
+    let figure = |value: Option<f64>| figure(quantity, value, theme);
+    let mut lines: Vec<Line<'static>> = drawn
         .iter()
         .map(|(age, curves)| {
-            let (train, dev) = colours(theme, *age);
+            let (train, dev) = colours(app, theme, *age);
             let now = *age == 0;
             let text = if now { theme.text } else { theme.dim };
             let mut all = vec![fit::fact(fit::pad(&curves.stage.method, name, theme), text, 8)];
@@ -210,5 +230,8 @@ fn key(app: &App, drawn: &Drawn<'_>, theme: &Theme, width: usize) -> Vec<Line<'s
             }
             fit::facts(all, "  ", width)
         })
-        .collect()
+        .collect();
+    let newest = usize::from(drawn.first().is_some_and(|(age, _)| *age == 0));
+    lines.splice(newest..newest, beside::key(app, theme, name, width));
+    lines
 }

@@ -158,7 +158,7 @@ fn cells(
 
 /// The colour that a value on the border of two keeps over a slow link, where the map shows what it follows: the live step.
 fn held(app: &App, level: Option<usize>) -> Option<usize> {
-    level.filter(|_| app.is_live() && app.watch.scrub.reference.is_none())
+    level.filter(|_| app.is_live() && !app.is_difference())
 }
 
 /// What a cell shows beside its value.
@@ -268,8 +268,15 @@ fn legend(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, (grid, paint): 
         let room = area.right().saturating_sub(x);
         if x < area.right() { buf.set_stringn(x, y, text, usize::from(room), style).0 } else { x }
     };
-    let name = if paint.change { "change of " } else { "" };
-    x = put(x, &format!("{name}{}", app.measure.label()), theme.title());
+    let name = match &app.watch.others.base {
+        Some(base) => {
+            let run = fit::cut(&base.run.name, (usize::from(area.width) / 4).max(8), theme);
+            format!("{} minus {run}", app.measure.label())
+        }
+        None if paint.change => format!("change of {}", app.measure.label()),
+        None => app.measure.label().to_owned(),
+    };
+    x = put(x, &name, theme.title());
     x = put(x, &format!("  {} ", paint.show(paint.scale.low)), theme.dim);
     for level in 0..levels {
         let (text, style) = paint.paint(level, each);
@@ -281,6 +288,13 @@ fn legend(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, (grid, paint): 
         x = put(x, text, if here == Some(level) { paint.cursor(level) } else { style });
     }
     x = put(x, &format!(" {}", paint.show(paint.scale.high)), theme.dim);
+    // Small cells have no numbers.
+    if let Some(value) = grid.module(app.module()).filter(|_| paint.change) {
+        let value = format!("  here {:>6}", paint.show(value));
+        if usize::from(area.right().saturating_sub(x)) >= value.len() {
+            x = put(x, &value, theme.text);
+        }
+    }
     let meaning = if paint.change { app.measure.change_unit() } else { app.measure.meaning() };
     if usize::from(area.right().saturating_sub(x)) >= meaning.len() + 2 {
         put(x + 2, meaning, theme.dim);

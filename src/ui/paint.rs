@@ -18,7 +18,7 @@ pub struct Paint<'a> {
 impl<'a> Paint<'a> {
     /// How the app's heatmap is shown now.
     pub fn new(app: &App, theme: &'a Theme) -> Self {
-        let (measure, change) = (app.measure, app.watch.scrub.reference.is_some());
+        let (measure, change) = (app.measure, app.is_difference());
         let scale = if change { app.change_scale(measure) } else { app.shown_scale(measure) };
         Self { theme, measure, scale, change }
     }

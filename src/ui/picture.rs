@@ -1,6 +1,6 @@
 //! A run's screen as a picture, without a terminal: for reports, and for the README.
 
-use super::{draw, export, layout, sets, status};
+use super::{beside, draw, export, layout, sets, status};
 use crate::app::action::keymap;
 use crate::app::ratios::Order;
 use crate::app::update::update;
@@ -42,6 +42,18 @@ pub fn of_run(run: &RunDir, theme: &Theme, size: (u16, u16), until: Option<usize
                 Effect::Look { matrix, wanted } => {
                     let found = blocks::read(run, &wanted).map_err(|e| e.to_string());
                     update(&mut app, Message::Looked { matrix, found });
+                    continue;
+                }
+                // Read at once: there is no later in a picture.
+                Effect::ListRuns => {
+                    update(&mut app, beside::runs(run.path()));
+                    continue;
+                }
+                Effect::Follow(paths) => {
+                    for path in paths {
+                        let known = beside::whole(&path);
+                        update(&mut app, Message::Other(path, known));
+                    }
                     continue;
                 }
                 Effect::Quit | Effect::Suspend | Effect::Redraw | Effect::PauseReplay => continue,

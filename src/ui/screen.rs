@@ -1,5 +1,6 @@
 //! The loop of the screen: keys, news of the run and the clock in; frames and commands out.
 
+use super::beside::Beside;
 use super::options::{self, WatchOptions};
 use super::picture::{self, render};
 use super::threads::thread;
@@ -84,9 +85,9 @@ pub fn show(
     app.looks.themes = options::themes(theme);
     app.looks.debug = options.debug;
     app.looks.replay = options.replay;
-    let looked = mpsc::channel();
+    let (looked, beside) = (mpsc::channel(), Beside::new(dir));
     let mut turning =
-        Loop { app: &mut app, theme, screen, signals, dir, options, clock, looked, dirty: true, answer: false };
+        Loop { app: &mut app, theme, screen, signals, dir, options, clock, looked, beside, dirty: true, answer: false };
     let result = turning.turn(&news);
     // What was chosen with the last keys was not drawn any more.
     turning.dress();
@@ -106,6 +107,8 @@ struct Loop<'a> {
     clock: Option<Arc<Clock>>,
     /// What was read aside.
     looked: (mpsc::Sender<Message>, Receiver<Message>),
+    /// Other runs that are read.
+    beside: Beside,
     /// Something has changed.
     dirty: bool,
     /// And it is the user who waits for it.
@@ -128,6 +131,10 @@ impl Loop<'_> {
             while let Ok(message) = self.looked.1.try_recv() {
                 update(self.app, message);
                 (self.dirty, self.answer) = (true, true);
+            }
+            for message in self.beside.news() {
+                self.dirty = true;
+                update(self.app, message);
             }
             if self.dirty && (self.answer || drawn.is_none_or(|at| at.elapsed() >= pace)) {
                 self.frame()?;
@@ -297,6 +304,8 @@ impl Loop<'_> {
                     news.send(Message::Looked { matrix, found }).ok();
                 })?;
             }
+            Effect::ListRuns => self.beside.list(),
+            Effect::Follow(paths) => self.beside.follow(&paths),
             Effect::PauseReplay => self.clock.iter().for_each(|clock| clock.toggle()),
             Effect::Ratios(order) => {
                 let message = sets::carry_out(order);

@@ -2,6 +2,7 @@
 
 use super::fit;
 use crate::app::App;
+use crate::app::watch::others::Other;
 use crate::app::watch::scrub;
 use crate::theme::Theme;
 use ratatui::buffer::Buffer;
@@ -13,7 +14,7 @@ const ROOM: (u16, u16) = (16, 5);
 /// Rows that the line takes at the top of `area`.
 pub fn rows(app: &App, area: Rect) -> u16 {
     let scrub = &app.watch.scrub;
-    let moved = scrub.shown.is_some() || scrub.reference.is_some() || scrub.plays() || app.past().is_some();
+    let moved = scrub.shown.is_some() || app.is_difference() || scrub.plays() || app.past().is_some();
     let wanted = if moved { area.height >= ROOM.1 } else { area.height >= ROOM.0 };
     u16::from(wanted && !app.watch.history.is_empty())
 }
@@ -40,10 +41,19 @@ fn words(app: &App, theme: &Theme) -> (String, bool) {
         let stage = if other { format!(" of stage {}", reference.place.stage + 1) } else { String::new() };
         text = format!("{text} minus step {}{stage}", reference.place.step);
     }
+    if let Some(base) = &app.watch.others.base {
+        let name = &base.run.name;
+        text = match (base.run.known.as_deref(), &base.modules) {
+            (_, Some(modules)) => format!("{text} minus {name} (step {})", modules.step),
+            (Some(Other { error: Some(error), .. }), None) => error.clone(),
+            (Some(Other { reading: None, .. }), None) => format!("{text}: {name} has made no step to compare with"),
+            (_, None) => format!("{text} minus {name}, which is being read"),
+        };
+    }
     if scrub.plays() {
         text = format!("{} {text}", theme.glyphs.states[0]);
     }
-    (text, scrub.shown.is_some() || scrub.reference.is_some() || app.past().is_some())
+    (text, scrub.shown.is_some() || app.is_difference() || app.past().is_some())
 }
 
 /// Draws the words and the bar: all steps that are kept, the one on show, the one compared with.

@@ -26,6 +26,7 @@ pub const TIME: Section = Section {
         entry(Action::Play, &["space"], "play the steps, or hold").only(MAP),
         entry(Action::Live, &["backspace"], "back to the live step").only(MAP),
         entry(Action::Compare, &["D"], "show the change since this step, or leave that").short("change").only(MAP),
+        entry(Action::OtherRun, &["O"], "show the difference to another run's last state").short("runs").only(MAP),
         entry(Action::Inspect, &["i"], "the module's matrices; enter: one's entries").short("inspect").only(MAP),
     ],
 };
@@ -42,6 +43,9 @@ pub const CHARTS: Section = Section {
         entry(Action::ZoomIn, &["<"], ZOOM).short("zoom in").only(CHARTS_PANE),
         entry(Action::ZoomOut, &[">"], ZOOM).short("out").only(CHARTS_PANE),
         entry(Action::ZoomReset, &["0"], "all steps, no cursor (left, right: a cursor)").only(CHARTS_PANE),
+        entry(Action::OtherCurves, &["O"], "lay curves of other runs over these, or take them off")
+            .short("runs")
+            .only(CHARTS_PANE),
         entry(Action::Earlier, &["e"], "show or hide the curves of earlier stages").short("earlier").on(CHARTS_PANE),
     ],
 };

@@ -1,9 +1,12 @@
 //! The charts pane: which quantity, how smooth, on which scale, which steps, and the cursor.
 
+use super::others::Beside;
 use crate::app::action::Action;
 use crate::app::series::{Series, Smoothing};
 use crate::app::{App, Curves};
-use crate::run::event::{MatrixInfo, Modules, Step};
+use crate::run::course::Means;
+use crate::run::event::{Dev, MatrixInfo, Modules, Step};
+use crate::run::matrices::mean;
 
 /// What a chart shows over the steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +93,11 @@ impl Quantity {
         }
     }
 
+    /// Whether a stage has a curve of it.
+    pub fn is_in(self, curves: &Curves) -> bool {
+        self.of(curves).is_some() || (self == Self::Loss && !curves.dev.is_empty())
+    }
+
     /// Its curve in a stage; for the loss that of training.
     pub fn of(self, curves: &Curves) -> Option<&Series> {
         match self {
@@ -103,6 +111,7 @@ impl Quantity {
 /// Takes in an update.
 pub fn take_step(curves: &mut Curves, step: &Step) {
     let at = step.step as f64;
+    curves.train.push(at, step.loss);
     for (quantity, value) in [
         (Quantity::LearningRate, step.lr),
         (Quantity::GradNorm, step.grad_norm),
@@ -114,23 +123,29 @@ pub fn take_step(curves: &mut Curves, step: &Step) {
 
 /// Takes in the state of the matrices.
 pub fn take_modules(curves: &mut Curves, matrices: &[MatrixInfo], modules: &Modules) {
-    for (quantity, column) in [
-        (Quantity::Flips, &modules.flips),
-        (Quantity::Sparsity, &modules.sparsity),
-        (Quantity::Retained, &modules.retained),
-    ] {
-        let (mut sum, mut size) = (0.0, 0.0);
-        for (matrix, value) in matrices.iter().zip(column) {
-            if let Some(value) = value.filter(|v| v.is_finite()) {
-                let entries = matrix.rows as f64 * matrix.cols as f64;
-                sum += f64::from(value) * entries;
-                size += entries;
-            }
-        }
-        if size > 0.0 {
-            curves.more.entry(quantity).or_default().push(modules.step as f64, 100.0 * sum / size);
+    let [sparsity, retained, flips] =
+        [&modules.sparsity, &modules.retained, &modules.flips].map(|column| mean(matrices, column));
+    take_means(curves, Means { step: modules.step, sparsity, retained, flips });
+}
+
+/// Takes in the means over all matrices after a step.
+pub fn take_means(curves: &mut Curves, Means { step, sparsity, retained, flips }: Means) {
+    for (quantity, value) in [(Quantity::Flips, flips), (Quantity::Sparsity, sparsity), (Quantity::Retained, retained)]
+    {
+        if let Some(value) = value {
+            curves.more.entry(quantity).or_default().push(step as f64, 100.0 * value);
         }
     }
+}
+
+/// Takes in an evaluation.
+pub fn take_dev(curves: &mut Curves, dev: &Dev) {
+    let at = dev.step as f64;
+    curves.dev.push(at, dev.loss);
+    if let Some(rouge) = &dev.rouge {
+        curves.more.entry(Quantity::RougeL).or_default().push(at, rouge.rouge_l);
+    }
+    curves.best = Some(curves.best.map_or(dev.loss, |best| best.min(dev.loss)));
 }
 
 /// Fewest steps that fill the chart.
@@ -157,15 +172,28 @@ impl Charts {
     /// The curves that are drawn, the newest stage first, with its age.
     pub fn drawn(app: &App) -> impl Iterator<Item = (usize, &Curves)> {
         let quantity = app.watch.charts.quantity;
-        let has = move |c: &Curves| quantity.of(c).is_some() || (quantity == Quantity::Loss && !c.dev.is_empty());
-        app.curves.iter().rev().enumerate().filter(move |(age, c)| (*age == 0 || app.earlier) && has(c))
+        app.curves.iter().rev().enumerate().filter(move |(age, c)| (*age == 0 || app.earlier) && quantity.is_in(c))
+    }
+
+    /// The other runs whose curves lie over these, each with its stage of the method that is under way here, or its
+    /// last one, if it has the quantity.
+    pub fn beside(app: &App) -> Vec<(&Beside, Option<&Curves>)> {
+        let method = app.curves.last().map_or("", |c| c.stage.method.as_str());
+        app.watch.others.drawn(method, app.watch.charts.quantity)
     }
 
     /// The last step of the chart.
     pub fn end(app: &App) -> f64 {
         let quantity = app.watch.charts.quantity;
-        let reached = |c: &Curves| quantity.of(c).and_then(|s| s.points().last()).map_or(0.0, |p| p.0);
-        Self::drawn(app).map(|(_, c)| (c.stage.steps as f64).max(reached(c))).fold(2.0, f64::max)
+        let last = |points: &[(f64, f64)]| points.last().map_or(0.0, |p| p.0);
+        let reached = |c: &Curves| {
+            let dev = if quantity == Quantity::Loss { last(c.dev.points()) } else { 0.0 };
+            quantity.of(c).map_or(0.0, |s| last(s.points())).max(dev)
+        };
+        let own = Self::drawn(app).map(|(_, c)| (c.stage.steps as f64).max(reached(c)));
+        // Of the others what there is: one that has just begun does not make these small.
+        let others = Self::beside(app).into_iter().filter_map(|(_, c)| c.map(reached));
+        own.chain(others).fold(2.0, f64::max)
     }
 
     /// First and last step on show, in a chart that ends at `end`.
@@ -253,8 +281,7 @@ mod tests {
         app.pane = Pane::Charts;
         let mut curves = Curves { stage: Stage { steps: 100, ..Stage::default() }, ..Curves::default() };
         for step in 1..=50 {
-            curves.train.push(f64::from(step), 1.0);
-            take_step(&mut curves, &Step { step: step as usize, lr: 1e-4, ..Step::default() });
+            take_step(&mut curves, &Step { step: step as usize, loss: 1.0, lr: 1e-4, ..Step::default() });
         }
         app.curves.push(curves);
         app

@@ -111,6 +111,11 @@ fn play(app: &mut App) {
     app.watch.scrub.next = Some(app.clock + BEAT);
 }
 
+/// Leaves the comparison with a step.
+pub fn leave(app: &mut App) {
+    app.watch.scrub.reference = None;
+}
+
 /// Marks the step on show as the one to compare with, or leaves the comparison.
 fn compare(app: &mut App) {
     if app.watch.scrub.reference.take().is_some() {
@@ -181,10 +186,22 @@ impl App {
         Some(grid::Grid::new(self.started.as_ref()?, self.shown()?, measure, selection))
     }
 
-    /// How a measure of the step on show differs from that of the reference, if there is one.
+    /// Whether the heatmap shows a difference: to another step, or to another run.
+    pub fn is_difference(&self) -> bool {
+        self.watch.scrub.reference.is_some() || self.watch.others.base.is_some()
+    }
+
+    /// How a measure of the step on show differs from that of the other step or run, if there is one; of a run that is
+    /// still being read nothing is known.
     pub fn change_grid(&self, measure: Measure, selection: Selection) -> Option<grid::Grid> {
-        let (reference, now) = (self.watch.scrub.reference.as_ref()?, self.shown()?);
-        let pairs = measure.column(now).iter().zip(measure.column(&reference.modules));
+        let (reference, base) = (&self.watch.scrub.reference, &self.watch.others.base);
+        let then = match (reference, base) {
+            (Some(step), _) => Some(&step.modules),
+            (None, Some(base)) => base.modules.as_ref(),
+            (None, None) => return None,
+        };
+        let then = then.map_or(&[][..], |then| measure.column(then));
+        let pairs = measure.column(self.shown()?).iter().zip(then);
         let change = pairs.map(|(now, then)| Some((*now)? - (*then)?));
         Some(grid::Grid::of(self.started.as_ref()?, change, selection))
     }

@@ -11,7 +11,6 @@ use crate::hub::outline;
 use crate::hub::reference::Reference;
 use crate::hub::supply::{self, Halt};
 use crate::hub::{self, place};
-use crate::model::config::Config;
 use crate::recipe::Recipe;
 use crate::recipe::draft::{Draft, Place};
 use crate::run::{RunDir, compare, estimate, origin, start, write_aside};
@@ -163,7 +162,7 @@ fn work(effect: Effect, runs: &Path, halt: &Halt) -> Result<Vec<Message>> {
                 None => place::resolved(Path::new(&against.base), folder)?,
             };
             // What is wrong with the base is told where the base is.
-            let readable = Config::read(&base).is_ok();
+            let readable = hub::is_base(&base);
             let one = |adapter: PathBuf| {
                 let fit = hub::fits(&base, &adapter).map_err(|e| outline::without(&e.to_string(), &adapter));
                 (adapter, fit)
