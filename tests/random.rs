@@ -25,6 +25,7 @@ use lopper::hub::download::Standing;
 use lopper::hub::outline::Fit;
 use lopper::hub::reference::Reference;
 use lopper::hub::search::Hit;
+use lopper::run::blocks::{BARS, Block, Blocks, Histogram};
 use lopper::run::event::{ControlOutcome, Event, EventBody};
 use lopper::run::listing::{Listing, Summary};
 use lopper::run::{RunDir, RunState, compare};
@@ -173,6 +174,24 @@ fn carry_out(app: &mut App, effect: Effect, random: &mut ChaCha8Rng) {
                 update(app, Message::Run { events: vec![event], state: app.state, caught_up: true });
             }
         }
+        Effect::Look { matrix, .. } => {
+            let (high, wide) = *[(1, 1), (4, 9), (64, 512)].choose(random).unwrap();
+            let mut block = || Block { entries: random.random_range(1..9), zeros: random.random_range(0..2), sum: 1.0 };
+            let grid = (0..high).map(|_| (0..wide).map(|_| block()).collect()).collect();
+            let histogram = Histogram { range: (1e-9, 3.0), bars: (0..BARS as u64).collect() };
+            let blocks = Blocks { shape: (high, wide), grid, histogram, ..Blocks::default() };
+            let found = if random.random_bool(0.8) { Ok(blocks) } else { Err(HOSTILE[1].to_string()) };
+            update(app, Message::Looked { matrix, found });
+        }
+        Effect::ListRuns => {
+            let summary = |text: &&str| Summary { path: (*text).into(), name: (*text).into(), ..Summary::default() };
+            update(app, Message::Runs(HOSTILE.iter().map(summary).collect()));
+        }
+        Effect::Follow(paths) => {
+            for path in paths {
+                update(app, Message::Other(path, std::sync::Arc::default()));
+            }
+        }
         Effect::Ratios(_) => {
             let set = |name: &str, rules| ratios::Set { name: name.into(), rules };
             let sets = vec![set("night", Ok(Vec::new())), set(HOSTILE[0], Err(HOSTILE[1].into()))];
@@ -199,6 +218,8 @@ fn watch(events: &[Event], seed: u64, count: usize, seen: &mut Seen<Overlay>) {
     let (mut theme, mut window) = (theme(&mut random), (80, 24));
     for _ in 0..count {
         let message = match random.random_range(0..100) {
+            // What opens more than one overlay in a row is rare otherwise.
+            0..3 if matches!(app.overlay, Some(Overlay::Module { .. })) => Some(Message::Key("enter".into())),
             0..80 => Some(Message::Key(keys.choose(&mut random).unwrap().clone())),
             80..83 => Some(Message::Paste(HOSTILE.choose(&mut random).unwrap().to_string())),
             83..87 => {
@@ -264,7 +285,7 @@ fn eighty_thousand_keys_on_the_screen_of_a_run() {
     for seed in 100..104 {
         watch(&large, seed, 1000, &mut seen);
     }
-    assert_eq!(seen.len(), 7, "not everything that can lie over the panes did");
+    assert_eq!(seen.len(), 9, "not everything that can lie over the panes did");
 }
 
 #[test]
