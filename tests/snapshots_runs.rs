@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use lopper::app::runs::{Message, Runs, update};
+use lopper::module::{Factor, ModuleId, Projection};
 use lopper::run::RunState;
 use lopper::run::compare::Compared;
-use lopper::run::event::{ReportRow, Rouge};
+use lopper::run::event::{AdapterInfo, MatrixInfo, ReportRow, Rouge, Started};
 use lopper::run::listing::{About, Summary};
+use lopper::run::matrices::Matrices;
 use lopper::run::notes::Notes;
 use lopper::theme::{Depth, Theme};
 use ratatui::Terminal;
@@ -178,7 +180,7 @@ fn compared() -> Vec<Compared> {
             seconds: 37.0,
         }),
         dev: curve(from),
-        ..Compared::default()
+        matrices: None,
     };
     let mut demo = run("demo-20261125-165125", "0.001", 3.8, Some(22.4));
     demo.settings.insert("prune.ratio layers.3.* games A".into(), "0.9 at step 8 of stage 5".into());
@@ -196,6 +198,59 @@ fn a_comparison_at_every_size() {
         update(&mut list, Message::Compared(compared()));
         insta::assert_snapshot!(format!("compare_{}x{}", size.0, size.1), screen(&list, &coloured(), size));
     }
+}
+
+/// The end of a run of so many layers: pruned to `ratio`, layer 2 to half of it, its later layers the more important.
+fn matrices(layers: usize, ratio: f32, steep: f32) -> Matrices {
+    let mut all = Matrices::default();
+    for layer in 0..layers {
+        for projection in Projection::ALL {
+            let module = ModuleId::new(layer, projection);
+            all.started.matrices.push(MatrixInfo { module, adapter: 0, factor: Factor::A, rows: 8, cols: 64 });
+            all.modules.sparsity.push(Some(if layer == 2 { ratio / 2.0 } else { ratio }));
+            all.modules.importance.push(Some(0.001 * (steep * layer as f32).exp()));
+            all.modules.retained.push(Some(0.99 - 0.01 * ratio * layer as f32));
+        }
+    }
+    let adapters = vec![AdapterInfo { name: "games".into(), ..AdapterInfo::default() }];
+    all.started = Started { layers, adapters, ..all.started };
+    all
+}
+
+#[test]
+fn a_comparison_shows_where_the_matrices_differ() {
+    let mut runs = compared();
+    runs[0].matrices = Some(matrices(12, 0.5, 0.1));
+    runs[1].matrices = Some(matrices(12, 0.75, 0.2));
+    let shown = |runs: &[Compared], size, keys: &[&str]| {
+        let mut list = list(rows());
+        update(&mut list, Message::Compared(runs.to_vec()));
+        press(&mut list, keys);
+        screen(&list, &coloured(), size)
+    };
+    insta::assert_snapshot!("map_80x24", shown(&runs, (80, 24), &["tab"]));
+    insta::assert_snapshot!("map_share_80x24", shown(&runs, (80, 24), &["tab", "m"]));
+    insta::assert_snapshot!("map_120x40", shown(&runs, (120, 40), &["m"]));
+    insta::assert_snapshot!("map_none_80x24", shown(&runs, (80, 24), &["tab", "right"]));
+    assert_eq!(shown(&runs, (80, 24), &["tab", "right", "left", "tab", "tab"]), shown(&runs, (80, 24), &["tab"]));
+    assert_eq!(shown(&runs, (80, 24), &["tab", "l", "l"]), shown(&runs, (80, 24), &["tab"]));
+    for layers in [1, 32, 126, 2000] {
+        for run in &mut runs {
+            run.matrices = Some(matrices(layers, 0.5, 0.0));
+        }
+        for size in [(24, 6), (30, 14), (80, 24), (120, 40), (300, 100)] {
+            shown(&runs, size, &["tab", "m", "m", "right"]);
+        }
+    }
+    let ascii = Theme::find("mono", Depth::True, true).unwrap();
+    let mut list = list(rows());
+    runs.truncate(2);
+    runs[0].matrices = Some(matrices(126, 0.5, 0.01));
+    runs[1].matrices = Some(matrices(126, 0.25, 0.02));
+    update(&mut list, Message::Compared(runs));
+    press(&mut list, &["tab"]);
+    let text = screen(&list, &ascii, (80, 24));
+    assert!(text.contains("2 layers a cell"), "{text}");
 }
 
 #[test]

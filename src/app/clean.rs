@@ -1,7 +1,7 @@
 //! Text from outside, made harmless once, on its way into the app: nothing that is drawn later has to
 //! think of it. A journal may come from anybody: a colleague's run, a model's output, a bad disk.
 
-use crate::run::event::{Event, EventBody};
+use crate::run::event::{Event, EventBody, Started};
 use crate::text::{printable, printable_lines};
 use unicode_width::UnicodeWidthChar;
 
@@ -45,26 +45,29 @@ fn shortened(text: &str, limit: usize) -> String {
     out
 }
 
+/// What a run is about, with every text in it harmless and every size sane.
+pub fn started(started: &mut Started) {
+    let tidy = |s: &mut String| *s = line(s);
+    started.layers = started.layers.min(LAYERS);
+    for s in [&mut started.lopper, &mut started.host, &mut started.device, &mut started.base, &mut started.name] {
+        tidy(s);
+    }
+    for adapter in &mut started.adapters {
+        tidy(&mut adapter.name);
+        tidy(&mut adapter.role);
+    }
+    for document in &mut started.documents {
+        tidy(&mut document.id);
+        document.document = text(&document.document);
+        document.reference = text(&document.reference);
+    }
+}
+
 /// The event with every text in it harmless and every size sane.
 pub fn event(mut event: Event) -> Event {
     let tidy = |s: &mut String| *s = line(s);
     match &mut event.body {
-        EventBody::Started(started) => {
-            started.layers = started.layers.min(LAYERS);
-            for s in [&mut started.lopper, &mut started.host, &mut started.device, &mut started.base, &mut started.name]
-            {
-                tidy(s);
-            }
-            for adapter in &mut started.adapters {
-                tidy(&mut adapter.name);
-                tidy(&mut adapter.role);
-            }
-            for document in &mut started.documents {
-                tidy(&mut document.id);
-                document.document = text(&document.document);
-                document.reference = text(&document.reference);
-            }
-        }
+        EventBody::Started(started) => self::started(started),
         EventBody::Stage(stage) => tidy(&mut stage.method),
         EventBody::Phase(phase) => tidy(&mut phase.label),
         EventBody::Sample(sample) => sample.text = text(&sample.text),

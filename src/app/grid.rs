@@ -59,6 +59,37 @@ impl Grid {
 
     /// As [`Self::new`], of a column with a value for each matrix.
     pub fn of(started: &Started, column: impl Iterator<Item = Option<f32>>, selection: Selection) -> Self {
+        let size = |matrix: &MatrixInfo| matrix.rows as f64 * matrix.cols as f64;
+        Self::gathered(started, column, selection, size, Mean::value)
+    }
+
+    /// As [`Self::of`], but sums in the place of means: of shares of a whole.
+    pub fn sums(started: &Started, column: impl Iterator<Item = Option<f32>>, selection: Selection) -> Self {
+        let sum = |mean: Mean| (mean.size > 0.0).then_some(mean.sum as f32);
+        Self::gathered(started, column, selection, |_| 1.0, sum)
+    }
+
+    /// The same cells; of layers and projections the plain means of their cells.
+    #[must_use]
+    pub fn means_of_cells(self) -> Self {
+        let mean = |values: &mut dyn Iterator<Item = Option<f32>>| {
+            let mut mean = Mean::default();
+            values.flatten().for_each(|value| mean.add(value, 1.0));
+            mean.value()
+        };
+        let layers = self.cells.iter().map(|row| mean(&mut row.iter().copied())).collect();
+        let projections = std::array::from_fn(|p| mean(&mut self.cells.iter().map(|row| row[p])));
+        let all = mean(&mut self.cells.iter().flatten().copied());
+        Self { layers, projections, all, ..self }
+    }
+
+    fn gathered(
+        started: &Started,
+        column: impl Iterator<Item = Option<f32>>,
+        selection: Selection,
+        size: impl Fn(&MatrixInfo) -> f64,
+        value_of: impl Fn(Mean) -> Option<f32>,
+    ) -> Self {
         let mut cells = vec![[Mean::default(); 7]; started.layers];
         let mut layers = vec![Mean::default(); started.layers];
         let (mut projections, mut all) = ([Mean::default(); 7], Mean::default());
@@ -66,7 +97,7 @@ impl Grid {
             let (layer, projection) = (matrix.module.layer, matrix.module.projection as usize);
             let (Some(value), true) = (value.filter(|v| v.is_finite()), layer < started.layers) else { continue };
             if selection.takes(matrix) {
-                let size = matrix.rows as f64 * matrix.cols as f64;
+                let size = size(matrix);
                 for mean in [&mut cells[layer][projection], &mut layers[layer], &mut projections[projection], &mut all]
                 {
                     mean.add(value, size);
@@ -74,10 +105,10 @@ impl Grid {
             }
         }
         Self {
-            cells: cells.into_iter().map(|row| row.map(Mean::value)).collect(),
-            layers: layers.into_iter().map(Mean::value).collect(),
-            projections: projections.map(Mean::value),
-            all: all.value(),
+            cells: cells.into_iter().map(|row| row.map(&value_of)).collect(),
+            layers: layers.into_iter().map(&value_of).collect(),
+            projections: projections.map(&value_of),
+            all: value_of(all),
         }
     }
 

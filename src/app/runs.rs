@@ -1,11 +1,13 @@
 //! The list of runs, as data: what is known of each, what is shown, what lies over it.
 
 pub mod compare;
+pub mod difference;
 pub mod order;
 mod over;
 pub mod update;
 
 pub use compare::Comparison;
+pub use difference::{Aspect, Difference};
 pub use order::Column;
 pub use update::update;
 

@@ -58,7 +58,7 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
             toast(app, sentence);
         }
         Message::RatioSets(sets) => ratios::take_sets(app, sets),
-        Message::Runs(runs) => watch::others::listed(app, runs),
+        Message::Runs(runs) => return watch::others::listed(app, runs),
         Message::Other(path, known) => watch::others::learn(app, &path, &known),
         Message::Toast(text) => toast(app, text),
         Message::Read(share) => app.read = share,

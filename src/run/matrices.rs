@@ -16,8 +16,8 @@ pub struct Matrices {
 }
 
 impl Matrices {
-    /// The state in the order of the matrices of `other`; one that this run lacks has no value.
-    pub fn beside(&self, other: &Started) -> Modules {
+    /// For each matrix of `other` its place among this run's, if it is there.
+    pub fn order(&self, other: &Started) -> Vec<Option<usize>> {
         let mut places: HashMap<(ModuleId, &str, Factor), usize> = HashMap::new();
         for (at, matrix) in self.started.matrices.iter().enumerate() {
             if let Some(name) = name(&self.started, matrix) {
@@ -25,7 +25,12 @@ impl Matrices {
             }
         }
         let place = |matrix: &MatrixInfo| places.get(&(matrix.module, name(other, matrix)?, matrix.factor)).copied();
-        let order: Vec<Option<usize>> = other.matrices.iter().map(place).collect();
+        other.matrices.iter().map(place).collect()
+    }
+
+    /// The state in the order of the matrices of `other`; one that this run lacks has no value.
+    pub fn beside(&self, other: &Started) -> Modules {
+        let order = self.order(other);
         let column = |column: &[Option<f32>]| -> Vec<Option<f32>> {
             order.iter().map(|at| at.and_then(|at| column.get(at).copied().flatten())).collect()
         };

@@ -270,7 +270,8 @@ fn legend(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, (grid, paint): 
     };
     let name = match &app.watch.others.base {
         Some(base) => {
-            let run = fit::cut(&base.run.name, (usize::from(area.width) / 4).max(8), theme);
+            // In full it stands above the map.
+            let run = fit::cut(&base.run.name, (usize::from(area.width) / 8).max(8), theme);
             format!("{} minus {run}", app.measure.label())
         }
         None if paint.change => format!("change of {}", app.measure.label()),

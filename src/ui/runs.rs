@@ -2,6 +2,7 @@
 
 pub(super) mod compare;
 mod details;
+mod difference;
 mod jobs;
 mod overlay;
 pub mod screen;
@@ -136,8 +137,19 @@ fn foot(list: &Runs, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     }
     let closes = matches!(list.overlay, Some(Overlay::Compare { .. } | Overlay::Log { .. } | Overlay::Help { .. }));
     if closes {
-        let keys = [("j k", "scroll"), ("page-up page-down", "ten lines"), ("q", "close")];
-        frame.render_widget(facts(keys.map(|(k, does)| key(k, does, theme, 5)).into(), "  ", width), area);
+        let mut keys = vec![key("j k", "scroll", theme, 5), key("page-up page-down", "ten lines", theme, 3)];
+        if let Some(Overlay::Compare { comparison, .. }) = &list.overlay
+            && comparison.has_maps()
+        {
+            let other = if comparison.view.map { "settings, curves" } else { "map" };
+            keys.push(key("tab", other, theme, 7));
+            keys.push(key("m", "sparsity, importance", theme, 4));
+            if comparison.maps.len() > 1 {
+                keys.push(key("left right", "other pair", theme, 6));
+            }
+        }
+        keys.push(key("q", "close", theme, 9));
+        frame.render_widget(facts(keys, "  ", width), area);
         return;
     }
     let entries = action::sections().filter(|s| s.screen == Screen::Runs).flat_map(|s| s.entries);

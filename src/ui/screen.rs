@@ -134,7 +134,9 @@ impl Loop<'_> {
             }
             for message in self.beside.news() {
                 self.dirty = true;
-                update(self.app, message);
+                for effect in update(self.app, message) {
+                    self.carry_out(effect)?;
+                }
             }
             if self.dirty && (self.answer || drawn.is_none_or(|at| at.elapsed() >= pace)) {
                 self.frame()?;

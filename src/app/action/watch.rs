@@ -43,7 +43,9 @@ pub const CHARTS: Section = Section {
         entry(Action::ZoomIn, &["<"], ZOOM).short("zoom in").only(CHARTS_PANE),
         entry(Action::ZoomOut, &[">"], ZOOM).short("out").only(CHARTS_PANE),
         entry(Action::ZoomReset, &["0"], "all steps, no cursor (left, right: a cursor)").only(CHARTS_PANE),
-        entry(Action::OtherCurves, &["O"], "lay other runs' curves over these, or off").short("runs").only(CHARTS_PANE),
+        entry(Action::OtherCurves, &["O"], "curves of other runs over these, on or off")
+            .short("runs")
+            .only(CHARTS_PANE),
         entry(Action::Earlier, &["e"], "show or hide the curves of earlier stages").short("earlier").on(CHARTS_PANE),
     ],
 };

@@ -1,5 +1,6 @@
 //! Runs side by side: the settings that differ, final figures, curves.
 
+use super::difference::{Aspect, Difference, View};
 use crate::app::clean;
 use crate::run::compare::Compared;
 use std::collections::BTreeSet;
@@ -16,6 +17,10 @@ pub struct Comparison {
     pub differ: Vec<(String, Vec<Option<String>>)>,
     /// Settings that are the same in all.
     pub alike: usize,
+    /// How the matrices of each run behind the first differ from the first run's, where both have told a state.
+    pub maps: Vec<Option<Difference>>,
+    /// What of it shows.
+    pub view: View,
 }
 
 impl Comparison {
@@ -27,6 +32,9 @@ impl Comparison {
             if let Some(row) = &mut run.row {
                 row.method = clean::line(&row.method);
             }
+            if let Some(matrices) = &mut run.matrices {
+                clean::started(&mut matrices.started);
+            }
             let settings = std::mem::take(&mut run.settings);
             run.settings = settings.into_iter().map(|(k, v)| (clean::line(&k), clean::line(&v))).collect();
         }
@@ -37,7 +45,31 @@ impl Comparison {
         let differ: Vec<_> =
             rows.into_iter().filter(|(_, values)| values.windows(2).any(|pair| pair[0] != pair[1])).collect();
         let alike = all - differ.len();
-        Self { runs, differ, alike }
+        let first = runs.first().and_then(|run| run.matrices.as_ref());
+        let map = |run: &Compared| Some(Difference::new(first?, run.matrices.as_ref()?));
+        let maps = runs.iter().skip(1).map(map).collect();
+        Self { runs, differ, alike, maps, view: View::default() }
+    }
+
+    /// Whether there is a map to show.
+    pub fn has_maps(&self) -> bool {
+        self.maps.iter().any(Option::is_some)
+    }
+
+    /// A key of the map; false if it is none.
+    pub fn press(&mut self, key: &str) -> bool {
+        if !self.has_maps() {
+            return false;
+        }
+        let (view, last) = (&mut self.view, self.maps.len() - 1);
+        match key {
+            "tab" => view.map = !view.map,
+            "m" => view.aspect = Aspect::ALL[(view.aspect as usize + 1) % Aspect::ALL.len()],
+            "left" | "h" => view.pair = view.pair.checked_sub(1).unwrap_or(last),
+            "right" | "l" => view.pair = if view.pair < last { view.pair + 1 } else { 0 },
+            _ => return false,
+        }
+        true
     }
 
     /// Whether any run has a curve.

@@ -57,7 +57,11 @@ pub(super) fn press(list: &mut Runs, overlay: Overlay, key: &str) -> Vec<Effect>
             Found::Left | Found::Chosen(_) => {}
         },
         Overlay::Themes(choice) => list.overlay = choice.press(key, &mut list.themes).map(Overlay::Themes),
-        Overlay::Compare { comparison, top } => {
+        Overlay::Compare { mut comparison, top } => {
+            if comparison.press(key) {
+                list.overlay = Some(Overlay::Compare { comparison, top });
+                return Vec::new();
+            }
             let last = comparison.differ.len().saturating_sub(1);
             list.overlay = scrolled(key, top, last).map(|top| Overlay::Compare { comparison, top });
         }

@@ -46,9 +46,7 @@ impl Other {
         (self.state, self.reading, self.error) = (slice.state, reading, None);
         slice.told.into_iter().for_each(|told| self.tell(told));
         if let Some(mut matrices) = slice.matrices {
-            for adapter in &mut matrices.started.adapters {
-                adapter.name = clean::line(&adapter.name);
-            }
+            clean::started(&mut matrices.started);
             matrices.stage.method = clean::line(&matrices.stage.method);
             self.matrices = Some(Arc::new(matrices));
         }

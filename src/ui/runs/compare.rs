@@ -1,5 +1,6 @@
 //! Runs side by side: final figures, the settings that differ, dev losses in one chart.
 
+use super::difference;
 use crate::app::runs::Comparison;
 use crate::run::compare::Compared;
 use crate::theme::Theme;
@@ -14,14 +15,26 @@ use ratatui::widgets::Paragraph;
 
 /// Rows of the smallest chart that says something, its heading included.
 const CHART: u16 = 7;
+/// Columns and rows with room for curves and map beside each other.
+const BOTH: (u16, u16) = (116, 30);
 
 /// Draws the comparison, its settings from line `top` on.
 pub fn draw(comparison: &Comparison, top: usize, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width);
     let table = table(comparison, theme, width);
     let (fixed, settings) = table;
+    // With room, curves and map stand side by side below the settings; the map alone takes it all.
+    let both = comparison.has_maps() && area.width >= BOTH.0 && area.height >= BOTH.1;
+    if comparison.has_maps() && comparison.view.map {
+        let rows = 1.min(area.height);
+        frame.render_widget(Paragraph::new(fixed.into_iter().take(1).collect::<Vec<_>>()), area);
+        let place = Rect { y: area.y + rows, height: area.height - rows, ..area };
+        return difference::draw(comparison, theme, frame, place);
+    }
     let wanted = (fixed.len() + settings.len()) as u16;
-    let chart = if comparison.has_curves() && area.height >= 2 * CHART {
+    let chart = if both {
+        area.height.saturating_sub(wanted + 1).clamp(difference::LEAST.1, area.height * 2 / 3)
+    } else if comparison.has_curves() && area.height >= 2 * CHART {
         area.height.saturating_sub(wanted).clamp(CHART.max(area.height / 3), area.height / 2)
     } else {
         0
@@ -38,7 +51,15 @@ pub fn draw(comparison: &Comparison, top: usize, theme: &Theme, frame: &mut Fram
         frame.render_widget(Span::styled(theme.glyphs.more[3], theme.accent), place);
     }
     if chart > 0 {
-        curves(comparison, theme, frame, Rect { y: area.bottom() - chart, height: chart, ..area });
+        let below = Rect { y: area.bottom() - chart, height: chart, ..area };
+        if both {
+            let half = if comparison.has_curves() { area.width / 2 } else { 0 };
+            curves(comparison, theme, frame, Rect { width: half.saturating_sub(2), ..below });
+            let right = Rect { x: area.x + half, width: area.width - half, ..below };
+            difference::draw(comparison, theme, frame, right);
+        } else {
+            curves(comparison, theme, frame, below);
+        }
     }
 }
 

@@ -61,16 +61,22 @@ impl Choice {
     }
 }
 
-/// The runs of the folder, this one not among them.
-pub fn listed(app: &mut App, runs: Vec<Summary>) {
-    let Some(Overlay::Others(mut choice)) = app.overlay.take_if(|o| matches!(o, Overlay::Others(_))) else { return };
+/// The runs of the folder, this one not among them. An Enter that waited for them counts now.
+pub fn listed(app: &mut App, runs: Vec<Summary>) -> Vec<Effect> {
+    let Some(Overlay::Others(mut choice)) = app.overlay.take_if(|o| matches!(o, Overlay::Others(_))) else {
+        return Vec::new();
+    };
     if runs.is_empty() {
         toast(app, "there is no other run in this folder");
-        return;
+        return Vec::new();
     }
     choice.runs = runs.into_iter().map(item).collect();
     choice.renew(app);
+    if choice.picker.is_entered() {
+        return press(app, choice, "enter");
+    }
     app.overlay = Some(Overlay::Others(choice));
+    Vec::new()
 }
 
 fn item(run: Summary) -> Item {

@@ -51,9 +51,9 @@ fn app() -> App {
     app
 }
 
-fn list(app: &mut App, names: &[&str]) {
+fn list(app: &mut App, names: &[&str]) -> Vec<Effect> {
     let run = |name: &&str| Summary { name: (*name).into(), path: format!("/r/{name}").into(), ..Summary::default() };
-    update(app, Message::Runs(names.iter().map(run).collect()));
+    update(app, Message::Runs(names.iter().map(run).collect()))
 }
 
 fn slice(told: Vec<Told>, matrices: Option<Matrices>) -> Slice {
@@ -110,6 +110,10 @@ fn several_runs_are_laid_over_the_charts_and_taken_off_again() {
     assert!(choice.picker.found[0].label == "e\\u{1b}", "{choice:?}");
     press(&mut app, &["esc"]);
     assert!(app.overlay.is_none() && app.watch.others.curves.len() == MOST);
+    // An Enter that comes before the list counts when it is there.
+    assert_eq!(press(&mut app, &["O", "c", "enter"]), [Effect::ListRuns]);
+    assert_eq!(list(&mut app, &["a", "b", "c", "d"]), [follow(&["/r/a", "/r/b", "/r/d"])]);
+    press(&mut app, &["esc"]);
     // A paste is a text, and a folder without other runs is said.
     press(&mut app, &["O"]);
     update(&mut app, Message::Paste("qb\nx".into()));
