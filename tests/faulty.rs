@@ -9,10 +9,10 @@ use lopper::run::event::EventBody;
 use lopper::run::{RunDir, RunState};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-use tiny::{Project, Said, assert_tidy, result, until_over, utf8};
+use tiny::{Project, Said, assert_tidy, promptly, result, until_over, utf8};
 
 const EIO: i32 = 5;
 const EACCES: i32 = 13;
@@ -83,19 +83,8 @@ impl<'a> Case<'a> {
 
     /// What a command under `fault` says, within a time in which none should still be at it.
     fn said(&self, fault: &Fault, args: &[&str]) -> Said {
-        let mut command = self.command(Some(fault), "", args);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let begun = Instant::now();
-        while child.try_wait().unwrap().is_none() {
-            if begun.elapsed() > Duration::from_secs(20) {
-                child.kill().unwrap();
-                panic!("{fault:?}: {args:?} hangs");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let said = Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
+        let limit = Duration::from_secs(20);
+        let said = promptly(&mut self.command(Some(fault), "", args), limit, &format!("{fault:?}: {args:?}"));
         assert!(!said.err.contains("panicked") && !said.err.contains("has a bug"), "{fault:?}: {said:?}");
         said
     }

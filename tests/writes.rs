@@ -9,23 +9,12 @@ use lopper::run::event::EventBody;
 use lopper::run::{RunDir, RunState};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tiny::{Project, Said, assert_tidy, events, result, until, until_event, until_over, utf8};
 
 /// What a command says within a time in which none should still be at it.
 fn promptly(project: &Project, args: &[&str]) -> Said {
-    let mut child = project.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let begun = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if begun.elapsed() > Duration::from_secs(60) {
-            child.kill().unwrap();
-            panic!("{args:?} hangs");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    tiny::promptly(&mut project.command(args), Duration::from_secs(60), &format!("{args:?}"))
 }
 
 /// A refusal: one sentence, no panic.

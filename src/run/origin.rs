@@ -48,6 +48,25 @@ pub struct Input {
     pub sha256: String,
 }
 
+/// What is different of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// What is hashed of it.
+    Contents,
+    /// Only when it was written.
+    Time,
+}
+
+impl Input {
+    /// What is different of it by `now`.
+    fn change(&self, now: &Self) -> Option<Change> {
+        if self.sha256 != now.sha256 {
+            return Some(Change::Contents);
+        }
+        (self.modified != now.modified).then_some(Change::Time)
+    }
+}
+
 /// Of a file of weights, so much is hashed where it is not read whole: headers are shorter.
 const HEAD: u64 = 1 << 20;
 
@@ -93,11 +112,15 @@ pub fn changes(before: &Origin, now: &Origin) -> Vec<String> {
     }
     for input in &now.inputs {
         let Some(old) = before.inputs.iter().find(|old| old.key == input.key) else { continue };
-        if old.sha256 != input.sha256 {
-            said.push(format!("{} has changed since the run began: the result is that of no single recipe", input.key));
-        } else if old.modified != input.modified {
-            let name = &input.key;
-            said.push(format!("{name} was written again since the run began; what is compared of it is the same"));
+        let key = &input.key;
+        match old.change(input) {
+            Some(Change::Contents) => {
+                said.push(format!("{key} has changed since the run began: the result is that of no single recipe"));
+            }
+            Some(Change::Time) => {
+                said.push(format!("{key} was written again since the run began; what is compared of it is the same"));
+            }
+            None => {}
         }
     }
     if !before.commit.is_empty() && before.commit != now.commit {
@@ -116,11 +139,10 @@ pub fn since(run: &RunDir) -> Result<Vec<(String, &'static str)>> {
     let now = inputs(&run.recipe()?);
     let become_of = |old: &Input| match now.iter().find(|input| input.key == old.key) {
         None => Some("cannot be read any more"),
-        Some(input) if input.sha256 != old.sha256 => Some("has changed since that run"),
-        Some(input) if input.modified != old.modified => {
-            Some("was written again since that run; what is compared of it is the same")
-        }
-        Some(_) => None,
+        Some(input) => old.change(input).map(|change| match change {
+            Change::Contents => "has changed since that run",
+            Change::Time => "was written again since that run; what is compared of it is the same",
+        }),
     };
     Ok(started.origin.inputs.iter().filter_map(|old| Some((old.key.clone(), become_of(old)?))).collect())
 }

@@ -1,11 +1,12 @@
-//! Reading other runs beside the one on the screen: each on a thread of its own, which leaves what it knows where the
-//! screen finds it.
+//! Reading beside the screen: other runs, each on a thread of its own, which leaves what it knows where the screen finds
+//! it; and what is asked for of its own.
 
 use super::threads::thread;
 use crate::Result;
 use crate::app::Message;
 use crate::app::watch::others::Other;
 use crate::run::RunDir;
+use crate::run::blocks::{self, Wanted};
 use crate::run::course::Course;
 use crate::run::listing::Listing;
 use std::collections::HashMap;
@@ -35,7 +36,7 @@ impl Drop for Follower {
     }
 }
 
-/// The other runs that are being read.
+/// What is being read.
 #[derive(Debug)]
 pub(super) struct Beside {
     own: PathBuf,
@@ -53,9 +54,19 @@ impl Beside {
 
     /// Begins to look for the other runs of the folder.
     pub(super) fn list(&self) {
+        self.begin("runs", runs);
+    }
+
+    /// Begins to look into a matrix of the own run.
+    pub(super) fn look(&self, matrix: usize, wanted: Wanted) {
+        self.begin("look", move |own| look(own, matrix, &wanted));
+    }
+
+    /// Has a thread find out something about the own run.
+    fn begin(&self, name: &str, find: impl FnOnce(&Path) -> Message + Send + 'static) {
         let (own, sender) = (self.own.clone(), self.sender.clone());
         // Nobody may be there any more to hear it.
-        let begun = thread("runs", move || drop(sender.send(runs(&own))));
+        let begun = thread(name, move || drop(sender.send(find(&own))));
         if let Err(e) = begun {
             self.sender.send(Message::Toast(e.to_string())).ok();
         }
@@ -82,6 +93,12 @@ impl Beside {
         });
         self.said.try_iter().chain(known).collect()
     }
+}
+
+/// A matrix of the run at `own`, looked into.
+pub(super) fn look(own: &Path, matrix: usize, wanted: &Wanted) -> Message {
+    let found = RunDir::open(own).and_then(|run| blocks::read(&run, wanted)).map_err(|e| e.to_string());
+    Message::Looked { matrix, found }
 }
 
 /// The other runs of the folder of `own`.

@@ -2,6 +2,7 @@
 
 use super::fit::{self, Fact, fact};
 use crate::app::measure::significant;
+use crate::app::watch::matrix::of_module;
 use crate::app::{App, Measure};
 use crate::run::event::{MatrixInfo, Modules};
 use crate::theme::Theme;
@@ -15,20 +16,14 @@ const COURSE: usize = 24;
 
 /// Draws the overlay, from the matrix `top` on.
 pub fn draw(app: &App, theme: &Theme, top: usize, frame: &mut Frame<'_>, area: Rect) {
-    let place = place(area);
-    let module = app.module();
-    let step = app.step_label();
+    let (module, step) = (app.module(), app.step_label());
     let title = if step.is_empty() { format!(" {module} ") } else { format!(" {module} {} {step} ", theme.glyphs.dot) };
-    let title = fit::cut(&title, usize::from(place.width.saturating_sub(4)), theme);
-    frame.render_widget(Clear, place);
-    let block = super::block(theme, title, true);
-    let inner = block.inner(place);
-    frame.render_widget(block, place);
-    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let inner = open(&title, theme, frame, area);
     let width = usize::from(inner.width);
-    let Some(started) = &app.started else { return };
-    let mine: Vec<(usize, &MatrixInfo)> =
-        started.matrices.iter().enumerate().filter(|(_, m)| m.module == module).collect();
+    if app.started.is_none() {
+        return;
+    }
+    let mine = of_module(app);
     let (Some(modules), false) = (app.shown(), mine.is_empty()) else {
         let text = if mine.is_empty() {
             "no adapter has this module: move the cursor to one that has values, then i"
@@ -47,14 +42,20 @@ pub fn draw(app: &App, theme: &Theme, top: usize, frame: &mut Frame<'_>, area: R
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-/// Where the overlay lies.
-pub(super) fn place(area: Rect) -> Rect {
-    Rect {
+/// The overlay of a module: its box with the title, and the room in it.
+pub(super) fn open(title: &str, theme: &Theme, frame: &mut Frame<'_>, area: Rect) -> Rect {
+    let place = Rect {
         x: area.x + area.width / 20,
         y: area.y + area.height / 12,
         width: area.width - area.width / 10,
         height: area.height - area.height / 6,
-    }
+    };
+    let title = fit::cut(title, usize::from(place.width.saturating_sub(4)), theme);
+    frame.render_widget(Clear, place);
+    let block = super::block(theme, title, true);
+    let inner = block.inner(place);
+    frame.render_widget(block, place);
+    Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner }
 }
 
 fn legend(theme: &Theme, width: usize) -> Line<'static> {

@@ -1,7 +1,7 @@
 //! One matrix in blocks: ranks down, features across, what they sum to at the sides, and how large its entries are.
 
 use super::fit::{self, fact};
-use super::inspect::spark;
+use super::inspect::{self, spark};
 use crate::app::App;
 use crate::app::measure::significant;
 use crate::app::watch::matrix::{Found, Look, Shown};
@@ -21,13 +21,7 @@ const HIGH: usize = 4;
 
 /// Draws the overlay.
 pub fn draw(app: &App, theme: &Theme, look: &Look, frame: &mut Frame<'_>, area: Rect) {
-    let place = super::inspect::place(area);
-    let title = format!(" {} ", app.module());
-    let block = super::block(theme, fit::cut(&title, usize::from(place.width.saturating_sub(4)), theme), true);
-    frame.render_widget(Clear, place);
-    let inner = block.inner(place);
-    frame.render_widget(block, place);
-    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let inner = inspect::open(&format!(" {} ", app.module()), theme, frame, area);
     let (width, height) = (usize::from(inner.width), usize::from(inner.height));
     let Some(matrix) = app.started.as_ref().and_then(|s| s.matrices.get(look.matrix)) else { return };
     let lines = match &look.found {

@@ -5,7 +5,6 @@ use crate::app::action::keymap;
 use crate::app::ratios::Order;
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
-use crate::run::blocks;
 use crate::run::event::{Event, EventBody};
 use crate::run::journal::{Reader, last_of};
 use crate::run::tail::Tail;
@@ -39,12 +38,11 @@ pub fn of_run(run: &RunDir, theme: &Theme, size: (u16, u16), until: Option<usize
                     update(&mut app, sets::carry_out(order));
                     continue;
                 }
+                // Read at once: there is no later in a picture.
                 Effect::Look { matrix, wanted } => {
-                    let found = blocks::read(run, &wanted).map_err(|e| e.to_string());
-                    update(&mut app, Message::Looked { matrix, found });
+                    update(&mut app, beside::look(run.path(), matrix, &wanted));
                     continue;
                 }
-                // Read at once: there is no later in a picture.
                 Effect::ListRuns => {
                     update(&mut app, beside::runs(run.path()));
                     continue;

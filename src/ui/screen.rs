@@ -3,16 +3,14 @@
 use super::beside::Beside;
 use super::options::{self, WatchOptions};
 use super::picture::{self, render};
-use super::threads::thread;
 use super::{draw, export, input, sets, status};
 use crate::Result;
 use crate::app::looks::Frames;
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
-use crate::run::blocks;
 use crate::run::replay::Clock;
 use crate::run::tail::{self, TailUpdate};
-use crate::run::{RunDir, RunState, control, replay, write_aside};
+use crate::run::{RunState, control, replay, write_aside};
 use crate::terminal::signals::Signals;
 use crate::terminal::wire::Written;
 use crate::terminal::{Screen, clipboard, record};
@@ -85,9 +83,9 @@ pub fn show(
     app.looks.themes = options::themes(theme);
     app.looks.debug = options.debug;
     app.looks.replay = options.replay;
-    let (looked, beside) = (mpsc::channel(), Beside::new(dir));
+    let beside = Beside::new(dir);
     let mut turning =
-        Loop { app: &mut app, theme, screen, signals, dir, options, clock, looked, beside, dirty: true, answer: false };
+        Loop { app: &mut app, theme, screen, signals, dir, options, clock, beside, dirty: true, answer: false };
     let result = turning.turn(&news);
     // What was chosen with the last keys was not drawn any more.
     turning.dress();
@@ -105,9 +103,7 @@ struct Loop<'a> {
     options: &'a WatchOptions,
     /// The journal's time in a replay.
     clock: Option<Arc<Clock>>,
-    /// What was read aside.
-    looked: (mpsc::Sender<Message>, Receiver<Message>),
-    /// Other runs that are read.
+    /// What is read aside.
     beside: Beside,
     /// Something has changed.
     dirty: bool,
@@ -128,12 +124,9 @@ impl Loop<'_> {
             self.dirty |= self.screen.heed(self.signals)?;
             self.tick(&mut second)?;
             let more = self.take(news);
-            while let Ok(message) = self.looked.1.try_recv() {
-                update(self.app, message);
-                (self.dirty, self.answer) = (true, true);
-            }
             for message in self.beside.news() {
                 self.dirty = true;
+                self.answer |= matches!(message, Message::Looked { .. });
                 for effect in update(self.app, message) {
                     self.carry_out(effect)?;
                 }
@@ -297,15 +290,7 @@ impl Loop<'_> {
                 let said = said.map_or_else(|e| e.to_string(), |()| "the run's path: sent to the terminal".into());
                 update(self.app, Message::Toast(said));
             }
-            Effect::Look { matrix, wanted } => {
-                let (dir, news) = (self.dir.to_owned(), self.looked.0.clone());
-                thread("look", move || {
-                    let found =
-                        RunDir::open(&dir).and_then(|run| blocks::read(&run, &wanted)).map_err(|e| e.to_string());
-                    // Nobody may be there any more.
-                    news.send(Message::Looked { matrix, found }).ok();
-                })?;
-            }
+            Effect::Look { matrix, wanted } => self.beside.look(matrix, wanted),
             Effect::ListRuns => self.beside.list(),
             Effect::Follow(paths) => self.beside.follow(&paths),
             Effect::PauseReplay => self.clock.iter().for_each(|clock| clock.toggle()),

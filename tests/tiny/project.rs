@@ -195,6 +195,22 @@ pub fn said(command: &mut Command) -> Said {
     said
 }
 
+/// What `command` says, `what` it is, within a time in which it should not still be at it.
+pub fn promptly(command: &mut Command, limit: Duration, what: &str) -> Said {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > limit {
+            child.kill().unwrap();
+            panic!("{what} hangs");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
 pub fn utf8(path: &Path) -> &str {
     path.to_str().unwrap()
 }

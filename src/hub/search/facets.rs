@@ -3,7 +3,7 @@
 use super::{Hit, Query};
 use crate::bounded;
 use crate::hub::card::front;
-use crate::text::printable;
+use crate::text::{printable, printable_lines};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -55,13 +55,7 @@ fn generates(settings: &Value) -> bool {
 fn card(path: &Path) -> Option<String> {
     let mut bytes = Vec::new();
     bounded::open(path).ok()?.take(CARD).read_to_end(&mut bytes).ok()?;
-    Some(printable_card(&bytes))
-}
-
-/// Text of which every line is safe to show.
-fn printable_card(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.lines().map(|line| printable(line).into_owned()).collect::<Vec<_>>().join("\n")
+    Some(printable_lines(&String::from_utf8_lossy(&bytes)))
 }
 
 impl Hit {
