@@ -2,6 +2,8 @@
 //! disk (ENOSPC), a refusal (EACCES). Nothing is mounted: tests/fixtures/faulty/faulty.c is put before the real binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "tiny/shim.rs"]
+mod shim;
 #[path = "tiny/project.rs"]
 mod tiny;
 
@@ -10,29 +12,12 @@ use lopper::run::{RunDir, RunState};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tiny::{Project, Said, assert_tidy, promptly, result, until_over, utf8};
 
 const EIO: i32 = 5;
 const EACCES: i32 = 13;
 const ENOSPC: i32 = 28;
-
-/// The library that makes calls fail, built once.
-fn shim() -> &'static Path {
-    static SHIM: OnceLock<PathBuf> = OnceLock::new();
-    SHIM.get_or_init(|| {
-        let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("faulty-{}.so", std::process::id()));
-        let mut cc = Command::new("cc");
-        cc.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-O1", "-o"]).arg(&to);
-        cc.arg(tiny::fixture("faulty/faulty.c")).arg("-ldl");
-        let output = cc.output().unwrap_or_else(|e| {
-            panic!("this test builds tests/fixtures/faulty/faulty.c and needs a C compiler as `cc`: {e}")
-        });
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        to
-    })
-}
 
 /// A call that is to fail.
 #[derive(Debug, Clone)]
@@ -69,7 +54,7 @@ impl<'a> Case<'a> {
 
     fn command(&self, fault: Option<&Fault>, watched: &str, args: &[&str]) -> Command {
         let mut command = self.project.command(args);
-        command.env("LOPPER_RUNS", &self.runs).env("LD_PRELOAD", shim()).env("FAULTY_LOG", &self.log);
+        command.env("LOPPER_RUNS", &self.runs).env("LD_PRELOAD", shim::built()).env("FAULTY_LOG", &self.log);
         command.env("FAULTY_PATH", fault.map_or(watched, |f| f.path.as_str()));
         if let Some(fault) = fault {
             command.env("FAULTY_CALL", &fault.call).env("FAULTY_NTH", fault.nth.to_string());

@@ -84,6 +84,35 @@ fn the_hub_is_searched_by_words_kinds_and_tags() {
 }
 
 #[test]
+fn offline_the_cache_is_searched_by_the_same_words_and_filters() {
+    let project = Project::new();
+    let hub = filled(&project);
+    assert_eq!(on(&project, &hub, &[], &["hub", "fetch", BASE, "lab/science-lora"]).code, Some(0));
+    hub.forget();
+    let found = |arguments: &[&str]| {
+        let all: Vec<&str> = ["hub", "search"].into_iter().chain(arguments.iter().copied()).collect();
+        let said = on(&project, &hub, &[("HF_HUB_OFFLINE", "1")], &all);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        (said.out.contains(BASE), said.out.contains("lab/science-lora"), said.out)
+    };
+    for (arguments, base, adapter) in [
+        (&[][..], true, true),
+        (&["--bases"], true, false),
+        (&["--adapters", "--author", "LAB"], false, true),
+        (&["--author", "else"], false, false),
+        (&["TINY", "--max-size", "1B"], true, false),
+        (&["--max-size", "1K"], false, false),
+    ] {
+        let (has_base, has_adapter, out) = found(arguments);
+        assert_eq!((has_base, has_adapter), (base, adapter), "{arguments:?}: {out}");
+    }
+    assert!(found(&["--author", "else"]).2.contains("nothing of it fits"));
+    // Nothing here has a card to say so.
+    assert!(found(&["--license", "mit", "tiny"]).2.contains("1 is left out: it does not say"));
+    assert!(hub.log().is_empty(), "{:?}", hub.log());
+}
+
+#[test]
 fn ten_thousand_results_are_read_page_by_page() {
     let project = Project::new();
     let hub = Hub::start();
@@ -128,6 +157,23 @@ fn adapters_are_told_apart_by_their_headers_before_a_weight_is_fetched() {
     }
     let lines = on(&project, &hub, &[], &["hub", "adapters", BASE]);
     assert!(lines.out.contains("fits") && lines.out.contains("use_dora"), "{}", lines.out);
+}
+
+#[test]
+fn the_adapters_of_a_base_of_another_name_are_those_of_the_name_that_it_has_now() {
+    let project = Project::new();
+    let hub = filled(&project);
+    hub.add(Repository::model(BASE).folder(project.path("base")).library("transformers").formerly("old/tiny"));
+    let card = json!({"base_model": "old/tiny", "base_model_relation": "adapter"});
+    hub.add(Repository::model("old/lora").folder(project.path("net")).library("peft").card(card));
+    let found = value(&on(&project, &hub, &[], &["hub", "adapters", "old/tiny", "--json"]));
+    let made_for = |id: &str| {
+        let row = found.as_array().unwrap().iter().find(|v| v["repository"]["id"] == id);
+        row.unwrap_or_else(|| panic!("{id}: {found}"))["made_for"].clone()
+    };
+    assert_eq!(made_for("old/lora"), "old/tiny");
+    assert_eq!(made_for("lab/science-lora"), BASE);
+    assert_eq!(made_for("else/of-quantised"), "else/tiny-q8");
 }
 
 #[test]

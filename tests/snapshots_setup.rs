@@ -470,6 +470,16 @@ fn what_is_to_be_fetched_and_how_far_it_is() {
     update(&mut form, Message::Hub(Answer::Fetching(standing)));
     press(&mut form, &["enter", "esc"]);
     insta::assert_snapshot!("hub_fetch_behind", screen(&form, &coloured(), (80, 24)));
+    // A long sentence is there as a whole.
+    let full = "HuggingFaceTB/SmolLM2-135M needs 180 MB in /home/me/.cache/huggingface/hub and 64 MB to spare, where 3 \
+                MB are free; free some space (the largest there is lab/old with 4.2 GB, `hf cache ls` lists all), or set \
+                HF_HUB_CACHE to a folder on a larger disk; what has come is kept";
+    for size in [(40, 10), (80, 24)] {
+        let mut form = lacking();
+        press(&mut form, &["f"]);
+        update(&mut form, Message::Hub(Answer::Fetched(Err(Refusal::Said(full.into())))));
+        insta::assert_snapshot!(format!("hub_full_{}x{}", size.0, size.1), screen(&form, &coloured(), size));
+    }
 }
 
 /// What an earlier form has left.

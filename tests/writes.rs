@@ -2,13 +2,16 @@
 //! and a run that waits for room instead of dying.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "tiny/disk.rs"]
+mod disk;
 #[path = "tiny/project.rs"]
 mod tiny;
 
+use disk::Disk;
 use lopper::run::event::EventBody;
 use lopper::run::{RunDir, RunState};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 use tiny::{Project, Said, assert_tidy, events, result, until, until_event, until_over, utf8};
 
@@ -139,45 +142,6 @@ fn a_pipe_or_a_folder_in_place_of_a_file_is_told_in_a_sentence() {
     }
 }
 
-/// A small disk of memory, unmounted at the end.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn new(project: &Project, name: &str, size: &str) -> Self {
-        let path = project.path(name);
-        std::fs::create_dir_all(&path).unwrap();
-        let status =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&path).status();
-        assert!(status.unwrap().success(), "mounting needs root");
-        Self(path)
-    }
-
-    /// Leaves so many bytes.
-    fn fill(&self, left: u64) {
-        let stat = rustix::fs::statvfs(&self.0).unwrap();
-        let free = stat.f_bavail * stat.f_frsize;
-        let bytes = free.saturating_sub(left) / stat.f_frsize * stat.f_frsize;
-        // The run takes its part meanwhile.
-        let mut file = std::fs::File::create(self.0.join("filler")).unwrap();
-        std::io::Write::write_all(&mut file, &vec![1; bytes as usize]).ok();
-    }
-
-    fn empty(&self) {
-        std::fs::remove_file(self.0.join("filler")).unwrap();
-    }
-
-    fn read_only(&self) {
-        let status = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.0).status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        Command::new("umount").arg("-l").arg(&self.0).status().ok();
-    }
-}
-
 fn paused_for_room(run: &RunDir) {
     until_event(run, "the pause", |e| matches!(e, EventBody::Paused { paused: true }));
     until("the reason", || {
@@ -272,21 +236,21 @@ fn a_full_or_read_only_disk_is_told_in_a_sentence_and_nothing_half_written_stays
         } else {
             disk.fill(0);
         }
-        for args in writers(utf8(run.path()), &disk.0) {
+        for args in writers(utf8(run.path()), disk.path()) {
             let words: Vec<&str> = args.iter().map(String::as_str).collect();
             let said = promptly(&project, &words);
             assert_one_sentence(&said, &args.join(" "));
             let why = if read_only { "read-only" } else { "disk is full" };
             assert!(said.err.contains(why), "{args:?}: {said:?}");
         }
-        let left: Vec<_> = std::fs::read_dir(&disk.0).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let left: Vec<_> = std::fs::read_dir(disk.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         let left: Vec<_> = left.into_iter().filter(|name| name != "filler" && name != "runs").collect();
         assert!(left.is_empty(), "{left:?}");
-        assert!(RunDir::list(&disk.0.join("runs")).unwrap().is_empty(), "no half of a run");
+        assert!(RunDir::list(disk.path().join("runs")).unwrap().is_empty(), "no half of a run");
     }
     // A run on a disk that has become read-only can be looked at, and not be steered.
     let disk = Disk::new(&project, "kept", "16m");
-    let kept = disk.0.join("run");
+    let kept = disk.path().join("run");
     copy(run.path(), &kept);
     disk.read_only();
     let path = utf8(&kept);

@@ -13,7 +13,7 @@ pub mod rows;
 pub mod update;
 
 pub use edit::{Editing, Menu};
-pub use hub::Named;
+pub use hub::{Hub, Named};
 pub use look::Looked;
 pub use pick::Purpose;
 pub use restore::{Found, Kept, Left};

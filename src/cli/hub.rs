@@ -12,7 +12,7 @@ use crate::hub::download::{self, Plan};
 use crate::hub::environment::Environment;
 use crate::hub::outline::{Fit, Outlines};
 use crate::hub::reference::Reference;
-use crate::hub::search::{Hit, Query, Sort};
+use crate::hub::search::{Facets, Hit, Query, Sort};
 use crate::hub::{self, card, supply};
 use crate::run::RunDir;
 use crate::run::estimate::bytes;
@@ -223,14 +223,29 @@ fn cached(client: &Client, query: &Query, json: bool) -> Result<u8> {
     let root = hub::Root { path: client.environment().cache.clone(), kind: hub::RootKind::Hub };
     let mut found = hub::scan(&[root]);
     let words: Vec<String> = query.text.split_whitespace().map(str::to_lowercase).collect();
-    let fits = |name: &str| words.iter().all(|word| name.to_lowercase().contains(word));
-    found.bases.retain(|entry| query.kind != Some(Kind::Adapter) && fits(&entry.name));
-    found.adapters.retain(|entry| query.kind != Some(Kind::Base) && fits(&entry.name));
+    let mut unsaid = 0;
+    let mut fits = |name: &str, facets: &Facets| {
+        let lets = query.lets(facets);
+        let named = words.iter().all(|word| name.to_lowercase().contains(word));
+        unsaid += usize::from(named && lets.is_none());
+        named && lets == Some(true)
+    };
+    found.bases.retain(|entry| query.kind != Some(Kind::Adapter) && fits(&entry.name, &entry.facets));
+    found.adapters.retain(|entry| query.kind != Some(Kind::Base) && fits(&entry.name, &entry.facets));
     if json {
-        as_json(&found)?;
-    } else {
-        say(&format!("offline: what the cache holds\n{}", super::models::lines(&found)))?;
+        return as_json(&found).map(|()| 0);
     }
+    let what = if found.bases.is_empty() && found.adapters.is_empty() {
+        "nothing of it fits; try fewer words or filters\n".to_owned()
+    } else {
+        super::models::lines(&found)
+    };
+    let silent = match unsaid {
+        0 => String::new(),
+        1 => "1 is left out: it does not say what a filter asks for\n".to_owned(),
+        n => format!("{n} are left out: they do not say what a filter asks for\n"),
+    };
+    say(&format!("offline: what the cache holds\n{what}{silent}"))?;
     Ok(0)
 }
 

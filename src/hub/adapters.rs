@@ -63,22 +63,25 @@ async fn add(
     Ok(())
 }
 
-/// Models with the same modules, by what the cards say: what `base` was quantised from, and what was quantised from it
-/// or from that.
+/// Models with the same modules, by what the hub and the cards say: what `base` is called now, what it was quantised
+/// from, and what was quantised from one of these.
 async fn relatives(client: &Client, base: &str) -> Vec<String> {
-    let mut all = Vec::new();
-    let origin = match Reference::parse(base) {
-        Ok(reference) => client.info(&reference).await.ok().and_then(|info| {
-            let tags = info.tags.unwrap_or_default();
-            let from = |tag: &String| {
-                SAME.iter().find_map(|how| tag.strip_prefix(&format!("base_model:{how}:"))).map(str::to_owned)
-            };
-            tags.iter().find_map(from).filter(|id| Reference::parse(id).is_ok())
-        }),
+    let info = match Reference::parse(base) {
+        Ok(reference) => client.info(&reference).await.ok(),
         Err(_) => None,
     };
-    all.extend(origin.clone());
-    for root in [Some(base.to_owned()), origin].into_iter().flatten() {
+    let sound = |id: &String| Reference::parse(id).is_ok();
+    // From a name of old the hub leads to the one of today; cards have the one or the other.
+    let renamed = info.as_ref().map(|info| info.id.clone()).filter(sound).filter(|id| id != base);
+    let origin = info.and_then(|info| {
+        let tags = info.tags.unwrap_or_default();
+        let from = |tag: &String| {
+            SAME.iter().find_map(|how| tag.strip_prefix(&format!("base_model:{how}:"))).map(str::to_owned)
+        };
+        tags.iter().find_map(from).filter(sound)
+    });
+    let mut all: Vec<String> = renamed.iter().chain(&origin).cloned().collect();
+    for root in [Some(base.to_owned()), renamed, origin].into_iter().flatten() {
         let query = Query { tags: vec![format!("base_model:quantized:{root}")], ..Query::default() };
         let Ok(page) = client.search(&query, None).await else { continue };
         all.extend(page.hits.into_iter().map(|hit| hit.id));

@@ -4,6 +4,7 @@
 use super::client::RepositoryFile;
 use super::reference::Reference;
 use crate::run::{disk, write_aside};
+use crate::text::printable;
 use crate::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::symlink;
@@ -36,7 +37,7 @@ impl Shelf {
         for folder in
             [&self.folder.join("blobs"), &self.folder.join("refs"), &self.folder.join("snapshots"), &self.locks]
         {
-            std::fs::create_dir_all(folder).map_err(|e| Error::io("make the hub's cache in", folder, &e))?;
+            std::fs::create_dir_all(folder).map_err(|e| failed("make the hub's cache in", folder, &e))?;
         }
         Ok(())
     }
@@ -80,7 +81,7 @@ impl Shelf {
                 .truncate(false)
                 .write(true)
                 .open(&path)
-                .map_err(|e| Error::io("lock", &path, &e))?;
+                .map_err(|e| failed("lock", &path, &e))?;
             match lock.try_lock() {
                 Ok(()) if is_at(&lock, &path) => return Ok(lock),
                 // Its holder removed the file: another may be there by now.
@@ -104,7 +105,7 @@ impl Shelf {
     /// When it cannot be renamed.
     pub fn keep(&self, file: &RepositoryFile) -> Result<()> {
         let (part, blob) = (self.part(file), self.blob(file));
-        std::fs::rename(&part, &blob).map_err(|e| Error::io("write", &blob, &e))
+        std::fs::rename(&part, &blob).map_err(|e| failed("write", &blob, &e))
     }
 
     /// Shows a blob in a commit's folder, by a relative link as Python makes it.
@@ -117,7 +118,7 @@ impl Shelf {
             return Ok(());
         }
         let folder = place.parent().unwrap_or(&self.folder);
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("make", folder, &e))?;
+        std::fs::create_dir_all(folder).map_err(|e| failed("make", folder, &e))?;
         let up = "../".repeat(2 + file.path.matches('/').count());
         let target = format!("{up}blobs/{}", file.oid);
         // Made aside, so that the place never holds half of anything.
@@ -126,12 +127,12 @@ impl Shelf {
         if symlink(&target, &aside).is_err() {
             std::fs::copy(self.blob(file), &aside).map_err(|e| {
                 std::fs::remove_file(&aside).ok();
-                Error::io("write", &place, &e)
+                failed("write", &place, &e)
             })?;
         }
         std::fs::rename(&aside, &place).map_err(|e| {
             std::fs::remove_file(&aside).ok();
-            Error::io("write", &place, &e)
+            failed("write", &place, &e)
         })
     }
 
@@ -145,7 +146,7 @@ impl Shelf {
             return Ok(());
         }
         let folder = place.parent().unwrap_or(&self.folder);
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("make", folder, &e))?;
+        std::fs::create_dir_all(folder).map_err(|e| failed("make", folder, &e))?;
         write_aside(&place, commit.as_bytes())
     }
 }
@@ -157,7 +158,64 @@ fn is_at(file: &File, path: &Path) -> bool {
     matches!((file.metadata(), std::fs::metadata(path)), (Ok(a), Ok(b)) if same(&a, &b))
 }
 
+/// A failed file operation in the cache. Who may not write there can have another cache.
+pub(super) fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    match Error::io(what, path, error) {
+        Error::User(sentence) => Error::User(format!("{sentence}; HF_HUB_CACHE can name a folder of yours")),
+        other => other,
+    }
+}
+
+/// The repository in the cache that takes most room, and its bytes; `except` is left out.
+pub(super) fn largest(cache: &Path, except: &str) -> Option<(String, u64)> {
+    let entries = std::fs::read_dir(cache).ok()?.filter_map(|entry| entry.ok());
+    let sized = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let id = name.strip_prefix("models--").or_else(|| name.strip_prefix("datasets--"))?.replacen("--", "/", 1);
+        let blobs = std::fs::read_dir(entry.path().join("blobs")).ok()?;
+        let bytes = blobs.filter_map(|blob| Some(blob.ok()?.metadata().ok()?.len())).sum();
+        Some((printable(&id).into_owned(), bytes))
+    });
+    sized.filter(|(id, bytes)| id != except && *bytes > 0).max_by_key(|(_, bytes)| *bytes)
+}
+
 /// Bytes that are free where `folder` is or will be.
 pub fn free(folder: &Path) -> Option<u64> {
     disk::free(folder.ancestors().find(|path| path.exists())?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::io::{self, ErrorKind};
+
+    #[test]
+    fn what_a_cache_refuses_is_a_sentence_with_what_to_do() {
+        let said = |kind| failed("write", Path::new("/hub/a"), &io::Error::from(kind)).to_string();
+        let own = "HF_HUB_CACHE can name a folder of yours";
+        assert_eq!(said(ErrorKind::PermissionDenied), format!("cannot write /hub/a: permission denied; {own}"));
+        assert_eq!(
+            said(ErrorKind::ReadOnlyFilesystem),
+            format!("cannot write /hub/a: the file system is read-only; {own}")
+        );
+        let broken = failed("write", Path::new("/hub/a"), &io::Error::from_raw_os_error(5));
+        assert_eq!(broken.to_string(), "cannot write /hub/a: Input/output error (os error 5)");
+        assert_eq!(broken.exit_code(), 1);
+    }
+
+    #[test]
+    fn the_largest_repository_is_named_as_the_hub_names_it() {
+        let cache = tempfile::tempdir().unwrap();
+        assert_eq!(largest(cache.path(), ""), None);
+        for (name, bytes) in [("models--lab--a-b", 7), ("datasets--lab--x--y", 9), ("models--lab--own", 99), ("x", 999)]
+        {
+            let blobs = cache.path().join(name).join("blobs");
+            std::fs::create_dir_all(&blobs).unwrap();
+            std::fs::write(blobs.join("one"), vec![0; bytes]).unwrap();
+        }
+        std::fs::create_dir(cache.path().join("models--empty")).unwrap();
+        assert_eq!(largest(cache.path(), "lab/own"), Some(("lab/x--y".into(), 9)));
+        assert_eq!(largest(cache.path(), ""), Some(("lab/own".into(), 99)));
+    }
 }

@@ -28,6 +28,8 @@ const TRIES: u32 = 4;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Files of one repository that are listed.
 const FILES: usize = 20_000;
+/// No file is longer; so many of that length can be added up.
+const LONGEST: u64 = 1 << 48;
 /// All but what a URL's path takes as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -369,6 +371,9 @@ fn checked(file: RepositoryFile, what: &Reference) -> Result<RepositoryFile> {
     }
     if file.path.contains('\\') || file.path.chars().any(char::is_control) {
         return refuse("has a name that is not one of a file");
+    }
+    if file.size > LONGEST {
+        return refuse("is longer than any file is");
     }
     if ![40, 64].contains(&file.oid.len()) || !file.oid.bytes().all(|b| b.is_ascii_hexdigit()) {
         return refuse("comes without a hash to check it by");

@@ -3,24 +3,21 @@
 
 pub mod board;
 mod part;
+mod room;
 
 pub use board::{Board, Line, Standing, State};
 
-use super::cache::{self, Shelf};
+use super::cache::Shelf;
 use super::choice::{self, Kind};
 use super::client::{Client, RepositoryFile};
 use super::failure::Failure;
 use super::reference::Reference;
-use crate::run::estimate::bytes;
-use crate::text::printable;
-use crate::{Error, Result};
+use crate::Result;
 use futures::StreamExt;
 use std::path::{Path, PathBuf};
 
 /// Files that are fetched at the same time, as Python's client has it.
 const AT_ONCE: usize = 8;
-/// Room that is left on the disk.
-const SLACK: u64 = 64 << 20;
 
 /// What is to be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -102,25 +99,21 @@ async fn shards(client: &Client, what: &Reference) -> Result<Vec<String>> {
 /// is dropped, and the next call goes on from there.
 ///
 /// # Errors
-/// The first file that cannot be fetched, a disk without room, a cache that cannot be written.
+/// The first file that cannot be fetched, a cache that cannot be written; [`crate::Error::Full`] of a disk without
+/// room, before anything is fetched or in the middle.
 pub async fn fetch(client: &Client, plan: &Plan, board: &Board) -> Result<PathBuf> {
+    let cache = &client.environment().cache;
+    fetched(client, plan, board).await.map_err(|error| room::told(error, plan, cache))
+}
+
+async fn fetched(client: &Client, plan: &Plan, board: &Board) -> Result<PathBuf> {
     let cache = &client.environment().cache;
     let shelf = Shelf::of(cache, &plan.pinned());
     shelf.make()?;
     board.begin(&plan.files);
-    let missing: Vec<&RepositoryFile> = plan.files.iter().filter(|f| !shelf.has(f, &plan.commit)).collect();
-    let needed: u64 = missing.iter().map(|f| f.size - shelf.begun(f)).sum();
-    if !missing.is_empty() {
+    if plan.files.iter().any(|file| !shelf.has(file, &plan.commit)) {
         client.online(&plan.id)?;
-        if let Some(free) = cache::free(cache).filter(|free| needed.saturating_add(SLACK) > *free) {
-            let folder = printable(&cache.display().to_string()).into_owned();
-            return Err(Error::fault(format!(
-                "{} needs {} in {folder}, where {} are free; free some space, or set HF_HOME to a folder on a larger disk",
-                plan.id,
-                bytes(needed),
-                bytes(free)
-            )));
-        }
+        room::check(plan, cache)?;
     }
     let work = plan.files.iter().enumerate().map(|(i, file)| one(client, plan, &shelf, board, i, file));
     let mut work = futures::stream::iter(work).buffer_unordered(AT_ONCE);

@@ -123,7 +123,17 @@ pub fn fetch(recipe: &Recipe, session: &mut dyn Session) -> Result<Option<Outcom
     Ok(None)
 }
 
+/// Fetches a repository, waiting for room in the cache where there is none.
 async fn watched(client: &Client, reference: &Reference, session: &mut dyn Session) -> Result<Option<Outcome>> {
+    loop {
+        match at_once(client, reference, session).await {
+            Err(full @ Error::Full { .. }) => session.hold_for(full, &client.environment().cache)?,
+            other => return other,
+        }
+    }
+}
+
+async fn at_once(client: &Client, reference: &Reference, session: &mut dyn Session) -> Result<Option<Outcome>> {
     let board = Board::default();
     let work = async {
         let plan = download::plan(client, reference, None).await?;
@@ -133,6 +143,14 @@ async fn watched(client: &Client, reference: &Reference, session: &mut dyn Sessi
     let label = format!("fetching {}", reference.id);
     let mut told = None;
     loop {
+        for request in session.commands()? {
+            if request.command == Command::Stop {
+                let text = "what was fetched is kept; resume goes on from there";
+                session.answer(&request, true, text)?;
+                return Ok(Some(Outcome::Stopped(format!("stopped while {label}: {text}"))));
+            }
+            session.answer(&request, false, "files are fetched from the hub; only stop is possible now")?;
+        }
         let ended = tokio::time::timeout(TICK, &mut work).await;
         let standing = board.standing();
         let phase =
@@ -143,14 +161,6 @@ async fn watched(client: &Client, reference: &Reference, session: &mut dyn Sessi
         }
         if let Ok(ended) = ended {
             return ended.map(|_| None);
-        }
-        for request in session.commands()? {
-            if request.command == Command::Stop {
-                let text = "what was fetched is kept; resume goes on from there";
-                session.answer(&request, true, text)?;
-                return Ok(Some(Outcome::Stopped(format!("stopped while {label}: {text}"))));
-            }
-            session.answer(&request, false, "files are fetched from the hub; only stop is possible now")?;
         }
     }
 }

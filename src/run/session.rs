@@ -1,13 +1,15 @@
 //! What the engine has of its run: a journal to write, commands to read, a folder for results.
 
+mod room;
+
 use super::control::{Command, Inbox, Request};
-use super::estimate::bytes;
 use super::event::{ControlOutcome, EventBody, Observer};
 use super::journal::{Journal, Reader};
 use super::lock::Lock;
-use super::{RunDir, disk, now};
+use super::{RunDir, now};
 use crate::{Error, Result};
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,6 +34,15 @@ pub trait Session: Observer {
     /// # Errors
     /// `full`, where nothing is to be waited for or the user has stopped the run.
     fn hold(&mut self, full: Error) -> Result<()> {
+        Err(full)
+    }
+
+    /// As [`Self::hold`], of another disk than the run's: that of `place`. A stop ends the wait, and
+    /// [`Self::commands`] hands it out.
+    ///
+    /// # Errors
+    /// `full`, where nothing is to be waited for.
+    fn hold_for(&mut self, full: Error, _place: &Path) -> Result<()> {
         Err(full)
     }
 
@@ -149,42 +160,6 @@ impl WorkerSession {
         shared.append(body)?;
         if sync { shared.journal.sync() } else { Ok(()) }
     }
-
-    /// Takes the commands that arrive while there is no room; whether to try again at once.
-    ///
-    /// # Errors
-    /// `full`, where the user gives up; when the control file cannot be read.
-    fn asked_meanwhile(&mut self, full: &Error) -> Result<bool> {
-        let (requests, _) = self.inbox.read()?;
-        let mut go_on = false;
-        let mut stop = false;
-        for request in requests {
-            self.open.push(request.clone());
-            let (done, text) = match request.command {
-                Command::Resume => (true, "tries again"),
-                Command::Stop => (false, "there is no room for a checkpoint; the newest one stays"),
-                _ => {
-                    self.waiting.push(request);
-                    continue;
-                }
-            };
-            stop |= request.command == Command::Stop;
-            go_on |= done;
-            let outcome = ControlOutcome {
-                id: request.id.clone(),
-                command: request.command.name().into(),
-                ok: done,
-                text: text.into(),
-            };
-            if self.append(EventBody::Control(outcome), false).is_ok() {
-                self.open.retain(|other| other.id != request.id);
-            } else if done {
-                // Answered once there is room.
-                self.waiting.push(request);
-            }
-        }
-        if stop { Err(full.clone()) } else { Ok(go_on) }
-    }
 }
 
 impl Drop for WorkerSession {
@@ -258,35 +233,11 @@ impl Observer for WorkerSession {
 
 impl Session for WorkerSession {
     fn hold(&mut self, full: Error) -> Result<()> {
-        let Error::Full { text, need } = &full else { return Err(full) };
-        let place = self.dir.path().to_path_buf();
-        let before = disk::free(&place);
-        // What was kept for the last words serves for these.
-        disk::release(&place);
-        let path = crate::text::printable(&place.display().to_string()).into_owned();
-        let what = if *need > 0 { format!(", {} at least", bytes(*need)) } else { String::new() };
-        let text = format!(
-            "paused: {text}{what}; the run goes on by itself when there is room, `lopper continue {path}` tries at once"
-        );
-        // Where even this has no room, the reader still has the state from the line before.
-        if self.told.as_ref() != Some(&text) && self.append(EventBody::Warning { text: text.clone() }, false).is_ok() {
-            self.told = Some(text);
-        }
-        self.append(EventBody::Paused { paused: true }, false).ok();
-        let begun = std::time::Instant::now();
-        while begun.elapsed() < disk::AGAIN {
-            std::thread::sleep(Duration::from_millis(200));
-            let enough = match (disk::free(&place), before) {
-                (Some(now), Some(before)) => now >= *need.max(&(before + disk::SLACK)),
-                _ => false,
-            };
-            if self.asked_meanwhile(&full)? || enough {
-                break;
-            }
-        }
-        disk::keep(&place);
-        self.append(EventBody::Paused { paused: false }, false).ok();
-        Ok(())
+        self.wait_for_own_room(full)
+    }
+
+    fn hold_for(&mut self, full: Error, place: &Path) -> Result<()> {
+        self.wait_for_room_of(full, place)
     }
 
     fn commands(&mut self) -> Result<Vec<Request>> {

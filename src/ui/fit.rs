@@ -130,6 +130,9 @@ pub fn limit(mut lines: Vec<Line<'static>>, limit: usize, width: usize, theme: &
         lines.truncate(limit);
         if let Some(last) = lines.last_mut() {
             let style = last.spans.last().map_or(theme.dim, |s| s.style);
+            if last.spans.last().is_some_and(|span| span.content.ends_with(theme.glyphs.ellipsis)) {
+                return lines;
+            }
             if last.width() + 2 > width
                 && let Some(span) = last.spans.last_mut()
             {

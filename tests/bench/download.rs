@@ -3,7 +3,7 @@
 //! ```text
 //! cargo bench --bench download -- --peer python3     # a Python with huggingface_hub; needs about 7 GB of disk
 //! ```
-//! One file of 2 GB (lopper against curl, which checks nothing) and 20 files of 100 MB (lopper against
+//! One file of 2 GB (lopper against curl, which checks nothing, and against curl with a SHA-256 beside it) and 20 files of 100 MB (lopper against
 //! `snapshot_download`), each into an empty cache; memory is the most that the process had in RAM.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -94,6 +94,14 @@ fn curl(hub: &Hub, folder: &Path, id: &str) -> (f64, f64) {
     timed(Command::new("curl").args(["-sfL", "-o"]).arg(home.path().join("file")).arg(url))
 }
 
+/// The same work as lopper's: what arrives is written and hashed, by a program each.
+fn curl_and_hash(hub: &Hub, folder: &Path, id: &str) -> (f64, f64) {
+    let home = home(folder);
+    let url = format!("{}/{id}/resolve/main/model.safetensors", hub.url());
+    let work = "set -o pipefail; curl -sfL \"$1\" | tee \"$2\" | openssl dgst -sha256";
+    timed(Command::new("bash").args(["-c", work, "bash", &url]).arg(home.path().join("file")))
+}
+
 fn python(hub: &Hub, folder: &Path, id: &str, python: &Path) -> (f64, f64) {
     let home = home(folder);
     let program = format!("import huggingface_hub as h; h.snapshot_download({id:?})");
@@ -155,6 +163,15 @@ fn main() {
         || lopper(&hub, &folder, id),
         || curl(&hub, &folder, id),
     );
+    if Command::new("openssl").arg("version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        compare(
+            "one large file, peer curl | tee | openssl dgst -sha256",
+            settings.large,
+            settings.turns,
+            || lopper(&hub, &folder, id),
+            || curl_and_hash(&hub, &folder, id),
+        );
+    }
     let Some(peer) = settings.peer else {
         println!("no --peer: huggingface_hub was not measured");
         return;

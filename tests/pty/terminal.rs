@@ -161,6 +161,11 @@ impl Terminal {
         (cell.contents().to_owned(), cell.is_wide_continuation())
     }
 
+    /// The screen as it is now.
+    pub fn screen(&self) -> vt100::Screen {
+        self.emulator.lock().unwrap().parser.screen().clone()
+    }
+
     /// Waits until something on the screen has this colour of xterm's 256.
     pub fn wears(&self, color: u8) {
         self.until(&format!("the colour {color}"), |_| {

@@ -32,6 +32,8 @@ pub struct Hub {
     weighing: BTreeSet<Reference>,
     /// How far the fetch is, while there is one.
     pub fetching: Option<Standing>,
+    /// Why the last fetch that was looked at came to nothing: shown until a key is pressed.
+    pub failed: Option<String>,
 }
 
 /// Repositories of the hub that the recipe names.
@@ -235,6 +237,9 @@ pub(super) fn fetch(setup: &mut Setup) -> Vec<Effect> {
 
 /// A key while the files that are fetched show.
 pub(super) fn press(setup: &mut Setup, top: usize, key: &str) -> Vec<Effect> {
+    if setup.hub.failed.take().is_some() {
+        return if key == "f" { fetch(setup) } else { Vec::new() };
+    }
     let lines = setup.hub.fetching.as_ref().map_or(0, |standing| standing.lines.len());
     match key {
         "esc" => {
@@ -343,12 +348,15 @@ fn fetched(setup: &mut Setup, done: Result<u64, Refusal>) -> Vec<Effect> {
         // It was cancelled.
         return Vec::new();
     }
-    if matches!(setup.overlay, Some(Overlay::Fetch { .. })) {
-        setup.overlay = None;
-    }
+    let looked_at = matches!(setup.overlay, Some(Overlay::Fetch { .. }));
     match done {
         Ok(came) => setup.say(format!("fetched {}: the recipe has all that it names of the hub", bytes(came))),
+        // A sentence has no room in a line.
+        Err(why) if looked_at => setup.hub.failed = Some(why.sentence().to_owned()),
         Err(why) => setup.say(format!("not fetched: {}", why.sentence())),
+    }
+    if looked_at && setup.hub.failed.is_none() {
+        setup.overlay = None;
     }
     // Some of it may be here even so.
     setup.hub.weights.clear();

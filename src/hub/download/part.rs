@@ -1,7 +1,7 @@
 //! One file: asked for from where it broke off, written aside, and hashed as it arrives.
 
 use super::{Plan, State};
-use crate::hub::cache::Shelf;
+use crate::hub::cache::{self, Shelf};
 use crate::hub::client::{Client, RepositoryFile};
 use crate::hub::failure::Failure;
 use crate::hub::supply::blocking;
@@ -69,7 +69,7 @@ struct Part {
 impl Part {
     /// What is there of it, hashed anew; longer than it may be is worth nothing.
     fn open(path: &Path, of: &RepositoryFile) -> Result<Self> {
-        let failed = |e: std::io::Error| Error::io("write", path, &e);
+        let failed = |e: std::io::Error| cache::failed("write", path, &e);
         let mut file =
             OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(failed)?;
         let mut part = Self { hash: Hash::of(of), length: 0, file: file.try_clone().map_err(failed)? };
@@ -79,7 +79,7 @@ impl Part {
         }
         let mut buffer = vec![0; 1 << 20];
         loop {
-            match file.read(&mut buffer).map_err(failed)? {
+            match file.read(&mut buffer).map_err(|e| cache::failed("read", path, &e))? {
                 0 => return Ok(part),
                 n => {
                     part.hash.add(&buffer[..n]);
@@ -147,7 +147,7 @@ pub async fn fetch(
                 return Ok(blocking(move || shelf.keep(&file)).await?);
             }
             wrong += 1;
-            part.restart(file).map_err(|e| Error::io("write", &shelf.part(file), &e))?;
+            part.restart(file).map_err(|e| cache::failed("write", &shelf.part(file), &e))?;
             if wrong == WRONG {
                 std::fs::remove_file(shelf.part(file)).ok();
                 return Err(Failure::Nonsense(format!(
@@ -212,7 +212,7 @@ async fn receive(
     file: &RepositoryFile,
     told: &(dyn Fn(u64, State) + Sync),
 ) -> Result<Part, (Failure, Option<Part>)> {
-    let restart = |part: &mut Part| part.restart(file).map_err(|e| Error::io("write", &shelf.part(file), &e));
+    let restart = |part: &mut Part| part.restart(file).map_err(|e| cache::failed("write", &shelf.part(file), &e));
     match response.status() {
         StatusCode::PARTIAL_CONTENT if range_of(&response) == Some((part.length, file.size)) => {}
         StatusCode::OK => {
@@ -235,7 +235,8 @@ async fn receive(
     let (to, from) = mpsc::channel::<Bytes>(QUEUE);
     let path = shelf.part(file);
     let size = file.size;
-    let writing = tokio::task::spawn_blocking(move || part.add(from, size).map_err(|e| Error::io("write", &path, &e)));
+    let writing =
+        tokio::task::spawn_blocking(move || part.add(from, size).map_err(|e| cache::failed("write", &path, &e)));
     let mut pieces = response.bytes_stream();
     let mut broken = None;
     while let Some(piece) = pieces.next().await {

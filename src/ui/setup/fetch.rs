@@ -1,5 +1,6 @@
 //! The files that are fetched, and how far each is.
 
+use crate::app::setup::Hub;
 use crate::hub::download::{Line as File, Standing, State};
 use crate::run::estimate::bytes;
 use crate::theme::Theme;
@@ -22,10 +23,16 @@ pub(super) fn figures(standing: &Standing) -> String {
 }
 
 /// Draws it over the form.
-pub(super) fn draw(standing: Option<&Standing>, top: usize, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+pub(super) fn draw(hub: &Hub, top: usize, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width).saturating_sub(4).min(92);
+    if let Some(sentence) = &hub.failed {
+        let room = usize::from(area.height).saturating_sub(3).max(1);
+        let mut lines = fit::limit(fit::wrap(&[(sentence, theme.bad)], width), room, width, theme);
+        lines.push(Line::styled(fit::cut("f tries again (what has come stays), esc closes", width, theme), theme.dim));
+        return overlay::popup(" not fetched ".to_owned(), lines, theme, frame, area);
+    }
     let mut lines = Vec::new();
-    match standing {
+    match &hub.fetching {
         Some(standing) if !standing.lines.is_empty() => {
             let (all, here) = (bytes(standing.total), bytes(standing.done));
             let share = standing.done as f64 / standing.total.max(1) as f64;

@@ -39,7 +39,7 @@ pub fn draw(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             overlay::popup(title.to_owned(), lines, theme, frame, area);
         }
         Some(Overlay::Menu(menu)) => words(menu, theme, frame, area),
-        Some(Overlay::Fetch { top }) => fetch::draw(setup.hub.fetching.as_ref(), *top, theme, frame, area),
+        Some(Overlay::Fetch { top }) => fetch::draw(&setup.hub, *top, theme, frame, area),
         Some(Overlay::Pick(_, open)) => match &open.far {
             Some(far) => hub::draw(setup, open, far, theme, frame, area),
             None => picker::draw(open, theme, frame, area),

@@ -270,8 +270,19 @@ fn a_fetch_is_cancelled_and_its_late_answers_are_nothing() {
     assert!(form.hub.fetching.is_none());
     // One that fails says why.
     press(&mut form, &["f"]);
-    update(&mut form, Message::Hub(Answer::Fetched(Err(Refusal::Said("lab/a is gated: ask for access".into())))));
+    let gated = || Message::Hub(Answer::Fetched(Err(Refusal::Said("lab/a is gated: ask for access".into()))));
+    update(&mut form, gated());
+    assert!(matches!(form.overlay, Some(Overlay::Fetch { .. })));
+    assert_eq!(form.hub.failed.as_deref(), Some("lab/a is gated: ask for access"));
+    // And is tried again, or not.
+    assert!(matches!(press(&mut form, &["f"])[..], [Effect::Hub(Ask::Fetch(_))]) && form.hub.failed.is_none());
+    update(&mut form, gated());
+    assert!(press(&mut form, &["esc"]).is_empty() && form.overlay.is_none() && form.hub.failed.is_none());
+    // Behind the form it is told in a line.
+    press(&mut form, &["f", "enter"]);
+    update(&mut form, gated());
     assert_eq!(form.toast.as_ref().unwrap().0, "not fetched: lab/a is gated: ask for access");
+    assert!(form.overlay.is_none());
 }
 
 fn candidate(id: &str) -> Candidate {
