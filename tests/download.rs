@@ -307,6 +307,14 @@ fn hostile_names_fetch_nothing() {
         assert!(!user.cache().exists());
     }
     hub.add(hostile());
+    // Lengths that would not add up.
+    let mut endless = base();
+    endless.files.get_mut("model.safetensors").unwrap().size = u64::MAX;
+    hub.add(endless);
+    let user = User::of(&hub);
+    let said = user.fetch(BASE).unwrap_err();
+    assert!(said.contains("is longer than any file is; nothing of it is fetched"), "{said}");
+    assert!(!user.cache().exists());
 }
 
 #[test]

@@ -246,7 +246,7 @@ fn a_full_or_read_only_disk_is_told_in_a_sentence_and_nothing_half_written_stays
         let left: Vec<_> = std::fs::read_dir(disk.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         let left: Vec<_> = left.into_iter().filter(|name| name != "filler" && name != "runs").collect();
         assert!(left.is_empty(), "{left:?}");
-        assert!(RunDir::list(disk.path().join("runs")).unwrap().is_empty(), "no half of a run");
+        assert!(RunDir::list(&disk.path().join("runs")).unwrap().is_empty(), "no half of a run");
     }
     // A run on a disk that has become read-only can be looked at, and not be steered.
     let disk = Disk::new(&project, "kept", "16m");

@@ -179,9 +179,14 @@ pub(super) fn largest(cache: &Path, except: &str) -> Option<(String, u64)> {
     sized.filter(|(id, bytes)| id != except && *bytes > 0).max_by_key(|(_, bytes)| *bytes)
 }
 
+/// The folder itself, or where it will be made.
+pub(super) fn ground(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|path| path.exists())
+}
+
 /// Bytes that are free where `folder` is or will be.
 pub fn free(folder: &Path) -> Option<u64> {
-    disk::free(folder.ancestors().find(|path| path.exists())?)
+    disk::free(ground(folder)?)
 }
 
 #[cfg(test)]

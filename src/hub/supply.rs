@@ -1,5 +1,6 @@
 //! What a recipe needs of the hub: its revisions pinned before a run is made, its files fetched by the worker.
 
+use super::cache;
 use super::client::Client;
 use super::download::{self, Board};
 use super::environment::Environment;
@@ -127,7 +128,10 @@ pub fn fetch(recipe: &Recipe, session: &mut dyn Session) -> Result<Option<Outcom
 async fn watched(client: &Client, reference: &Reference, session: &mut dyn Session) -> Result<Option<Outcome>> {
     loop {
         match at_once(client, reference, session).await {
-            Err(full @ Error::Full { .. }) => session.hold_for(full, &client.environment().cache)?,
+            Err(full @ Error::Full { .. }) => {
+                let cache = &client.environment().cache;
+                session.hold_for(full, cache::ground(cache).unwrap_or(cache))?;
+            }
             other => return other,
         }
     }
