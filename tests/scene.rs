@@ -136,14 +136,14 @@ fn search_see_what_fits_download_three_adapters_start() {
     person.presses("\r", &["demo/debian-40m", "by downloads"]);
     person.looks(1.5);
     person.types("debian");
-    person.0.shows(&["1 result of the hub", "A small Llama for synopses", "29 MB to fetch"]);
+    person.0.shows(&["1 result of the hub", "A small Llama for synopses", "files needed, 30 MB"]);
     person.looks(2.5);
     person.0.press("\r");
     person.0.hides("│ > ");
     person.0.shows(&["to fetch: f fetches now"]);
     person.looks(1.0);
     // What fits.
-    person.presses("a", &["demo/debian-science-lora", "use_dora", "PROMPT_TUNING", "else/tuned-on-another-size"]);
+    person.presses("a", &["demo/debian-science-lora", "use_dora = true", "else/tuned-on-another-size"]);
     person.looks(1.5);
     person.presses("\x1b[B", &["2/"]);
     person.0.shows(&["Debian with DoRA"]);

@@ -62,7 +62,7 @@ pub fn demo() -> Vec<Repository> {
         .file(
             "README.md",
             "---\nlicense: apache-2.0\nlanguage: en\n---\n# Debian 40M\n\nA small Llama for synopses of Debian packages, cut \
-             from SmolLM2-135M: 12 of 30 layers, a vocabulary of 8k.\n\n## Use\n\nIt comes with lopper's demo.\n",
+             from SmolLM2-135M: 10 of 30 layers, a vocabulary of 8k.\n\n## Use\n\nIt comes with lopper's demo.\n",
         )
         .library("transformers")
         .pipeline("text-generation")
