@@ -168,7 +168,7 @@ pub(super) fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
 
 /// The repository in the cache that takes most room, and its bytes; `except` is left out.
 pub(super) fn largest(cache: &Path, except: &str) -> Option<(String, u64)> {
-    let entries = std::fs::read_dir(cache).ok()?.filter_map(|entry| entry.ok());
+    let entries = std::fs::read_dir(cache).ok()?.flatten();
     let sized = entries.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let id = name.strip_prefix("models--").or_else(|| name.strip_prefix("datasets--"))?.replacen("--", "/", 1);
