@@ -15,6 +15,7 @@ use disk::Disk;
 use hub::{Fault, Hub, Repository};
 use lopper::run::event::EventBody;
 use lopper::run::{RunDir, RunState};
+use lopper::text::hex;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -80,7 +81,7 @@ fn part(cache: &Path) -> Option<PathBuf> {
 /// Every byte of the weights is right, and nothing unfinished is left.
 fn assert_whole(hub: &Hub, cache: &Path) {
     let file = cache.join("models--lab--tiny/snapshots").join(COMMIT).join(WEIGHTS);
-    let hash: String = Sha256::digest(std::fs::read(&file).unwrap()).iter().map(|b| format!("{b:02x}")).collect();
+    let hash = hex(&Sha256::digest(std::fs::read(&file).unwrap()));
     assert_eq!(std::fs::read_link(&file).unwrap().file_name().unwrap().to_str(), Some(hash.as_str()));
     assert_eq!(part(cache), None);
     assert_eq!(hub.sha(BASE, "main").as_deref(), Some(COMMIT));
@@ -251,9 +252,9 @@ fn a_run_goes_on_by_itself_when_the_hubs_cache_has_room() {
         hub.calm();
         hub.forget();
         if in_the_middle {
-            disk.empty()
+            disk.empty();
         } else {
-            disk.grow("80m")
+            disk.grow("80m");
         }
         until_over(&run);
         assert_eq!(run.state(), RunState::Finished, "{:?}", lopper::run::worker::read_last_word(run.path()));
