@@ -143,7 +143,7 @@ fn search_see_what_fits_download_three_adapters_start() {
     person.0.shows(&["to fetch: f fetches now"]);
     person.looks(1.0);
     // What fits.
-    person.presses("a", &["demo/debian-science-lora", "use_dora = true", "else/tuned-on-another-size"]);
+    person.presses("a", &["demo/debian-science-lora", "use_dora", "else/tuned-on-another-size"]);
     person.looks(1.5);
     person.presses("\x1b[B", &["2/"]);
     person.0.shows(&["Debian with DoRA"]);

@@ -163,8 +163,7 @@ fn row(item: &Item, chosen: bool, columns: &[Column], theme: &Theme, width: usiz
     // Where few columns have room, the words of an entry say more.
     let told = item.columns.is_empty() || (columns.len() < item.columns.len() && !item.detail.is_empty());
     let about = match &item.problem {
-        // The whole sentence stands below the list.
-        Some(problem) => format!(" {}", reason(problem)),
+        Some(problem) => format!(" {problem}"),
         None if told => format!(" {}", item.detail),
         None => columns.iter().zip(&item.columns).map(|(column, text)| cell(text, *column, theme)).collect(),
     };
@@ -186,12 +185,6 @@ fn row(item: &Item, chosen: bool, columns: &[Column], theme: &Theme, width: usiz
         Span::styled(mark, if refused { theme.dim } else { place }),
         Span::styled(about, figures),
     ])
-}
-
-/// A reason without the file that it begins with.
-fn reason(problem: &str) -> &str {
-    let files = ["adapter_config.json: ", "adapter_model.safetensors: ", "config.json: "];
-    files.iter().find_map(|file| problem.strip_prefix(file)).unwrap_or(problem)
 }
 
 /// What happens at the hub, in a line.
