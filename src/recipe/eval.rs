@@ -25,11 +25,21 @@ impl Default for Samples {
 }
 
 /// What to score at the end.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Eval {
     /// The methods of the report beside the run's own, in this order.
     pub methods: Vec<Method>,
+    /// Training examples in the prompt of `few-shot`.
+    pub shots: usize,
+    /// Weights that `lora-hub` tries.
+    pub hub_steps: usize,
+}
+
+impl Default for Eval {
+    fn default() -> Self {
+        Self { methods: Vec::new(), shots: 3, hub_steps: 40 }
+    }
 }
 
 /// A way to use the base and the adapters.
@@ -38,26 +48,81 @@ pub struct Eval {
 pub enum Method {
     /// The base alone.
     ZeroShot,
+    /// The base, with training examples in the prompt.
+    FewShot,
     /// The target adapter, trained alone.
     Target,
+    /// The target adapter, trained on for as long as the merge is.
+    TargetTune,
     /// All adapters added, no further training.
     Merge,
+    /// All adapters added, by weights that are searched without gradients (`LoraHub`, Huang et al. 2023).
+    LoraHub,
     /// Merge, then fine-tune without pruning.
     MergeTune,
     /// Merge, then fine-tune and prune at every step (the paper's).
     MergeTunePrune,
+    /// The same, but what is pruned is drawn at random: a control.
+    RandomPrune,
+    /// Merge, prune once, then fine-tune what is left.
+    PruneTune,
+    /// Merge, fine-tune, then prune once.
+    TunePrune,
 }
 
 impl Method {
+    /// All, in the order of a report.
+    pub const ALL: [Self; 11] = [
+        Self::ZeroShot,
+        Self::FewShot,
+        Self::Target,
+        Self::TargetTune,
+        Self::Merge,
+        Self::LoraHub,
+        Self::MergeTune,
+        Self::TunePrune,
+        Self::PruneTune,
+        Self::RandomPrune,
+        Self::MergeTunePrune,
+    ];
+
+    /// As recipes name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ZeroShot => "zero-shot",
+            Self::FewShot => "few-shot",
+            Self::Target => "target",
+            Self::TargetTune => "target-tune",
+            Self::Merge => "merge",
+            Self::LoraHub => "lora-hub",
+            Self::MergeTune => "merge-tune",
+            Self::MergeTunePrune => "merge-tune-prune",
+            Self::RandomPrune => "random-prune",
+            Self::PruneTune => "prune-tune",
+            Self::TunePrune => "tune-prune",
+        }
+    }
+
     /// As tables show it.
     pub const fn label(self) -> &'static str {
         match self {
             Self::ZeroShot => "zero-shot",
+            Self::FewShot => "few-shot prompt",
             Self::Target => "target adapter alone",
+            Self::TargetTune => "target adapter, trained on",
             Self::Merge => "merge, no training",
+            Self::LoraHub => "LoraHub weights",
             Self::MergeTune => "merge + fine-tune",
             Self::MergeTunePrune => "merge + fine-tune + prune",
+            Self::RandomPrune => "merge + fine-tune + prune at random",
+            Self::PruneTune => "merge + prune once + fine-tune",
+            Self::TunePrune => "merge + fine-tune + prune once",
         }
+    }
+
+    /// Whether it is a way to prune.
+    pub const fn prunes(self) -> bool {
+        matches!(self, Self::MergeTunePrune | Self::RandomPrune | Self::PruneTune | Self::TunePrune)
     }
 }
 
