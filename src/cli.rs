@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod check;
+mod eval;
 mod health;
 mod hub;
 mod models;
@@ -221,6 +222,11 @@ enum Verb {
         #[command(flatten)]
         asked: suggest::Asked,
     },
+    /// Run the methods of a recipe on the same data and seeds and compare them
+    Eval {
+        #[command(flatten)]
+        asked: eval::Asked,
+    },
     /// List the runs
     Runs {
         #[command(flatten)]
@@ -401,6 +407,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Suggest { asked } => {
             suggest::report(&asked, &mut |line| eprintln!("{line}")).and_then(|text| say(&text)).map(|()| 0)
         }
+        Verb::Eval { asked } => match eval::report(&asked)? {
+            Some(text) => say(&text).map(|()| 0),
+            None => Ok(130),
+        },
         Verb::Runs { place } => list(&place.runs),
         Verb::Export { run, adapter, merged } => export(&RunDir::open(&run)?, adapter.as_deref(), merged.as_deref()),
         Verb::Report { run, html } => {

@@ -1,5 +1,6 @@
 //! How good the summaries are.
 
+pub mod evaluation;
 pub mod report;
 pub mod rouge;
 pub mod segment;

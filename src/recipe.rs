@@ -158,6 +158,7 @@ impl Recipe {
         self.train.validate()?;
         self.target.validate()?;
         self.samples.validate()?;
+        self.eval.validate()?;
         self.data.validate()?;
         if self.base.as_os_str().is_empty() {
             return Err(Error::user("base = \"\": a folder is needed"));

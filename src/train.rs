@@ -13,7 +13,7 @@ pub mod step;
 pub mod task;
 pub mod what_if;
 
-use crate::lora::{Adapter, MergedSet};
+use crate::lora::{Adapter, MergedSet, combine};
 use crate::module::Factor;
 use crate::recipe::Recipe;
 use crate::recipe::ratios::{Ratios, Rule};
@@ -95,6 +95,7 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
         };
         let set = match stage.start {
             Start::Weighted => merged(&task, stage)?,
+            Start::Combined(name) => Some(combined(recipe, &task, name)?),
             Start::Searched => match lora_hub::searched(&mut context)? {
                 Some(set) => Some(set),
                 None => return stopped_before(session, &orders),

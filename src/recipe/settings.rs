@@ -142,6 +142,7 @@ pub const SETTINGS: &[Setting] = &[
     row("eval", "methods", Kind::Words(METHODS), "rows of the report beside the run's own"),
     row("eval", "shots", Kind::Number, "training examples in the prompt of few-shot"),
     row("eval", "hub_steps", Kind::Number, "weights that lora-hub tries"),
+    row("eval", "density", Kind::Number, "share that ties, dare-*, magnitude-prune keep"),
 ];
 
 /// The settings of an adapter; those after `path` are for a new one.

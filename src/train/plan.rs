@@ -36,6 +36,8 @@ pub enum Start {
     Weighted,
     /// Its adapters with weights that are searched for.
     Searched,
+    /// One adapter, made of them as PEFT's method of this name does.
+    Combined(&'static str),
 }
 
 /// One stage.
@@ -137,6 +139,14 @@ pub fn stages(recipe: &Recipe) -> Vec<Stage> {
             Method::TargetTune => plain(method.label(), vec![target], Some(tuned(Pruning::None))),
             Method::Merge => merge(None),
             Method::LoraHub => Stage { start: Start::Searched, ..merge(None) },
+            Method::Linear
+            | Method::Svd
+            | Method::Ties
+            | Method::DareTies
+            | Method::DareLinear
+            | Method::MagnitudePrune => {
+                Stage { start: method.combines().map_or(Start::Weighted, Start::Combined), ..merge(None) }
+            }
             Method::MergeTune | Method::TunePrune => Stage {
                 label: Method::MergeTune.label().to_owned(),
                 pruned_once: after.clone(),

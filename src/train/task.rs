@@ -119,6 +119,7 @@ impl Task {
         let target = recipe.adapters.iter().position(|a| a.role == Role::Target);
         let target = target.ok_or_else(|| Error::user("no adapter has role = \"target\""))?;
         // Before the long part.
+        check_ranks(recipe, &adapters)?;
         super::check_rules(&recipe.prune.rules, recipe, &super::matrices(&adapters))?;
         phase(observer, "base model", 2, 4)?;
         let weights = Weights::load(&recipe.base, &config)?;
@@ -167,5 +168,24 @@ impl Task {
             .flatten()
             .map(|s| s.encoded.truncated)
             .sum()
+    }
+}
+
+/// Refuses methods that add A to A and B to B where ranks differ.
+fn check_ranks(recipe: &Recipe, adapters: &[(Adapter, f64)]) -> Result<()> {
+    let rank = |(adapter, _): &(Adapter, f64)| adapter.modules.values().map(crate::lora::Pair::rank).max().unwrap_or(0);
+    let ranks: Vec<usize> = adapters.iter().map(rank).collect();
+    let adds = |method: &&Method| method.combines().is_some_and(|name| name != "svd");
+    match recipe.eval.methods.iter().find(adds) {
+        Some(method) if ranks.iter().any(|rank| *rank != ranks[0]) => {
+            let each: Vec<String> =
+                recipe.adapters.iter().zip(&ranks).map(|(a, rank)| format!("{} {rank}", a.name)).collect();
+            Err(Error::user(format!(
+                "eval.methods: {:?} adds matrices of one rank, and these have ranks of their own: {}; leave it out, or use svd",
+                method.name(),
+                crate::text::printable(&each.join(", "))
+            )))
+        }
+        _ => Ok(()),
     }
 }
