@@ -4,6 +4,7 @@
 mod check;
 mod health;
 mod hub;
+mod merge;
 mod models;
 mod plain;
 mod sensitivity;
@@ -237,6 +238,11 @@ enum Verb {
         #[arg(long, value_name = "FOLDER")]
         merged: Option<PathBuf>,
     },
+    /// Merge adapters into one PEFT adapter without training, as PEFT's add_weighted_adapter does
+    Merge {
+        #[command(flatten)]
+        asked: merge::Asked,
+    },
     /// Write a run as one HTML file: settings, heatmaps, curves, samples, scores
     Report {
         /// The run directory
@@ -403,6 +409,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         }
         Verb::Runs { place } => list(&place.runs),
         Verb::Export { run, adapter, merged } => export(&RunDir::open(&run)?, adapter.as_deref(), merged.as_deref()),
+        Verb::Merge { asked } => merge::report(&asked).and_then(|text| say(&text)).map(|()| 0),
         Verb::Report { run, html } => {
             let run = RunDir::open(&run)?;
             let theme = WatchOptions::from(look).picture_theme()?;
