@@ -238,7 +238,7 @@ enum Verb {
         #[arg(long, value_name = "FOLDER")]
         merged: Option<PathBuf>,
     },
-    /// Merge adapters into one PEFT adapter without training, as PEFT's add_weighted_adapter does
+    /// Merge adapters into one PEFT adapter without training: linear, ties, svd and the others of PEFT
     Merge {
         #[command(flatten)]
         asked: merge::Asked,

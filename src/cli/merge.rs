@@ -14,16 +14,18 @@ pub struct Asked {
     /// The folder of the base that the adapters belong to
     #[arg(long)]
     base: PathBuf,
-    /// linear, cat, svd, ties, dare_linear, dare_ties, magnitude_prune, or one of the last four with _svd
-    #[arg(long)]
+    #[arg(
+        long,
+        help = "linear, cat, svd, ties, dare_linear, dare_ties, magnitude_prune, or one of the last four with _svd"
+    )]
     method: String,
     /// An adapter's folder and its weight; once for each adapter
     #[arg(long = "adapter", value_name = "DIR[=WEIGHT]", required = true)]
     adapters: Vec<String>,
-    /// Share of entries to keep, above 0 to 1 (ties, dare, magnitude_prune)
+    /// Share of entries to keep, above 0 to 1 (ties, dare and magnitude)
     #[arg(long)]
     density: Option<f64>,
-    /// Which sign wins: that of the sum, or that of most (ties, dare_ties) [default: total]
+    /// Which sign wins: that of the sum, or that of most (ties, with dare or without) [default: total]
     #[arg(long, value_enum)]
     majority: Option<Majority>,
     /// Rank of the result (svd) [default: the largest of the adapters]

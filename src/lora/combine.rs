@@ -5,8 +5,8 @@
 //! | `cat` | A and B | ranks side by side: exactly Σ `w_i` `s_i` `B_i` `A_i`, of rank Σ `r_i` |
 //! | `linear` | A and B | `A = Σ ±√(w_i s_i) A_i`, `B = Σ √(w_i s_i) B_i`: a rough approximation of the sum of products |
 //! | `magnitude_prune` | A and B | the same, of each matrix only the largest entries |
-//! | `ties` | A and B | the same, and of those only what has the sign of the majority, averaged (Yadav et al., "TIES-merging", NeurIPS 2023) |
-//! | `dare_linear`, `dare_ties` | A and B | as `linear` and `ties`, with entries dropped by chance and the rest scaled up (Yu et al., "Language models are super Mario", ICML 2024) |
+//! | `ties` | A and B | the same, and of those only what has the sign of the majority, averaged (Yadav et al., "TIES-merging", 2023) |
+//! | `dare_linear`, `dare_ties` | A and B | as `linear` and `ties`, with entries dropped by chance and the rest scaled up (Yu et al., "Language models are super Mario", 2024) |
 //! | `svd`, `magnitude_prune_svd`, `ties_svd`, `dare_linear_svd`, `dare_ties_svd` | `s_i` `B_i` `A_i` | the same on the products; the result is the best approximation of the given rank |
 //!
 //! Where an adapter lacks a module, the others are merged there; the result has the modules of all. One adapter alone
