@@ -1,11 +1,9 @@
 //! `lopper merge`: several adapters become one, without training.
 
-use crate::lora::combine::{Drawn, Method, Settings, Sign, combine};
-use crate::lora::{Adapter, Pair, export};
-use crate::model::config::Config;
+use crate::lora::combine::{Drawn, Method, Settings, Sign, folders};
+use crate::lora::{Pair, export};
 use crate::text::{counted, printable};
 use crate::{Error, Result};
-use candle_core::Device;
 use std::path::{Path, PathBuf};
 
 /// What is asked.
@@ -60,21 +58,15 @@ pub fn report(asked: &Asked) -> Result<String> {
     if asked.out.exists() {
         return Err(Error::user(format!("{} exists; name a new folder", shown(&asked.out))));
     }
-    let config = Config::read(&asked.base)?;
-    let mut adapters = Vec::with_capacity(asked.adapters.len());
-    for text in &asked.adapters {
-        let (folder, weight) = weighted(text)?;
-        adapters.push((Adapter::read(&folder, &config, &Device::Cpu)?, weight));
-    }
-    let all: Vec<(&Adapter, f64)> = adapters.iter().map(|(adapter, weight)| (adapter, *weight)).collect();
-    let merged = combine(&all, &method, &mut Drawn { seed: asked.seed })?;
+    let adapters: Vec<_> = asked.adapters.iter().map(|text| weighted(text)).collect::<Result<_>>()?;
+    let merged = folders(&asked.base, &adapters, &method, &mut Drawn { seed: asked.seed })?;
     export::adapter(&asked.out, &merged)?;
     let ranks = || merged.modules.values().map(Pair::rank);
     let (least, most) = (ranks().min().unwrap_or(0), ranks().max().unwrap_or(0));
     let rank = if least == most { format!("rank {most}") } else { format!("ranks {least} to {most}") };
     let modules = counted(merged.modules.len(), "module");
-    let how = if all.len() == 1 { "linear" } else { method.name() };
-    Ok(format!("{}: {how} of {}, {rank}, {modules}", shown(&asked.out), counted(all.len(), "adapter")))
+    let how = if adapters.len() == 1 { "linear" } else { method.name() };
+    Ok(format!("{}: {how} of {}, {rank}, {modules}", shown(&asked.out), counted(adapters.len(), "adapter")))
 }
 
 fn shown(path: &Path) -> String {

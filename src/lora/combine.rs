@@ -27,11 +27,13 @@ pub use masks::{Drawn, Masks, Place};
 pub use method::{Method, Rule, Settings, Sign};
 
 use super::adapter::{Adapter, Pair};
+use crate::model::config::Config;
 use crate::module::{Factor, ModuleId};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use factor::{Shape, Thin};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 /// One adapter's matrices at one module, as numbers.
 struct Part {
@@ -93,6 +95,18 @@ pub fn combine(adapters: &[(&Adapter, f64)], method: &Method, masks: &mut dyn Ma
         modules.insert(id, pair(thin, shape, device(first))?);
     }
     Ok(Adapter { modules, dropout: first.dropout, rslora: false, base: first.base.clone() })
+}
+
+/// Reads PEFT folders, each with its weight, for the base in the folder `base`, and merges them on the CPU.
+///
+/// # Errors
+/// As [`combine`]; or when the base's configuration cannot be read or an adapter does not fit it.
+pub fn folders(base: &Path, adapters: &[(PathBuf, f64)], method: &Method, masks: &mut dyn Masks) -> Result<Adapter> {
+    let config = Config::read(base)?;
+    let read = |(folder, _): &(PathBuf, f64)| Adapter::read(folder, &config, &Device::Cpu);
+    let read: Vec<Adapter> = adapters.iter().map(read).collect::<Result<_>>()?;
+    let weighted: Vec<(&Adapter, f64)> = read.iter().zip(adapters).map(|(adapter, (_, w))| (adapter, *w)).collect();
+    combine(&weighted, method, masks)
 }
 
 /// The largest rank of an adapter, by which PEFT compares them.

@@ -63,7 +63,7 @@ fn summaries_that_stand_in_their_document_are_told() {
 }
 
 #[test]
-fn ten_thousand_documents_beside_ten_thousand_take_seconds() {
+fn ten_thousand_documents_beside_ten_thousand_take_no_minutes() {
     let train: Vec<Example> = (0..10_000).map(|i| example(i, &document(i, 150), "x")).collect();
     let test: Vec<Example> = (0..10_000)
         .map(|i| match i % 100 {
@@ -76,5 +76,6 @@ fn ten_thousand_documents_beside_ten_thousand_take_seconds() {
     let found = find(&[("train", &train), ("test", &test)]);
     let seconds = clock.elapsed().as_secs_f64();
     assert_eq!((found.shared[0].same.len(), found.shared[0].near.len()), (100, 100));
-    assert!(seconds < 60.0, "{seconds:.1} s");
+    // Far above what it takes on a busy machine, and far below a comparison of all with all.
+    assert!(seconds < 200.0, "{seconds:.1} s");
 }

@@ -1,10 +1,8 @@
 use super::*;
 use crate::lora::export;
-use crate::model::config::Config;
 use crate::module::Projection;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
 fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
