@@ -5,6 +5,7 @@ mod check;
 mod eval;
 mod health;
 mod hub;
+mod merge;
 mod models;
 mod plain;
 mod sensitivity;
@@ -243,6 +244,11 @@ enum Verb {
         #[arg(long, value_name = "FOLDER")]
         merged: Option<PathBuf>,
     },
+    /// Merge adapters into one PEFT adapter without training: linear, ties, svd and the others of PEFT
+    Merge {
+        #[command(flatten)]
+        asked: merge::Asked,
+    },
     /// Write a run as one HTML file: settings, heatmaps, curves, samples, scores
     Report {
         /// The run directory
@@ -413,6 +419,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         },
         Verb::Runs { place } => list(&place.runs),
         Verb::Export { run, adapter, merged } => export(&RunDir::open(&run)?, adapter.as_deref(), merged.as_deref()),
+        Verb::Merge { asked } => merge::report(&asked).and_then(|text| say(&text)).map(|()| 0),
         Verb::Report { run, html } => {
             let run = RunDir::open(&run)?;
             let theme = WatchOptions::from(look).picture_theme()?;
