@@ -223,6 +223,19 @@ pub(crate) fn merged(task: &Task, stage: &Stage) -> Result<Option<MergedSet>> {
     Ok(Some(set))
 }
 
+/// One adapter of all, made as PEFT's method of this name makes it, with the recipe's weights.
+fn combined(recipe: &Recipe, task: &Task, name: &str) -> Result<MergedSet> {
+    let all: Vec<(&Adapter, f64)> = task.adapters.iter().map(|(adapter, weight)| (adapter, *weight)).collect();
+    let density = (!matches!(name, "linear" | "svd")).then_some(recipe.eval.density);
+    let method = combine::Method::named(name, &combine::Settings { density, ..combine::Settings::default() })?;
+    let adapter = combine::combine(&all, &method, &mut combine::Drawn { seed: recipe.seed })?;
+    let mut set = MergedSet::merged(&[(adapter, 1.0)])?;
+    for segment in set.modules.values_mut().flat_map(|m| &mut m.segments) {
+        segment.adapter = task.target;
+    }
+    Ok(set)
+}
+
 /// Share of all entries that are exactly zero.
 fn sparsity(set: Option<&MergedSet>) -> Result<f64> {
     let (mut zeros, mut all) = (0.0, 0usize);

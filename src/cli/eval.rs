@@ -167,7 +167,7 @@ fn read(run: &RunDir, seed: u64) -> Result<(String, Vec<Outcome>)> {
     let damaged = |path: &Path, e: &dyn std::fmt::Display| {
         Error::user(format!("{}: {e}; delete the run and evaluate again", printable(&path.display().to_string())))
     };
-    let bytes = bounded::bytes(&path, bounded::SETTINGS)?;
+    let bytes = bounded::bytes(&path, bounded::SETTINGS).map_err(|e| Error::io("read", &path, &e))?;
     let report: Report = serde_json::from_slice(&bytes).map_err(|e| damaged(&path, &e))?;
     let data = match &recipe.data.test {
         Some(test) if report.split == "test" => (test, recipe.data.test_limit),
