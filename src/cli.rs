@@ -2,8 +2,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod check;
+mod eval;
 mod health;
 mod hub;
+mod merge;
 mod models;
 mod plain;
 mod sensitivity;
@@ -221,6 +223,11 @@ enum Verb {
         #[command(flatten)]
         asked: suggest::Asked,
     },
+    /// Run the methods of a recipe on the same data and seeds and compare them
+    Eval {
+        #[command(flatten)]
+        asked: eval::Asked,
+    },
     /// List the runs
     Runs {
         #[command(flatten)]
@@ -236,6 +243,11 @@ enum Verb {
         /// A folder for the base with the adapters merged into its weights
         #[arg(long, value_name = "FOLDER")]
         merged: Option<PathBuf>,
+    },
+    /// Merge adapters into one PEFT adapter without training: linear, ties, svd and the others of PEFT
+    Merge {
+        #[command(flatten)]
+        asked: merge::Asked,
     },
     /// Write a run as one HTML file: settings, heatmaps, curves, samples, scores
     Report {
@@ -401,8 +413,13 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Suggest { asked } => {
             suggest::report(&asked, &mut |line| eprintln!("{line}")).and_then(|text| say(&text)).map(|()| 0)
         }
+        Verb::Eval { asked } => match eval::report(&asked)? {
+            Some(text) => say(&text).map(|()| 0),
+            None => Ok(130),
+        },
         Verb::Runs { place } => list(&place.runs),
         Verb::Export { run, adapter, merged } => export(&RunDir::open(&run)?, adapter.as_deref(), merged.as_deref()),
+        Verb::Merge { asked } => merge::report(&asked).and_then(|text| say(&text)).map(|()| 0),
         Verb::Report { run, html } => {
             let run = RunDir::open(&run)?;
             let theme = WatchOptions::from(look).picture_theme()?;

@@ -1,6 +1,10 @@
-//! How good the summaries are.
+//! How good the summaries are, and how sure that is.
 
+pub mod bleu;
+pub mod evaluation;
 pub mod report;
 pub mod rouge;
 pub mod segment;
+pub mod significance;
 pub mod stem;
+pub mod surface;

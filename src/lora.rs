@@ -1,6 +1,7 @@
-//! LoRA adapters: PEFT files in and out, and the merged set that is trained.
+//! LoRA adapters: PEFT files in and out, the merged set that is trained, and merges without training.
 
 pub mod adapter;
+pub mod combine;
 pub mod export;
 pub mod gradients;
 pub mod merge;

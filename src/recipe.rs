@@ -158,13 +158,37 @@ impl Recipe {
         self.train.validate()?;
         self.target.validate()?;
         self.samples.validate()?;
+        self.eval.validate()?;
         self.data.validate()?;
         if self.base.as_os_str().is_empty() {
             return Err(Error::user("base = \"\": a folder is needed"));
         }
         adapters::validate(&self.adapters)?;
+        self.validate_methods()?;
         if !(self.device == "auto" || self.device == "cpu" || self.cuda_ordinal().is_some()) {
             return Err(Error::user(format!("device = {:?}: use \"auto\", \"cpu\" or \"cuda:0\"", self.device)));
+        }
+        Ok(())
+    }
+
+    /// Whether anything is to be pruned.
+    pub fn prunes(&self) -> bool {
+        self.prune.ratio > 0.0 || self.prune.rules.iter().any(|r| r.ratio > 0.0)
+    }
+
+    fn validate_methods(&self) -> Result<()> {
+        for method in &self.eval.methods {
+            let name = method.name();
+            let why = match method {
+                _ if method.prunes() && !self.prunes() => "there is nothing to prune: set prune.ratio above 0",
+                Method::PruneTune | Method::TunePrune if self.prune.importance == prune::Importance::Sensitivity => {
+                    "prune.importance = \"sensitivity\" knows nothing without a training step"
+                }
+                Method::FewShot if self.eval.shots == 0 => "eval.shots = 0 leaves no example for the prompt",
+                Method::LoraHub if self.eval.hub_steps == 0 => "eval.hub_steps = 0 tries no weights",
+                _ => continue,
+            };
+            return Err(Error::user(format!("eval.methods: {name:?}: {why}")));
         }
         Ok(())
     }

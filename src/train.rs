@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod evaluate;
+mod lora_hub;
 pub mod optimizer;
 pub mod orders;
 pub mod plan;
@@ -12,7 +13,7 @@ pub mod step;
 pub mod task;
 pub mod what_if;
 
-use crate::lora::{Adapter, MergedSet};
+use crate::lora::{Adapter, MergedSet, combine};
 use crate::module::Factor;
 use crate::recipe::Recipe;
 use crate::recipe::ratios::{Ratios, Rule};
@@ -25,7 +26,7 @@ use crate::{Error, Result};
 use candle_core::DType;
 use checkpoint::Position;
 use orders::Orders;
-use plan::Stage;
+use plan::{Stage, Start};
 use stage::{Context, End};
 use task::Task;
 
@@ -82,7 +83,6 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
         }
         let examples = task.train.encoded.sequences.len();
         session.record(EventBody::Stage(stage.event(index, stages.len(), examples, recipe.train.batch)))?;
-        let set = merged(&task, stage)?;
         let mut context = Context {
             recipe,
             task: &task,
@@ -93,6 +93,14 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
             target: trained_target.as_ref(),
             lr: 0.0,
         };
+        let set = match stage.start {
+            Start::Weighted => merged(&task, stage)?,
+            Start::Combined(name) => Some(combined(recipe, &task, name)?),
+            Start::Searched => match lora_hub::searched(&mut context)? {
+                Some(set) => Some(set),
+                None => return stopped_before(session, &orders),
+            },
+        };
         let set = match (stage.training, set) {
             (Some(training), Some(set)) => match context.train(stage, training, set, resume)? {
                 End::Done(set) => Some(set),
@@ -100,12 +108,8 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
             },
             (_, set) => set,
         };
-        if stage.scored && !score(&mut context, stage, set.as_ref())? {
-            let request = orders.stop().cloned();
-            if let Some(request) = request {
-                session.answer(&request, true, "stopped; the stage starts again when resumed")?;
-            }
-            return Ok(stopped(session));
+        if !score_all(&mut context, stage, set.as_ref())? {
+            return stopped_before(session, &orders);
         }
         orders.refuse_rest(session, "no training step is under way")?;
         if let (true, Some(set)) = (stage.makes_target, &set) {
@@ -125,6 +129,14 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Finished(format!("the adapter and the report are in {}", session.dir().result().display())))
+}
+
+/// The user's order to stop is answered; what the stage did since its last checkpoint is done again.
+fn stopped_before(session: &mut dyn Session, orders: &Orders) -> Result<Outcome> {
+    if let Some(request) = orders.stop().cloned() {
+        session.answer(&request, true, "stopped; the stage starts again when resumed")?;
+    }
+    Ok(stopped(session))
 }
 
 fn stopped(session: &dyn Session) -> Outcome {
@@ -211,6 +223,19 @@ pub(crate) fn merged(task: &Task, stage: &Stage) -> Result<Option<MergedSet>> {
     Ok(Some(set))
 }
 
+/// One adapter of all, made as PEFT's method of this name makes it, with the recipe's weights.
+fn combined(recipe: &Recipe, task: &Task, name: &str) -> Result<MergedSet> {
+    let all: Vec<(&Adapter, f64)> = task.adapters.iter().map(|(adapter, weight)| (adapter, *weight)).collect();
+    let density = (!matches!(name, "linear" | "svd")).then_some(recipe.eval.density);
+    let method = combine::Method::named(name, &combine::Settings { density, ..combine::Settings::default() })?;
+    let adapter = combine::combine(&all, &method, &mut combine::Drawn { seed: recipe.seed })?;
+    let mut set = MergedSet::merged(&[(adapter, 1.0)])?;
+    for segment in set.modules.values_mut().flat_map(|m| &mut m.segments) {
+        segment.adapter = task.target;
+    }
+    Ok(set)
+}
+
 /// Share of all entries that are exactly zero.
 fn sparsity(set: Option<&MergedSet>) -> Result<f64> {
     let (mut zeros, mut all) = (0.0, 0usize);
@@ -221,10 +246,21 @@ fn sparsity(set: Option<&MergedSet>) -> Result<f64> {
     Ok(zeros / all.max(1) as f64)
 }
 
+/// Scores a stage, and what comes of pruning it once where that is asked; false when stopped.
+fn score_all(context: &mut Context<'_>, stage: &Stage, set: Option<&MergedSet>) -> Result<bool> {
+    if stage.scored && !score(context, stage, set)? {
+        return Ok(false);
+    }
+    let (Some(label), Some(set)) = (&stage.pruned_once, set) else { return Ok(true) };
+    let pruned = context.pruned_once(set)?;
+    score(context, &Stage { label: label.clone(), ..stage.clone() }, Some(&pruned))
+}
+
 /// Scores a stage on the test set (dev where there is none) and adds its row; false when stopped.
 fn score(context: &mut Context<'_>, stage: &Stage, set: Option<&MergedSet>) -> Result<bool> {
     let (recipe, task) = (context.recipe, context.task);
-    let (name, split) = task.test.as_ref().map_or(("dev", &task.dev), |test| ("test", test));
+    let (name, split) = task.scored_split();
+    let split = task.shots.as_ref().filter(|_| stage.shots).unwrap_or(split);
     let greedy = evaluate::greedy(recipe);
     if stage.training.is_none() && !context.samples(set, 0)? {
         return Ok(false);

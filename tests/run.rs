@@ -191,6 +191,83 @@ fn the_report_compares_the_methods_in_order() {
 }
 
 #[test]
+fn the_controls_of_the_report_are_what_they_say() {
+    let project = Project::new();
+    project.recipe("", "epochs = 1");
+    let all = ["few-shot", "target-tune", "lora-hub", "merge", "tune-prune", "prune-tune", "random-prune"];
+    project.append("recipe.toml", &format!("[eval]\nshots = 2\nhub_steps = 6\nmethods = {all:?}\n"));
+    let said = project.lopper(&["run", "recipe.toml", "--plain"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let run = project.run();
+    let report = std::fs::read(run.result().join("report.json")).unwrap();
+    let report: Report = serde_json::from_slice(&report).unwrap();
+    let pruned: Vec<(&str, bool)> =
+        report.rows.iter().map(|r| (r.method.as_str(), (r.sparsity - 0.5).abs() < 0.02)).collect();
+    let want = [
+        ("few-shot prompt", false),
+        ("target adapter, trained on", false),
+        ("LoraHub weights", false),
+        ("merge, no training", false),
+        ("merge + fine-tune + prune once", true),
+        ("merge + prune once + fine-tune", true),
+        ("merge + fine-tune + prune at random", true),
+        ("merge + fine-tune + prune", true),
+    ];
+    assert_eq!(pruned, want);
+    let losses: std::collections::BTreeSet<u64> = report.rows.iter().map(|r| r.loss.to_bits()).collect();
+    assert_eq!(losses.len(), want.len());
+    // Tried weights are never worse than those of the recipe, which are the first, by the loss that is searched with.
+    let tried: Vec<f64> = events(&run)
+        .iter()
+        .filter_map(|e| match &e.body {
+            EventBody::Phase(p) => p.label.strip_prefix("weights, loss ")?.split(' ').next()?.parse().ok(),
+            _ => None,
+        })
+        .collect();
+    assert!(tried.len() == 6 && tried.windows(2).all(|pair| pair[1] <= pair[0]), "{tried:?}");
+    let told =
+        |text: &str| events(&run).iter().any(|e| matches!(&e.body, EventBody::Warning { text: t } if t.contains(text)));
+    assert!(told("LoraHub's weights: games "), "{said:?}");
+}
+
+#[test]
+fn what_is_pruned_once_stays_so_and_is_the_least_important() {
+    let project = Project::new();
+    project.recipe("", "epochs = 2\ncheckpoint_every = 1");
+    project.append("recipe.toml", "[eval]\nmethods = [\"prune-tune\"]\n");
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let all = events(&project.run());
+    let begins = all.iter().position(
+        |e| matches!(&e.body, EventBody::Stage(s) if s.method == "merge + prune once + fine-tune" && s.prunes),
+    );
+    let ends = all.iter().rposition(|e| matches!(e.body, EventBody::Stage(_)));
+    let flips: Vec<f32> = all[begins.unwrap()..ends.unwrap()]
+        .iter()
+        .filter_map(|e| match &e.body {
+            EventBody::Modules(m) => Some(m.flips.iter().flatten().sum()),
+            _ => None,
+        })
+        .collect();
+    assert!(flips.len() == 6 && flips.iter().all(|f| *f == 0.0), "{flips:?}");
+}
+
+#[test]
+fn a_method_that_cannot_be_is_refused_by_name() {
+    let project = Project::new();
+    for (settings, methods, why) in [
+        ("[prune]\nratio = 0.0", "tune-prune", "there is nothing to prune: set prune.ratio above 0"),
+        ("[prune]\nimportance = \"sensitivity\"", "prune-tune", "knows nothing without a training step"),
+        ("", "few-shot", "eval.shots = 0 leaves no example"),
+        ("", "ties-and-dyes", "`ties-and-dyes` is not known here; use `zero-shot`"),
+    ] {
+        project.recipe("", "epochs = 1");
+        project.append("recipe.toml", &format!("[eval]\nshots = 0\nmethods = [{methods:?}]\n{settings}\n"));
+        let said = project.lopper(&["check", "recipe.toml"]);
+        assert!(said.code == Some(2) && said.err.contains(why), "{said:?}");
+    }
+}
+
+#[test]
 fn a_training_that_gets_no_better_is_stopped_early() {
     let project = Project::new();
     project.recipe("", "epochs = 50\nlr = 1e-30\npatience = 2\nbest_by = \"rouge-l\"");

@@ -1,6 +1,7 @@
 //! A long run with screens that come and go: what the worker takes at its end is what it took at its beginning.
 //!
-//! `LOPPER_STEPS=20000 cargo test --test soak -- --ignored --nocapture`
+//! `LOPPER_STEPS=20000 cargo test --test soak steps -- --ignored --nocapture` on the tests' tiny model,
+//! `LOPPER_MINUTES=120 cargo test --test soak hours -- --ignored --nocapture` on the demo.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "pty/terminal.rs"]
@@ -8,12 +9,13 @@ mod pty;
 #[path = "tiny/project.rs"]
 mod tiny;
 
-use lopper::run::RunState;
 use lopper::run::event::EventBody;
 use lopper::run::journal::Reader;
+use lopper::run::{RunDir, RunState};
 use pty::Terminal;
-use std::time::Instant;
-use tiny::{Project, until_event, utf8};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tiny::{Project, kill, until_event, utf8};
 
 /// What a process has: resident memory in kB, open descriptors, threads.
 #[derive(Debug, Clone, Copy)]
@@ -45,49 +47,42 @@ fn process(words: &[&str]) -> u32 {
     pids.filter(of).min().unwrap()
 }
 
-#[test]
-#[ignore = "takes LOPPER_STEPS (20,000) steps: ten minutes and more"]
-fn a_long_run_with_screens_that_come_and_go_takes_no_more_at_its_end() {
-    let steps: usize = std::env::var("LOPPER_STEPS").map_or(20_000, |text| text.parse().unwrap());
-    let project = Project::new();
-    let every = (steps / 40).max(1);
-    project.recipe("", &format!("steps = {steps}\neval_every = {every}\ncheckpoint_every = {every}"));
-    let run = project.detached();
-    until_event(&run, "the second stage", |e| matches!(e, EventBody::Modules(m) if m.prunes()));
+/// What worker and screen had when so much of the time was over.
+struct Mark {
+    share: f64,
+    worker: Taken,
+    screen: Taken,
+}
+
+/// Lets screens come and go until all of the time is over by `share`, and looks at a tenth, a half and the end of it.
+fn soak(project: &Project, run: &RunDir, mut share: impl FnMut() -> f64) -> [Mark; 3] {
     let clock = Instant::now();
-    let worker = lopper::run::lock::holder(run.path()).unwrap().pid;
+    let pid = lopper::run::lock::holder(run.path()).unwrap().pid;
     // One that stays, and others that come and go.
     let path = utf8(run.path()).to_owned();
-    let mut staying = Terminal::start(&project, (120, 36), &["attach", &path], &[]);
+    let mut staying = Terminal::start(project, (120, 36), &["attach", &path], &[]);
     staying.shows(&["running"]);
-    let screen = process(&["attach", &path]);
-    let mut reader = Reader::new(&run.journal_file());
-    let (mut step, mut come, mut journal) = (0, 0, [None, None, None]);
-    while run.state() == RunState::Running && step < steps {
-        for event in reader.read(10_000, 8 << 20).unwrap() {
-            match event.body {
-                EventBody::Step(s) => step = s.step,
-                EventBody::Stage(stage) if stage.prunes => step = 0,
-                _ => {}
-            }
-        }
-        for (mark, at) in [(0, steps / 10), (1, steps / 2), (2, steps * 99 / 100)] {
-            if step >= at && journal[mark].is_none() && run.state() == RunState::Running {
-                journal[mark] = Some((step, taken(worker), taken(screen)));
-                println!(
-                    "step {step}, {:.0} s: worker {:?}, screen {:?}",
-                    clock.elapsed().as_secs_f64(),
-                    taken(worker),
-                    taken(screen)
-                );
-            }
+    let screen_pid = process(&["attach", &path]);
+    let (mut come, mut marks) = (0, Vec::<Mark>::new());
+    while run.state() == RunState::Running && marks.len() < 3 {
+        let at = share();
+        if at >= [0.1, 0.5, 0.99][marks.len()] && run.state() == RunState::Running {
+            let mark = Mark { share: at, worker: taken(pid), screen: taken(screen_pid) };
+            println!(
+                "{:.0} % after {:.0} s: worker {:?}, screen {:?}",
+                100.0 * mark.share,
+                clock.elapsed().as_secs_f64(),
+                mark.worker,
+                mark.screen
+            );
+            marks.push(mark);
         }
         let sizes = [(200, 50), (80, 24), (120, 36)];
-        let mut passing = Terminal::start(&project, sizes[come % 3], &["attach", &path], &[]);
+        let mut passing = Terminal::start(project, sizes[come % 3], &["attach", &path], &[]);
         passing.shows(&["running"]);
         for key in ["2", "x", "3", "n", "1", "m", "["] {
             passing.press(key);
-            std::thread::sleep(std::time::Duration::from_millis(30));
+            std::thread::sleep(Duration::from_millis(30));
         }
         staying.press(["2", "1", "5", "m"][come % 4]);
         if come % 5 == 4 {
@@ -99,23 +94,107 @@ fn a_long_run_with_screens_that_come_and_go_takes_no_more_at_its_end() {
             passing.ends();
         }
         come += 1;
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(300));
     }
-    let [Some((_, before, _)), Some((_, _, half)), Some((_, after, shown))] = journal else {
-        panic!("the run was too short: {journal:?}")
-    };
-    println!("{steps} steps in {:.0} s, {come} screens came and went", clock.elapsed().as_secs_f64());
+    println!("{come} screens came and went in {:.0} s", clock.elapsed().as_secs_f64());
+    marks.try_into().unwrap_or_else(|marks: Vec<Mark>| panic!("the run was too short: {} marks", marks.len()))
+}
+
+/// What was taken at a tenth of the time is what is taken at its end.
+fn worker_is_flat([first, _, last]: &[Mark; 3]) {
+    assert_eq!(last.worker.descriptors, first.worker.descriptors);
+    assert_eq!(last.worker.threads, first.worker.threads);
+    let grown = last.worker.memory as f64 / first.worker.memory as f64;
+    assert!(grown < 1.05, "the worker's memory has grown by a factor of {grown:.3}");
+}
+
+/// The screen's, since half of the time.
+fn screen_is_flat([_, half, last]: &[Mark; 3]) {
+    let grown = last.screen.memory as f64 / half.screen.memory as f64;
+    assert!(grown < 1.05, "the screen's memory has grown by a factor of {grown:.3} since half of the time");
+    // One may be open for the moment of a look at the journal.
+    assert!(last.screen.descriptors <= half.screen.descriptors + 2);
+}
+
+/// The step that a run's own stage has come to.
+fn step_of(reader: &mut Reader, mut step: usize) -> usize {
+    for event in reader.read(10_000, 8 << 20).unwrap() {
+        match event.body {
+            EventBody::Step(s) => step = s.step,
+            EventBody::Stage(stage) if stage.prunes => step = 0,
+            _ => {}
+        }
+    }
+    step
+}
+
+fn pruning_begins(run: &RunDir) {
+    until_event(run, "the pruning stage", |e| matches!(e, EventBody::Modules(m) if m.prunes()));
+}
+
+#[test]
+#[ignore = "takes LOPPER_STEPS (20,000) steps: five minutes and more"]
+fn many_steps_with_screens_that_come_and_go_take_no_more_at_their_end() {
+    let steps: usize = std::env::var("LOPPER_STEPS").map_or(20_000, |text| text.parse().unwrap());
+    let project = Project::new();
+    let every = (steps / 40).max(1);
+    project.recipe("", &format!("steps = {steps}\neval_every = {every}\ncheckpoint_every = {every}"));
+    let run = project.detached();
+    pruning_begins(&run);
+    let (mut reader, mut step) = (Reader::new(&run.journal_file()), 0);
+    let marks = soak(&project, &run, || {
+        step = step_of(&mut reader, step);
+        step as f64 / steps as f64
+    });
     tiny::until_over(&run);
     assert_eq!(run.state(), RunState::Finished);
-    assert_eq!(after.descriptors, before.descriptors);
-    assert_eq!(after.threads, before.threads);
-    let grown = after.memory as f64 / before.memory as f64;
-    assert!(grown < 1.05, "the worker's memory has grown by a factor of {grown:.3}");
+    worker_is_flat(&marks);
     // The screen keeps 4096 steps: until it has them it grows.
     if steps >= 20_000 {
-        let grown = shown.memory as f64 / half.memory as f64;
-        assert!(grown < 1.05, "the screen's memory has grown by a factor of {grown:.3} since half of the steps");
-        // One may be open for the moment of a look at the journal.
-        assert!(shown.descriptors <= half.descriptors + 2, "{half:?}, {shown:?}");
+        screen_is_flat(&marks);
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_all(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+#[ignore = "takes LOPPER_MINUTES (120)"]
+fn hours_of_the_demo_with_screens_that_come_and_go_take_no_more_at_their_end() {
+    let minutes: f64 = std::env::var("LOPPER_MINUTES").map_or(120.0, |text| text.parse().unwrap());
+    let project = Project::new();
+    let recipe = lopper::demo::prepare().unwrap();
+    copy_all(recipe.parent().unwrap(), &project.path("."));
+    let text = std::fs::read_to_string(recipe).unwrap();
+    let endless = "[train]\nsteps = 1000000\neval_every = 100\ncheckpoint_every = 100";
+    let changed =
+        text.replace("[train]\nepochs = 2", endless).replace(r#"methods = ["zero-shot"#, r#"methods = [] # ["#);
+    assert!(changed.contains(endless) && changed.contains("methods = [] #"));
+    project.write("recipe.toml", &changed);
+    let run = project.detached();
+    pruning_begins(&run);
+    let clock = Instant::now();
+    let marks = soak(&project, &run, || clock.elapsed().as_secs_f64() / (60.0 * minutes));
+    let mut reader = Reader::new(&run.journal_file());
+    let (mut step, mut before) = (step_of(&mut reader, 0), usize::MAX);
+    while step != before {
+        (before, step) = (step, step_of(&mut reader, step));
+    }
+    println!("{step} steps");
+    kill(&run);
+    worker_is_flat(&marks);
+    // The screen keeps 4096 steps: until it has them it grows.
+    if step >= 20_000 {
+        screen_is_flat(&marks);
     }
 }

@@ -27,9 +27,6 @@ pub struct Asked {
     /// Dev documents to choose by; the rest verifies
     #[arg(long, default_value_t = 16)]
     documents: usize,
-    /// Ratios that every module is measured at
-    #[arg(long, value_delimiter = ',', default_value = "0.7,0.9,0.5,0.3")]
-    ratios: Vec<f64>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -43,31 +40,24 @@ pub struct Asked {
 /// # Errors
 /// When a share is none, or the run cannot be asked.
 pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<String> {
-    let shares = asked.sparsity.iter().map(|s| ("--sparsity", s)).chain(asked.ratios.iter().map(|r| ("--ratios", r)));
-    for (name, share) in shares {
-        if !(0.0..=1.0).contains(share) {
-            return Err(Error::user(format!("{name} {share}: a share from 0.0 to 1.0 is needed")));
-        }
+    if let Some(share) = asked.sparsity.filter(|share| !(0.0..=1.0).contains(share)) {
+        return Err(Error::user(format!("--sparsity {share}: a share from 0.0 to 1.0 is needed")));
     }
     let goal = match (asked.sparsity, asked.max_loss) {
         (Some(sparsity), _) => Goal::Sparsity(sparsity),
         (None, Some(most)) => Goal::MaxLoss(most),
         (None, None) => return Err(Error::user("--sparsity or --max-loss is needed")),
     };
-    if asked.documents == 0 || asked.ratios.is_empty() {
-        return Err(Error::user("at least one dev document and one ratio are needed"));
+    if asked.documents == 0 {
+        return Err(Error::user("--documents 0: at least one dev document is needed to choose by"));
     }
     let run = RunDir::open(&asked.run)?;
     let clock = Instant::now();
     let mut interrupted = Interrupted::listen();
     let open = Reopened::load(&run)?;
     let documents = Documents::of(open.task.dev.references.len(), asked.documents);
-    let mut at = None;
-    let found = suggest(&run, &open, goal, &documents, &asked.ratios, &mut interrupted, &mut |measured, _| {
-        if at != Some(measured.ratio) {
-            at = Some(measured.ratio);
-            progress(&format!("{:6.1} s  every module at {}", clock.elapsed().as_secs_f64(), measured.ratio));
-        }
+    let found = suggest(&run, &open, goal, &documents, &mut interrupted, &mut |line| {
+        progress(&format!("{:6.1} s  {line}", clock.elapsed().as_secs_f64()));
         Ok(())
     })?;
     if let Some(path) = &asked.out {
@@ -87,6 +77,14 @@ fn lines(found: &Proposal, seconds: f64) -> String {
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     for rule in &found.rules {
         writeln!(text, "{}", Rule::typed(rule)).ok();
+    }
+    if found.moves.is_empty() {
+        writeln!(text, "\nno move from one ratio for all lowers the loss by more than its standard error").ok();
+    } else {
+        writeln!(text, "\nmoves that lowered the loss (more is pruned along them, where the number is above 0):").ok();
+    }
+    for of in &found.moves {
+        writeln!(text, "  {:32} {:+.1}  {}", of.axis, of.by, of.gain.shown(4)).ok();
     }
     writeln!(text, "\nsparsity   {} → {}; {RESTORED}", percent(now), percent(found.sparsity)).ok();
     writeln!(text, "chosen on  documents {} to {to}, verified on {} to {check_to}{same}", from + 1, check_from + 1)

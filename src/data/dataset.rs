@@ -3,7 +3,6 @@
 use crate::text::printable;
 use crate::{Error, Result, recipe};
 use serde_json::Value;
-use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -174,23 +173,11 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// One sentence for each pair of splits that share documents (compared without white space around
-/// them): scores on such a split flatter the model. `splits` are (name, examples), as `("train", …)`.
+/// One sentence for each thing that makes scores on these splits look better than they are: documents that two of
+/// them share, word for word or nearly, and summaries that stand in their documents ([`super::overlap`]). `splits`
+/// are (name, examples), as `("train", …)`.
 pub fn leaks(splits: &[(&str, &[Example])]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (i, (left, examples)) in splits.iter().enumerate() {
-        let seen: HashMap<&str, usize> = examples.iter().map(|e| (e.document.trim(), e.line)).collect();
-        for (right, others) in &splits[i + 1..] {
-            let mut shared = others.iter().filter_map(|e| seen.get(e.document.trim()).map(|line| (*line, e.line)));
-            let Some((a, b)) = shared.next() else { continue };
-            let count = 1 + shared.count();
-            let noun = if count == 1 { "document" } else { "documents" };
-            warnings.push(format!(
-                "{count} {noun} of {right} also in {left} (first: line {b} of {right}, line {a} of {left}): scores on {right} will be too good"
-            ));
-        }
-    }
-    warnings
+    super::overlap::find(splits).sentences()
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub struct Template<'a> {
     settings: &'a Data,
     /// Longest sequence that the model can take.
     context: usize,
+    /// Examples before the prompt, each with a line between it and the next.
+    shots: String,
 }
 
 /// What became of a data set.
@@ -54,7 +56,7 @@ impl<'a> Template<'a> {
                 "data.chat_template = true, but the base's tokenizer has no chat template; set it to false",
             ));
         }
-        let this = Self { tokenizer, settings, context };
+        let this = Self { tokenizer, settings, context, shots: String::new() };
         if this.prompt_tokens("probe")?.is_empty() {
             return Err(Error::user("data.prompt gives no tokens; put at least {{ document }} into it"));
         }
@@ -66,11 +68,30 @@ impl<'a> Template<'a> {
     /// # Errors
     /// When a template is malformed.
     pub fn rendered(&self, document: &str) -> Result<String> {
-        let text = chat::prompt(&self.settings.prompt, document)?;
+        let text = self.shots.clone() + &chat::prompt(&self.settings.prompt, document)?;
         match self.tokenizer.chat_template().filter(|_| self.settings.chat_template) {
             Some(template) => chat::render(template, &text, self.tokenizer.bos_text(), self.tokenizer.eos_text()),
             None => Ok(text),
         }
+    }
+
+    /// It, with the first `count` of these examples before every prompt, as text with their summaries; and how many
+    /// that are: fewer where they would leave less than half of the context.
+    ///
+    /// # Errors
+    /// When a template is malformed.
+    pub fn with_shots(&self, examples: &[Example], count: usize, room: usize) -> Result<(Self, usize)> {
+        let (mut shots, mut used) = (String::new(), 0);
+        for example in examples.iter().take(count) {
+            let (_, document) = self.example(example, room)?;
+            let shot = format!("{} {}\n\n", chat::prompt(&self.settings.prompt, &document)?, example.summary);
+            let longer = shots.clone() + &shot;
+            if 2 * (self.tokenizer.encode(&longer, false)?.len() + room) > self.context {
+                break;
+            }
+            (shots, used) = (longer, used + 1);
+        }
+        Ok((Self { shots, ..self.clone() }, used))
     }
 
     fn prompt_tokens(&self, document: &str) -> Result<Vec<u32>> {

@@ -164,6 +164,31 @@ mod tests {
     }
 
     #[test]
+    fn summaries_of_several_lines_equal_rouge_scores() {
+        let read = |text: &str| -> Vec<serde_json::Value> {
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        let texts = read(include_str!("../../tests/fixtures/rouge/pairs.jsonl"));
+        let pairs = read(include_str!("../../tests/fixtures/rouge/lines.jsonl"));
+        assert!(pairs.len() >= 500, "{} pairs", pairs.len());
+        // `c40`: the candidate of line 40.
+        let joined = |names: &serde_json::Value| -> String {
+            let names = names.as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+            let lines = names.map(|n| texts[n[1..].parse::<usize>().unwrap()][&n[..1]].as_str().unwrap());
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        for pair in &pairs {
+            for (key, segmentation) in [("s", Segmentation::Stemmed), ("p", Segmentation::Words)] {
+                let got = score(&joined(&pair["r"]), &joined(&pair["c"]), segmentation).rouge_l_sum;
+                for (i, got) in [got.precision, got.recall, got.f].into_iter().enumerate() {
+                    let want = pair[key][i].as_f64().unwrap();
+                    assert!((got - want).abs() < 1e-6, "{key}[{i}] is {got}, rouge_score has {want}: {pair}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn japanese_is_scored_over_characters() {
         let s = score("日本語の要約", "日本語要約。", Segmentation::Characters);
         assert!((s.rouge1.recall - 5.0 / 6.0).abs() < 1e-12);

@@ -25,11 +25,23 @@ impl Default for Samples {
 }
 
 /// What to score at the end.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Eval {
     /// The methods of the report beside the run's own, in this order.
     pub methods: Vec<Method>,
+    /// Training examples in the prompt of `few-shot`.
+    pub shots: usize,
+    /// Weights that `lora-hub` tries.
+    pub hub_steps: usize,
+    /// Share of entries that `ties`, `dare-ties`, `dare-linear` and `magnitude-prune` keep, above 0 to 1.
+    pub density: f64,
+}
+
+impl Default for Eval {
+    fn default() -> Self {
+        Self { methods: Vec::new(), shots: 3, hub_steps: 40, density: 0.5 }
+    }
 }
 
 /// A way to use the base and the adapters.
@@ -38,26 +50,124 @@ pub struct Eval {
 pub enum Method {
     /// The base alone.
     ZeroShot,
+    /// The base, with training examples in the prompt.
+    FewShot,
     /// The target adapter, trained alone.
     Target,
+    /// The target adapter, trained on for as long as the merge is.
+    TargetTune,
     /// All adapters added, no further training.
     Merge,
+    /// A and B added apart (PEFT's `linear`).
+    Linear,
+    /// The best approximation of the sum by one adapter of the largest rank (PEFT's `svd`).
+    Svd,
+    /// Trim, elect signs, average (Yadav et al. 2023; PEFT's `ties`).
+    Ties,
+    /// Drop by chance, then ties (PEFT's `dare_ties`).
+    DareTies,
+    /// Drop by chance, then add (Yu et al. 2024; PEFT's `dare_linear`).
+    DareLinear,
+    /// Keep the largest entries, then add (PEFT's `magnitude_prune`).
+    MagnitudePrune,
+    /// All adapters added, by weights that are searched without gradients (`LoraHub`, Huang et al. 2023).
+    LoraHub,
     /// Merge, then fine-tune without pruning.
     MergeTune,
     /// Merge, then fine-tune and prune at every step (the paper's).
     MergeTunePrune,
+    /// The same, but what is pruned is drawn at random: a control.
+    RandomPrune,
+    /// Merge, prune once, then fine-tune what is left.
+    PruneTune,
+    /// Merge, fine-tune, then prune once.
+    TunePrune,
 }
 
 impl Method {
+    /// All, in the order of a report.
+    pub const ALL: [Self; 17] = [
+        Self::ZeroShot,
+        Self::FewShot,
+        Self::Target,
+        Self::TargetTune,
+        Self::Merge,
+        Self::Linear,
+        Self::Svd,
+        Self::Ties,
+        Self::DareTies,
+        Self::DareLinear,
+        Self::MagnitudePrune,
+        Self::LoraHub,
+        Self::MergeTune,
+        Self::TunePrune,
+        Self::PruneTune,
+        Self::RandomPrune,
+        Self::MergeTunePrune,
+    ];
+
+    /// As recipes name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ZeroShot => "zero-shot",
+            Self::FewShot => "few-shot",
+            Self::Target => "target",
+            Self::TargetTune => "target-tune",
+            Self::Merge => "merge",
+            Self::Linear => "linear",
+            Self::Svd => "svd",
+            Self::Ties => "ties",
+            Self::DareTies => "dare-ties",
+            Self::DareLinear => "dare-linear",
+            Self::MagnitudePrune => "magnitude-prune",
+            Self::LoraHub => "lora-hub",
+            Self::MergeTune => "merge-tune",
+            Self::MergeTunePrune => "merge-tune-prune",
+            Self::RandomPrune => "random-prune",
+            Self::PruneTune => "prune-tune",
+            Self::TunePrune => "tune-prune",
+        }
+    }
+
     /// As tables show it.
     pub const fn label(self) -> &'static str {
         match self {
             Self::ZeroShot => "zero-shot",
+            Self::FewShot => "few-shot prompt",
             Self::Target => "target adapter alone",
+            Self::TargetTune => "target adapter, trained on",
             Self::Merge => "merge, no training",
+            Self::Linear => "linear merge",
+            Self::Svd => "SVD merge",
+            Self::Ties => "TIES merge",
+            Self::DareTies => "DARE-TIES merge",
+            Self::DareLinear => "DARE-linear merge",
+            Self::MagnitudePrune => "magnitude-pruned merge",
+            Self::LoraHub => "LoraHub weights",
             Self::MergeTune => "merge + fine-tune",
             Self::MergeTunePrune => "merge + fine-tune + prune",
+            Self::RandomPrune => "merge + fine-tune + prune at random",
+            Self::PruneTune => "merge + prune once + fine-tune",
+            Self::TunePrune => "merge + fine-tune + prune once",
         }
+    }
+
+    /// PEFT's name, of those that make one adapter of all.
+    pub const fn combines(self) -> Option<&'static str> {
+        match self {
+            Self::Linear => Some("linear"),
+            Self::Svd => Some("svd"),
+            Self::Ties => Some("ties"),
+            Self::DareTies => Some("dare_ties"),
+            Self::DareLinear => Some("dare_linear"),
+            Self::MagnitudePrune => Some("magnitude_prune"),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a way to prune.
+    pub const fn prunes(self) -> bool {
+        matches!(self, Self::MergeTunePrune | Self::RandomPrune | Self::PruneTune | Self::TunePrune)
     }
 }
 
@@ -66,5 +176,14 @@ impl Samples {
         range::share("samples.top_p", self.top_p)?;
         range::at_least_one("samples.max_new_tokens", self.max_new_tokens)?;
         range::not_negative("samples.temperature", self.temperature)
+    }
+}
+
+impl Eval {
+    pub(super) fn validate(&self) -> Result<()> {
+        if self.density > 0.0 && self.density <= 1.0 {
+            return Ok(());
+        }
+        Err(crate::Error::user(format!("eval.density = {}: a share above 0.0 to 1.0 is needed", self.density)))
     }
 }

@@ -1,6 +1,6 @@
 //! Every setting of a recipe, one row each: what it is called, what can stand there, what it is for.
 
-use super::Recipe;
+use super::{Method, Recipe};
 use toml::Value;
 
 /// What a setting takes.
@@ -62,7 +62,15 @@ impl Setting {
 }
 
 const REQUIRED: &str = "needed";
-const METHODS: &[&str] = &["zero-shot", "target", "merge", "merge-tune", "merge-tune-prune"];
+const METHODS: &[&str] = &{
+    let mut names = [""; Method::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = Method::ALL[at].name();
+        at += 1;
+    }
+    names
+};
 const PROJECTIONS: &[&str] = &["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
 /// All settings outside the adapters, section by section.
@@ -132,6 +140,9 @@ pub const SETTINGS: &[Setting] = &[
     row("samples", "temperature", Kind::Number, "0: greedy; the report is always greedy"),
     row("samples", "top_p", Kind::Number, "nucleus, 0 to 1"),
     row("eval", "methods", Kind::Words(METHODS), "rows of the report beside the run's own"),
+    row("eval", "shots", Kind::Number, "training examples in the prompt of few-shot"),
+    row("eval", "hub_steps", Kind::Number, "weights that lora-hub tries"),
+    row("eval", "density", Kind::Number, "share that ties, dare-*, magnitude-prune keep"),
 ];
 
 /// The settings of an adapter; those after `path` are for a new one.

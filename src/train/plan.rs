@@ -12,8 +12,32 @@ pub struct Training {
     pub steps: usize,
     /// Peak learning rate.
     pub lr: f64,
-    /// Whether it prunes.
-    pub prunes: bool,
+    /// How it prunes.
+    pub pruning: Pruning,
+}
+
+/// How a stage prunes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pruning {
+    /// Nothing.
+    None,
+    /// At every step, as the recipe says.
+    Each,
+    /// At every step, by chance.
+    Random,
+    /// Before the first step, and what is pruned stays so.
+    Once,
+}
+
+/// What a stage starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Its adapters with the user's weights.
+    Weighted,
+    /// Its adapters with weights that are searched for.
+    Searched,
+    /// One adapter, made of them as PEFT's method of this name does.
+    Combined(&'static str),
 }
 
 /// One stage.
@@ -23,8 +47,14 @@ pub struct Stage {
     pub label: String,
     /// Indices of the adapters that take part.
     pub adapters: Vec<usize>,
+    /// What it starts from.
+    pub start: Start,
+    /// Whether the prompt has examples.
+    pub shots: bool,
     /// What it trains, if anything.
     pub training: Option<Training>,
+    /// The row of what comes of pruning once at its end, if that is scored too.
+    pub pruned_once: Option<String>,
     /// Whether it is scored for the report.
     pub scored: bool,
     /// It trains the target adapter that later stages start from.
@@ -53,7 +83,7 @@ impl Stage {
             method: self.label.clone(),
             steps,
             steps_per_epoch,
-            prunes: self.training.is_some_and(|t| t.prunes),
+            prunes: self.training.is_some_and(|t| t.pruning != Pruning::None),
             adapters: self.adapters.clone(),
         }
     }
@@ -64,50 +94,68 @@ pub fn stages(recipe: &Recipe) -> Vec<Stage> {
     let all: Vec<usize> = (0..recipe.adapters.len()).collect();
     let target = recipe.adapters.iter().position(|a| a.role == Role::Target).unwrap_or(0);
     let merges = all.len() > 1;
-    let prunes = recipe.prune.ratio > 0.0 || recipe.prune.rules.iter().any(|r| r.ratio > 0.0);
-    let tuned =
-        |prunes| Training { epochs: recipe.train.epochs, steps: recipe.train.steps, lr: recipe.train.lr, prunes };
-    let own = match (merges, prunes) {
+    let own = match (merges, recipe.prunes()) {
         (true, true) => Method::MergeTunePrune.label().to_owned(),
         (true, false) => Method::MergeTune.label().to_owned(),
         (false, true) => "fine-tune + prune".to_owned(),
         (false, false) => "fine-tune".to_owned(),
     };
+    let tuned =
+        |pruning| Training { epochs: recipe.train.epochs, steps: recipe.train.steps, lr: recipe.train.lr, pruning };
     // A new target adapter is trained alone first; one that was trained elsewhere is taken as it is.
     let makes_target = merges && recipe.adapters[target].path.is_none() && recipe.target.epochs > 0;
-    let target_stage = |scored| Stage {
-        label: Method::Target.label().to_owned(),
-        adapters: vec![target],
-        training: makes_target.then_some(Training {
-            epochs: recipe.target.epochs,
-            steps: 0,
-            lr: recipe.target.lr,
-            prunes: false,
-        }),
-        scored,
-        makes_target,
+    let plain = |label: &str, adapters: Vec<usize>, training| Stage {
+        label: label.to_owned(),
+        adapters,
+        start: Start::Weighted,
+        shots: false,
+        training,
+        pruned_once: None,
+        scored: true,
+        makes_target: false,
         own: false,
     };
+    let target_alone =
+        Training { epochs: recipe.target.epochs, steps: 0, lr: recipe.target.lr, pruning: Pruning::None };
+    let target_stage = |scored| Stage {
+        scored,
+        makes_target,
+        ..plain(Method::Target.label(), vec![target], makes_target.then_some(target_alone))
+    };
+    let methods = &recipe.eval.methods;
+    // What is pruned once at the end is scored after the same training without pruning.
+    let after = methods.contains(&Method::TunePrune).then(|| Method::TunePrune.label().to_owned());
     let mut stages: Vec<Stage> = Vec::new();
-    for method in &recipe.eval.methods {
-        let plain = |adapters: Vec<usize>, training| Stage {
-            label: method.label().to_owned(),
-            adapters,
-            training,
-            scored: true,
-            makes_target: false,
-            own: false,
-        };
-        let needs_target = !matches!(method, Method::ZeroShot | Method::Target);
+    for method in methods {
+        let needs_target = !matches!(method, Method::ZeroShot | Method::FewShot | Method::Target);
         if needs_target && makes_target && !stages.iter().any(|s| s.makes_target) {
             stages.push(target_stage(false));
         }
+        let merge = |training| plain(method.label(), all.clone(), training);
         let stage = match method {
-            Method::ZeroShot => plain(Vec::new(), None),
+            Method::ZeroShot => plain(method.label(), Vec::new(), None),
+            Method::FewShot => Stage { shots: true, ..plain(method.label(), Vec::new(), None) },
             Method::Target => target_stage(true),
-            Method::Merge => plain(all.clone(), None),
-            Method::MergeTune => plain(all.clone(), Some(tuned(false))),
-            Method::MergeTunePrune => plain(all.clone(), Some(tuned(true))),
+            Method::TargetTune => plain(method.label(), vec![target], Some(tuned(Pruning::None))),
+            Method::Merge => merge(None),
+            Method::LoraHub => Stage { start: Start::Searched, ..merge(None) },
+            Method::Linear
+            | Method::Svd
+            | Method::Ties
+            | Method::DareTies
+            | Method::DareLinear
+            | Method::MagnitudePrune => {
+                Stage { start: method.combines().map_or(Start::Weighted, Start::Combined), ..merge(None) }
+            }
+            Method::MergeTune | Method::TunePrune => Stage {
+                label: Method::MergeTune.label().to_owned(),
+                pruned_once: after.clone(),
+                scored: methods.contains(&Method::MergeTune),
+                ..merge(Some(tuned(Pruning::None)))
+            },
+            Method::PruneTune => merge(Some(tuned(Pruning::Once))),
+            Method::RandomPrune => merge(Some(tuned(Pruning::Random))),
+            Method::MergeTunePrune => merge(Some(tuned(Pruning::Each))),
         };
         // The own method comes last, and nothing twice.
         if stage.label != own && !stages.iter().any(|s| s.label == stage.label) {
@@ -117,14 +165,8 @@ pub fn stages(recipe: &Recipe) -> Vec<Stage> {
     if makes_target && !stages.iter().any(|s| s.makes_target) {
         stages.push(target_stage(false));
     }
-    stages.push(Stage {
-        label: own,
-        adapters: all,
-        training: Some(tuned(prunes)),
-        scored: true,
-        makes_target: false,
-        own: true,
-    });
+    let pruning = if recipe.prunes() { Pruning::Each } else { Pruning::None };
+    stages.push(Stage { own: true, ..plain(&own, all, Some(tuned(pruning))) });
     stages
 }
 
@@ -173,6 +215,20 @@ mod tests {
             ]
         );
         assert!(stages(&merge).last().unwrap().own);
+        merge.eval.methods = vec![Method::FewShot, Method::TunePrune, Method::PruneTune];
+        assert_eq!(
+            labels(&merge),
+            [
+                "few-shot prompt",
+                "target adapter alone",
+                "merge + fine-tune",
+                "merge + prune once + fine-tune",
+                "merge + fine-tune + prune"
+            ]
+        );
+        // Its own row is not asked for, what comes of pruning it is.
+        let tuned = &stages(&merge)[2];
+        assert!(!tuned.scored && tuned.pruned_once.as_deref() == Some("merge + fine-tune + prune once"), "{tuned:?}");
         merge.adapters[0].path = Some("trained".into());
         merge.eval.methods.clear();
         assert_eq!(labels(&merge), ["merge + fine-tune + prune"]);

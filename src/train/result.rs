@@ -44,10 +44,36 @@ pub fn write_summaries(dir: &RunDir, method: &str, split: &Split, texts: &[Strin
         lines.push_str(&serde_json::json!({ "id": id, "reference": reference, "summary": text }).to_string());
         lines.push('\n');
     }
+    write_aside(&folder.join(summaries_name(method)), lines.as_bytes())
+}
+
+/// The name of a method's file of summaries.
+fn summaries_name(method: &str) -> String {
     let name: String =
         method.chars().filter(|c| *c != ',').map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-    let name = name.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
-    write_aside(&folder.join(format!("{name}.jsonl")), lines.as_bytes())
+    name.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-") + ".jsonl"
+}
+
+/// Reads a method's summaries: id, reference and summary of every document.
+///
+/// # Errors
+/// When the file is not there or a line of it is damaged.
+pub fn read_summaries(dir: &RunDir, method: &str) -> Result<Vec<(String, String, String)>> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        id: String,
+        reference: String,
+        summary: String,
+    }
+    let path = dir.result().join("summaries").join(summaries_name(method));
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, &e))?;
+    let line = |(at, line): (usize, &str)| {
+        serde_json::from_str::<Line>(line).map(|line| (line.id, line.reference, line.summary)).map_err(|e| {
+            let path = path.display().to_string();
+            Error::user(format!("{}:{}: {e}", crate::text::printable(&path), at + 1))
+        })
+    };
+    text.lines().enumerate().map(line).collect()
 }
 
 /// Writes the merged adapter and the report.

@@ -4,9 +4,9 @@ use super::checkpoint::{self, Checkpoint, Position, State};
 use super::evaluate;
 use super::optimizer::Optimizer;
 use super::orders::Orders;
-use super::plan::{Stage, Training};
+use super::plan::{Pruning, Stage, Training};
 use super::schedule::learning_rate;
-use super::step::{Trainer, Update, diverged};
+use super::step::{Trainer, Update, diverged, train_squares};
 use super::task::Task;
 use super::what_if::desk::Desk;
 use crate::data::Epochs;
@@ -53,7 +53,7 @@ pub enum End {
 
 impl Context<'_> {
     /// Gives the user's orders a look while something long goes on; false to give it up.
-    fn tick(&mut self) -> Result<bool> {
+    pub(super) fn tick(&mut self) -> Result<bool> {
         self.orders.read(self.session)?;
         Ok(!self.orders.wants_stop())
     }
@@ -159,13 +159,18 @@ impl Context<'_> {
         let examples = task.train.encoded.sequences.len();
         let (total, per_epoch) = stage.steps(examples, recipe.train.batch);
         let names = recipe.adapters.iter().map(|a| a.name.clone()).collect();
-        let pruner = Some(Pruner::new(&prune_settings(&recipe.prune, training.prunes), names, recipe.seed)?);
+        let mut pruner = Pruner::new(&prune_settings(&recipe.prune, training.pruning), names, recipe.seed)?;
+        let mut set = set;
+        if training.pruning == Pruning::Once && resume.is_none() {
+            set = self.pruned_once(&set)?;
+            pruner.take_zeros(&set)?;
+        }
         let mut trainer = Trainer {
             task,
             settings: &recipe.train,
             set,
             optimizer: Optimizer::new(&recipe.train),
-            pruner,
+            pruner: Some(pruner),
             key: recipe.seed.rotate_left(40) ^ ((self.position.stage as u64) << 56),
         };
         let mut best: Option<MergedSet> = None;
@@ -186,7 +191,7 @@ impl Context<'_> {
         let mut saved = self.position.step;
         let mut desk = Desk::default();
         while !self.position.trained {
-            self.obey(&mut trainer, training.prunes, best.as_ref())?;
+            self.obey(&mut trainer, training.pruning != Pruning::None, best.as_ref())?;
             desk.serve(self, &trainer)?;
             if self.stop(&trainer, best.as_ref())? {
                 return Ok(End::Stopped);
@@ -226,6 +231,17 @@ impl Context<'_> {
             self.report(&update, per_epoch)?;
         }
         Ok(End::Done(best.unwrap_or(trainer.set)))
+    }
+
+    /// A copy of `set`, pruned as the recipe says by the norms of the whole training set.
+    ///
+    /// # Errors
+    /// When memory is short, or the importance needs gradients.
+    pub fn pruned_once(&mut self, set: &MergedSet) -> Result<MergedSet> {
+        let (recipe, task) = (self.recipe, self.task);
+        let names = recipe.adapters.iter().map(|a| a.name.clone()).collect();
+        let squares = train_squares(task, set, &recipe.train)?;
+        Ok(Pruner::new(&recipe.prune, names, recipe.seed)?.scratch(set, &[], Some(&squares))?.set)
     }
 
     /// Scores the dev set and writes the samples; whether it is the best so far, `None` when stopped.
@@ -352,12 +368,17 @@ fn with_figures(error: Error, memory: u64, micro_tokens: usize) -> Error {
 }
 
 /// How a stage prunes. One that does not still measures the importance of every matrix, over the tokens of its steps.
-pub fn prune_settings(asked: &recipe::Prune, prunes: bool) -> recipe::Prune {
+pub fn prune_settings(asked: &recipe::Prune, pruning: Pruning) -> recipe::Prune {
     let mut settings = asked.clone();
-    if !prunes {
-        (settings.ratio, settings.rules, settings.moments) = (0.0, Vec::new(), recipe::Moments::Keep);
-        if settings.norms == recipe::Norms::Train {
-            settings.norms = recipe::Norms::Batch;
+    match pruning {
+        Pruning::Each => {}
+        Pruning::Random => settings.importance = recipe::Importance::Random,
+        Pruning::Once => (settings.hold, settings.schedule) = (true, recipe::RatioSchedule::Constant),
+        Pruning::None => {
+            (settings.ratio, settings.rules, settings.moments) = (0.0, Vec::new(), recipe::Moments::Keep);
+            if settings.norms == recipe::Norms::Train {
+                settings.norms = recipe::Norms::Batch;
+            }
         }
     }
     settings

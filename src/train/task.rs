@@ -8,7 +8,7 @@ use crate::model::config::Config;
 use crate::model::decoder::Decoder;
 use crate::model::device::{self, Place};
 use crate::model::weights::Weights;
-use crate::recipe::{Recipe, Role};
+use crate::recipe::{Method, Recipe, Role};
 use crate::run::event::{AdapterInfo, Document, EventBody, Observer, Phase, PhaseKind};
 use crate::{Error, Result, data};
 use std::path::Path;
@@ -39,6 +39,8 @@ pub struct Task {
     pub dev: Split,
     /// Test examples, if the recipe names some.
     pub test: Option<Split>,
+    /// The scored examples with training examples in the prompt, where the report has such a row.
+    pub shots: Option<Split>,
     /// How scores cut text into tokens.
     pub segmentation: Segmentation,
     /// The adapters in the recipe's order, with the user's weights.
@@ -85,6 +87,19 @@ impl Task {
         for text in data::dataset::leaks(&splits) {
             observer.record(EventBody::Warning { text })?;
         }
+        let shots = if recipe.eval.methods.contains(&Method::FewShot) {
+            let (template, used) =
+                template.with_shots(&train_examples, recipe.eval.shots, recipe.samples.max_new_tokens)?;
+            if used < recipe.eval.shots {
+                let text = format!("few-shot: {used} of {} examples fit the prompt", recipe.eval.shots);
+                observer.record(EventBody::Warning { text })?;
+            }
+            let path = recipe.data.test.as_ref().unwrap_or(&recipe.data.dev);
+            let limit = if recipe.data.test.is_some() { recipe.data.test_limit } else { recipe.data.dev_limit };
+            Some(split(&template, recipe, path, limit)?.0)
+        } else {
+            None
+        };
         let test = test.map(|(split, _)| split);
         phase(observer, "adapters", 1, 4)?;
         let place = device::open(&recipe.device, recipe.cuda_ordinal())?;
@@ -104,6 +119,7 @@ impl Task {
         let target = recipe.adapters.iter().position(|a| a.role == Role::Target);
         let target = target.ok_or_else(|| Error::user("no adapter has role = \"target\""))?;
         // Before the long part.
+        check_ranks(recipe, &adapters)?;
         super::check_rules(&recipe.prune.rules, recipe, &super::matrices(&adapters))?;
         phase(observer, "base model", 2, 4)?;
         let weights = Weights::load(&recipe.base, &config)?;
@@ -113,7 +129,12 @@ impl Task {
         let references = test.as_ref().unwrap_or(&dev).references.iter().map(String::as_str);
         let segmentation = Segmentation::of(references);
         let dropout = recipe.train.dropout.unwrap_or_else(|| adapters.iter().map(|a| a.0.dropout).fold(0.0, f64::max));
-        Ok(Self { decoder, tokenizer, place, train, dev, test, segmentation, adapters, target, dropout })
+        Ok(Self { decoder, tokenizer, place, train, dev, test, shots, segmentation, adapters, target, dropout })
+    }
+
+    /// What the report scores: the test set, or dev where there is none; and what it is called.
+    pub fn scored_split(&self) -> (&'static str, &Split) {
+        self.test.as_ref().map_or(("dev", &self.dev), |test| ("test", test))
     }
 
     /// The adapters as the journal describes them.
@@ -147,5 +168,24 @@ impl Task {
             .flatten()
             .map(|s| s.encoded.truncated)
             .sum()
+    }
+}
+
+/// Refuses methods that add A to A and B to B where ranks differ.
+fn check_ranks(recipe: &Recipe, adapters: &[(Adapter, f64)]) -> Result<()> {
+    let rank = |(adapter, _): &(Adapter, f64)| adapter.modules.values().map(crate::lora::Pair::rank).max().unwrap_or(0);
+    let ranks: Vec<usize> = adapters.iter().map(rank).collect();
+    let adds = |method: &&Method| method.combines().is_some_and(|name| name != "svd");
+    match recipe.eval.methods.iter().find(adds) {
+        Some(method) if ranks.iter().any(|rank| *rank != ranks[0]) => {
+            let each: Vec<String> =
+                recipe.adapters.iter().zip(&ranks).map(|(a, rank)| format!("{} {rank}", a.name)).collect();
+            Err(Error::user(format!(
+                "eval.methods: {:?} adds matrices of one rank, and these have ranks of their own: {}; leave it out, or use svd",
+                method.name(),
+                crate::text::printable(&each.join(", "))
+            )))
+        }
+        _ => Ok(()),
     }
 }

@@ -1,12 +1,12 @@
 //! What other prune ratios would do, measured on a copy: the loss of dev documents and summaries, against the set as
 //! it stands. The training that it looks at is only read.
 
-pub mod curve;
 pub mod desk;
 mod reading;
 pub mod reopened;
 pub mod sensitivity;
 pub mod suggest;
+pub mod tilt;
 
 use super::step;
 use super::task::Task;

@@ -1,9 +1,10 @@
 //! A run without a worker, loaded to be asked: what it ended with, or its newest checkpoint.
 
 use super::super::checkpoint::{self, Checkpoint};
+use super::super::plan::{self, Pruning};
 use super::super::stage::prune_settings;
 use super::super::task::Task;
-use super::super::{check_rules, matrices, merged, plan};
+use super::super::{check_rules, matrices, merged};
 use super::Subject;
 use crate::lora::MergedSet;
 use crate::prune::Pruner;
@@ -57,8 +58,8 @@ impl Reopened {
         let none = || Error::user(format!("the stage {:?} has no adapters: nothing to prune", stage.label));
         let set = merged(&task, stage)?.ok_or_else(none)?;
         let names = recipe.adapters.iter().map(|a| a.name.clone()).collect();
-        let prunes = stage.training.is_some_and(|training| training.prunes);
-        let mut pruner = Pruner::new(&prune_settings(&recipe.prune, prunes), names, recipe.seed)?;
+        let pruning = stage.training.map_or(Pruning::None, |training| training.pruning);
+        let mut pruner = Pruner::new(&prune_settings(&recipe.prune, pruning), names, recipe.seed)?;
         let finished = run.state() == RunState::Finished;
         let step = fill(&checkpoint, &set, &mut pruner, finished, &mut notes)?;
         let matrices = matrices(&task.adapters);

@@ -110,6 +110,8 @@ impl Map<'_> {
 
     fn beside(&self, buf: &mut Buffer, x: u16, y: u16, value: Option<f32>) {
         if let Some(value) = value {
+            // Shares of a whole differ by nothing in all: what is left of that is rounding.
+            let value = if value.abs() < 1e-7 { 0.0 } else { value };
             let text = format!("{:>7}", Measure::Sparsity.show_change(value));
             buf.set_stringn(x, y, text, usize::from(MEANS), self.theme.text);
         }
