@@ -15,6 +15,7 @@ use super::reference::Reference;
 use crate::Result;
 use futures::StreamExt;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 /// Files that are fetched at the same time, as Python's client has it.
 const AT_ONCE: usize = 8;
@@ -106,7 +107,16 @@ pub async fn fetch(client: &Client, plan: &Plan, board: &Board) -> Result<PathBu
     fetched(client, plan, board).await.map_err(|error| room::told(error, plan, cache))
 }
 
+/// Lets glibc keep what the pieces of a download were in: their size is some hundreds of kB, which it would hand back to
+/// the system and ask for again, page by page, six times as often. Both of its thresholds rise with the largest block
+/// that was ever freed (mallopt(3), `M_MMAP_THRESHOLD`); the pages of this one are never touched.
+fn keep_pieces() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(16 << 20))));
+}
+
 async fn fetched(client: &Client, plan: &Plan, board: &Board) -> Result<PathBuf> {
+    keep_pieces();
     let cache = &client.environment().cache;
     let shelf = Shelf::of(cache, &plan.pinned());
     shelf.make()?;

@@ -74,14 +74,14 @@ pub enum Method {
     LoraHub,
     /// Merge, then fine-tune without pruning.
     MergeTune,
-    /// Merge, then fine-tune and prune at every step (the paper's).
-    MergeTunePrune,
-    /// The same, but what is pruned is drawn at random: a control.
-    RandomPrune,
-    /// Merge, prune once, then fine-tune what is left.
-    PruneTune,
     /// Merge, fine-tune, then prune once.
     TunePrune,
+    /// Merge, prune once, then fine-tune what is left.
+    PruneTune,
+    /// Merge, then fine-tune and prune at every step, but by chance: a control.
+    RandomPrune,
+    /// Merge, then fine-tune and prune at every step (the paper's).
+    MergeTunePrune,
 }
 
 impl Method {

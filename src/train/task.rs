@@ -8,9 +8,11 @@ use crate::model::config::Config;
 use crate::model::decoder::Decoder;
 use crate::model::device::{self, Place};
 use crate::model::weights::Weights;
+use crate::module::ModuleId;
 use crate::recipe::{Method, Recipe, Role};
 use crate::run::event::{AdapterInfo, Document, EventBody, Observer, Phase, PhaseKind};
 use crate::{Error, Result, data};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// One split of the data.
@@ -171,21 +173,24 @@ impl Task {
     }
 }
 
-/// Refuses methods that add A to A and B to B where ranks differ.
+/// Refuses methods that add A to A and B to B where ranks differ at a module.
 fn check_ranks(recipe: &Recipe, adapters: &[(Adapter, f64)]) -> Result<()> {
-    let rank = |(adapter, _): &(Adapter, f64)| adapter.modules.values().map(crate::lora::Pair::rank).max().unwrap_or(0);
-    let ranks: Vec<usize> = adapters.iter().map(rank).collect();
     let adds = |method: &&Method| method.combines().is_some_and(|name| name != "svd");
-    match recipe.eval.methods.iter().find(adds) {
-        Some(method) if ranks.iter().any(|rank| *rank != ranks[0]) => {
-            let each: Vec<String> =
-                recipe.adapters.iter().zip(&ranks).map(|(a, rank)| format!("{} {rank}", a.name)).collect();
-            Err(Error::user(format!(
-                "eval.methods: {:?} adds matrices of one rank, and these have ranks of their own: {}; leave it out, or use svd",
-                method.name(),
-                crate::text::printable(&each.join(", "))
-            )))
+    let Some(method) = recipe.eval.methods.iter().find(adds) else { return Ok(()) };
+    let mut ranks: BTreeMap<ModuleId, Vec<(&str, usize)>> = BTreeMap::new();
+    for (entry, (adapter, _)) in recipe.adapters.iter().zip(adapters) {
+        for (id, pair) in &adapter.modules {
+            ranks.entry(*id).or_default().push((&entry.name, pair.rank()));
         }
-        _ => Ok(()),
     }
+    let Some((id, ranks)) = ranks.iter().find(|(_, of)| of.iter().any(|(_, rank)| *rank != of[0].1)) else {
+        return Ok(());
+    };
+    let each: Vec<String> = ranks.iter().map(|(name, rank)| format!("{name} {rank}")).collect();
+    Err(Error::user(format!(
+        "eval.methods: {:?} adds matrices of one rank, and at {id} they have ranks of their own: {}; leave it out, or use \
+         \"svd\"",
+        method.name(),
+        crate::text::printable(&each.join(", "))
+    )))
 }

@@ -113,7 +113,7 @@ fn words_are_cycled_or_chosen_and_a_default_is_left_out() {
     assert_eq!(form.row().value, None);
     at(&mut form, "eval.methods");
     press(&mut form, &["enter", "space", "j", "j", "space", "enter"]);
-    assert!(form.draft.text().contains("methods = [\"zero-shot\", \"merge\"]"), "{}", form.draft.text());
+    assert!(form.draft.text().contains("methods = [\"zero-shot\", \"target\"]"), "{}", form.draft.text());
     at(&mut form, "prune.ratio");
     typed(&mut form, ".7");
     press(&mut form, &["enter"]);
