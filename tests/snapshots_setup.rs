@@ -258,7 +258,7 @@ fn what_lies_over_the_form() {
     for (name, keys) in [
         ("help", &["?"][..]),
         ("menu", &["/", "i", "m", "p", "o", "r", "t", "enter", "enter", "j"]),
-        ("methods", &["end", "enter", "j"]),
+        ("methods", &["end", "k", "k", "k", "enter", "j"]),
         ("start", &["R"]),
         ("leave", &["home", "]", "space", "q"]),
         ("copy", &["S"]),

@@ -296,6 +296,8 @@ fn within(project: &Project, limit: Option<u64>, args: &[&str]) -> (tiny::Said, 
     let limit = limit.map_or("unlimited".to_owned(), |kb| kb.to_string());
     command.arg("-c").arg(format!("ulimit -v {limit}; exec \"$0\" \"$@\"")).arg(lopper.get_program()).args(args);
     command.current_dir(project.path(".")).envs(lopper.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    // How many arenas glibc reserves, 64 MB each, depends on how its threads meet.
+    command.env("MALLOC_ARENA_MAX", "1");
     command.env_remove("RUST_BACKTRACE").stdin(Stdio::null());
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let waits = std::thread::spawn(move || child.wait_with_output().unwrap());

@@ -79,7 +79,7 @@ fn lines(found: &Proposal, seconds: f64) -> String {
         writeln!(text, "{}", Rule::typed(rule)).ok();
     }
     if found.moves.is_empty() {
-        writeln!(text, "\nno move from one ratio for all lowers the loss by more than its standard error").ok();
+        writeln!(text, "\nno move from one ratio for all lowers the loss by more than two standard errors").ok();
     } else {
         writeln!(text, "\nmoves that lowered the loss (more is pruned along them, where the number is above 0):").ok();
     }

@@ -16,6 +16,9 @@ use std::ops::Range;
 
 /// How far one move along an axis goes, in log-odds of the ratios, round after round.
 const MOVES: [f64; 2] = [1.0, 0.5];
+/// A move counts if it lowers the loss by so many standard errors: some thirty are tried, of which at one standard error
+/// five would seem to help by chance.
+const CERTAIN: f64 = 2.0;
 /// Sparsities that a loss is looked for at: multiples of this.
 const SPARSITIES: usize = 20;
 
@@ -118,7 +121,7 @@ impl Search<'_, '_> {
         Ok(Point { offsets, rules, found, moves })
     }
 
-    /// From the same ratio for all, move by move, as long as one lowers the loss by more than its standard error.
+    /// From the same ratio for all, move by move, as long as one lowers the loss by more than noise would.
     fn best(&mut self, axes: &[Axis], sparsity: f64) -> Result<Point> {
         let mut best = self.at(vec![0.0; self.keys.len()], Vec::new(), sparsity)?;
         for (round, by) in MOVES.into_iter().enumerate() {
@@ -153,12 +156,12 @@ impl Search<'_, '_> {
         Ok(best)
     }
 
-    /// The point that lies `by` further along the axis, if its loss is lower by more than the standard error.
+    /// The point that lies `by` further along the axis, if its loss is lower by more than [`CERTAIN`] standard errors.
     fn moved(&mut self, from: &Point, axis: &Axis, by: f64, sparsity: f64) -> Result<Option<Point>> {
         let offsets: Vec<f64> = from.offsets.iter().zip(&axis.moves).map(|(o, m)| o + by * m).collect();
         let mut point = self.at(offsets, from.moves.clone(), sparsity)?;
         let gain = paired(&point.found, &from.found);
-        if gain.mean + gain.se.unwrap_or(0.0) >= 0.0 {
+        if gain.mean + CERTAIN * gain.se.unwrap_or(0.0) >= 0.0 {
             return Ok(None);
         }
         (self.told)(&format!("  {} {by:+.1}: {}", axis.name, gain.shown(4)))?;

@@ -142,7 +142,9 @@ fn line(
         let used: usize = spans.iter().map(Span::width).sum();
         spans.push(Span::raw(" ".repeat(width.saturating_sub(used))));
         for span in &mut spans {
-            span.style = span.style.remove_modifier(Modifier::DIM).add_modifier(Modifier::REVERSED);
+            // In one colour but for what is wrong: others would be blocks of their own when reversed.
+            let style = if span.style == theme.bad && wrong { theme.bad } else { theme.text };
+            span.style = style.add_modifier(Modifier::REVERSED);
         }
     }
     (Line::from(spans), cursor)
