@@ -1,5 +1,5 @@
-//! Weights of the adapters that are searched for without gradients, as in LoraHub (Huang et al. 2023, arXiv 2307.13269):
-//! the loss of a few training examples plus 0.05 of the mean of the weights' sizes, each weight within ±1.5. LoraHub
+//! Weights of the adapters that are searched for without gradients, as in `LoraHub` (Huang et al. 2023, arXiv 2307.13269):
+//! the loss of a few training examples plus 0.05 of the mean of the weights' sizes, each weight within ±1.5. `LoraHub`
 //! weighs A and B and multiplies the sums, which needs one rank for all; here a weight is on what an adapter adds, as
 //! everywhere in this program.
 

@@ -8,6 +8,9 @@ use unicode_width::UnicodeWidthStr;
 /// A column: its head and what a row has there.
 type Column = (&'static str, fn(&Row) -> String);
 
+/// A figure: its name in files and where a row has it.
+type Named = (&'static str, fn(&Row) -> Figure);
+
 const COLUMNS: [Column; 11] = [
     ("loss", |row| shown(&row.loss, 3)),
     ("R-1", |row| shown(&row.rouge1, 2)),
@@ -106,7 +109,7 @@ pub fn markdown(of: &Evaluation) -> String {
 
 /// All figures in full precision, one method a line.
 pub fn csv(of: &Evaluation) -> String {
-    let figures: [(&str, fn(&Row) -> Figure); 11] = [
+    let figures: [Named; 11] = [
         ("loss", |r| r.loss),
         ("rouge1", |r| r.rouge1),
         ("rouge2", |r| r.rouge2),
