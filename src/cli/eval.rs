@@ -58,7 +58,10 @@ pub fn report(asked: &Asked) -> Result<Option<String>> {
     if recipe.name.is_empty() {
         recipe.name = asked.recipe.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
     }
-    let out = asked.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-eval", recipe.name)));
+    // As run directories are named: a recipe's name is no path.
+    let safe: String =
+        recipe.name.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '-' }).collect();
+    let out = asked.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{safe}-eval")));
     let seeds = if asked.seeds.is_empty() { vec![recipe.seed] } else { asked.seeds.clone() };
     let own = plan::stages(&recipe).pop().map_or(String::new(), |stage| stage.label);
     let reference = match &asked.against {
