@@ -88,8 +88,7 @@ impl RunDir {
     pub fn create(parent: &Path, name: &str, recipe: &Recipe) -> Result<Self> {
         let text = recipe.to_toml()?;
         std::fs::create_dir_all(parent).map_err(|e| Error::io("make the folder", parent, &e))?;
-        let safe: String =
-            name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+        let safe = as_file_name(name);
         let stem = format!("{}-{}", if safe.is_empty() { "run" } else { &safe }, stamp(now()));
         for attempt in 0..100 {
             let path = parent.join(if attempt == 0 { stem.clone() } else { format!("{stem}-{attempt}") });
@@ -240,6 +239,11 @@ fn private_folder(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+/// A recipe's name as part of a file's: letters, digits, `-`, `_` and `.`, other characters as `-`; no path.
+pub fn as_file_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
 }
 
 /// Writes a file under a temporary name, syncs it and renames it into place.

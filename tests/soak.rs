@@ -13,9 +13,8 @@ use lopper::run::event::EventBody;
 use lopper::run::journal::Reader;
 use lopper::run::{RunDir, RunState};
 use pty::Terminal;
-use std::path::Path;
 use std::time::{Duration, Instant};
-use tiny::{Project, kill, until_event, utf8};
+use tiny::{Project, copy_folder, kill, until_event, utf8};
 
 /// What a process has: resident memory in kB, open descriptors, threads.
 #[derive(Debug, Clone, Copy)]
@@ -155,26 +154,13 @@ fn many_steps_with_screens_that_come_and_go_take_no_more_at_their_end() {
     }
 }
 
-fn copy_all(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_all(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
-
 #[test]
 #[ignore = "takes LOPPER_MINUTES (120)"]
 fn hours_of_the_demo_with_screens_that_come_and_go_take_no_more_at_their_end() {
     let minutes: f64 = std::env::var("LOPPER_MINUTES").map_or(120.0, |text| text.parse().unwrap());
     let project = Project::new();
     let recipe = lopper::demo::prepare().unwrap();
-    copy_all(recipe.parent().unwrap(), &project.path("."));
+    copy_folder(recipe.parent().unwrap(), &project.path("."));
     let text = std::fs::read_to_string(recipe).unwrap();
     let endless = "[train]\nsteps = 1000000\neval_every = 100\ncheckpoint_every = 100";
     let changed = text.replace("[train]\nepochs = 2", endless).replace(r#"methods = ["zero-shot"#, "methods = [] # [");

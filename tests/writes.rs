@@ -13,7 +13,7 @@ use lopper::run::{RunDir, RunState};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use tiny::{Project, Said, assert_tidy, events, result, until, until_event, until_over, utf8};
+use tiny::{Project, Said, assert_tidy, copy_folder, events, result, until, until_event, until_over, utf8};
 
 /// What a command says within a time in which none should still be at it.
 fn promptly(project: &Project, args: &[&str]) -> Said {
@@ -29,19 +29,6 @@ fn assert_one_sentence(said: &Said, what: &str) {
 
 fn pipe(path: &Path) {
     rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
 }
 
 /// A run that was stopped in its second stage.
@@ -65,7 +52,7 @@ fn a_pipe_or_a_folder_in_place_of_a_file_is_told_in_a_sentence() {
         for folder in [false, true] {
             count += 1;
             let path = project.path(&format!("runs/copy-{count}"));
-            copy(run.path(), &path);
+            copy_folder(run.path(), &path);
             let file = path.join(name);
             std::fs::remove_file(&file).ok();
             if folder {
@@ -104,7 +91,7 @@ fn a_pipe_or_a_folder_in_place_of_a_file_is_told_in_a_sentence() {
             }
             if name == "worker.log" {
                 let again = project.path(&format!("runs/again-{count}"));
-                copy(run.path(), &again);
+                copy_folder(run.path(), &again);
                 let file = again.join(name);
                 std::fs::remove_file(&file).ok();
                 if folder {
@@ -251,7 +238,7 @@ fn a_full_or_read_only_disk_is_told_in_a_sentence_and_nothing_half_written_stays
     // A run on a disk that has become read-only can be looked at, and not be steered.
     let disk = Disk::new(&project, "kept", "16m");
     let kept = disk.path().join("run");
-    copy(run.path(), &kept);
+    copy_folder(run.path(), &kept);
     disk.read_only();
     let path = utf8(&kept);
     for args in [

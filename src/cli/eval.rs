@@ -6,7 +6,7 @@ use crate::eval::evaluation::{Evaluation, Outcome, Written, evaluate, tables};
 use crate::recipe::{Method, Recipe};
 use crate::run::event::Report;
 use crate::run::tail::Tail;
-use crate::run::{RunDir, RunState, launch, start, worker, write_aside};
+use crate::run::{RunDir, RunState, as_file_name, launch, start, worker, write_aside};
 use crate::text::printable;
 use crate::train::{plan, result};
 use crate::{Error, Result, bounded};
@@ -58,10 +58,8 @@ pub fn report(asked: &Asked) -> Result<Option<String>> {
     if recipe.name.is_empty() {
         recipe.name = asked.recipe.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
     }
-    // As run directories are named: a recipe's name is no path.
-    let safe: String =
-        recipe.name.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '-' }).collect();
-    let out = asked.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{safe}-eval")));
+    let folder = || Path::new("runs").join(format!("{}-eval", as_file_name(&recipe.name)));
+    let out = asked.out.clone().unwrap_or_else(folder);
     let seeds = if asked.seeds.is_empty() { vec![recipe.seed] } else { asked.seeds.clone() };
     let own = plan::stages(&recipe).pop().map_or(String::new(), |stage| stage.label);
     let reference = match &asked.against {

@@ -23,8 +23,23 @@ pub fn loss(
     micro_tokens: usize,
     progress: &mut Progress<'_>,
 ) -> Result<Option<f64>> {
+    loss_of_first(task, set, split, usize::MAX, micro_tokens, progress)
+}
+
+/// As [`loss`], of the first `limit` examples.
+///
+/// # Errors
+/// When memory is short.
+pub fn loss_of_first(
+    task: &Task,
+    set: Option<&MergedSet>,
+    split: &Split,
+    limit: usize,
+    micro_tokens: usize,
+    progress: &mut Progress<'_>,
+) -> Result<Option<f64>> {
     let pass = task.decoder.pass(set, None)?;
-    let all: Vec<usize> = (0..split.encoded.sequences.len()).collect();
+    let all: Vec<usize> = (0..split.encoded.sequences.len().min(limit)).collect();
     let (mut sum, mut count, mut done) = (0.0, 0, 0);
     for batch in batch::micro_batches(&split.encoded.sequences, &all, micro_tokens) {
         let (x, packed) = task.decoder.embed(&batch.tokens, &batch.lengths)?;

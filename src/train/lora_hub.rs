@@ -3,9 +3,9 @@
 //! weighs A and B and multiplies the sums, which needs one rank for all; here a weight is on what an adapter adds, as
 //! everywhere in this program.
 
+use super::evaluate;
 use super::stage::Context;
 use crate::Result;
-use crate::data::batch;
 use crate::lora::{Adapter, MergedSet};
 use crate::run::event::{EventBody, Phase, PhaseKind};
 use rand::{Rng, SeedableRng};
@@ -39,7 +39,10 @@ pub fn searched(context: &mut Context<'_>) -> Result<Option<MergedSet>> {
             best.iter().map(|w| (w + width * normal(&mut rng)).clamp(-MOST, MOST)).collect()
         };
         let weighted = with_weights(&set, &tried);
-        let Some(loss) = loss(context, &weighted)? else { return Ok(None) };
+        let (task, micro) = (context.task, context.recipe.train.micro_tokens);
+        let loss =
+            evaluate::loss_of_first(task, Some(&weighted), &task.train, EXAMPLES, micro, &mut |_, _| context.tick())?;
+        let Some(loss) = loss else { return Ok(None) };
         let loss = loss + PENALTY * tried.iter().map(|w| w.abs()).sum::<f64>() / tried.len().max(1) as f64;
         if loss < best_loss {
             (best, best_loss) = (tried, loss);
@@ -71,23 +74,4 @@ fn with_weights(set: &MergedSet, weights: &[f64]) -> MergedSet {
         segment.scale *= weights[segment.adapter];
     }
     set
-}
-
-/// Mean loss of the first training examples; `None` when stopped.
-fn loss(context: &mut Context<'_>, set: &MergedSet) -> Result<Option<f64>> {
-    let task = context.task;
-    let sequences = &task.train.encoded.sequences;
-    let pass = task.decoder.pass(Some(set), None)?;
-    let some: Vec<usize> = (0..sequences.len().min(EXAMPLES)).collect();
-    let (mut sum, mut count) = (0.0, 0);
-    for batch in batch::micro_batches(sequences, &some, context.recipe.train.micro_tokens) {
-        let (x, packed) = task.decoder.embed(&batch.tokens, &batch.lengths)?;
-        let x = task.decoder.forward_hidden(&x, &packed, &pass)?;
-        sum += task.decoder.loss(&x, &batch.targets, None)?.0;
-        count += batch.targets.len();
-        if !context.tick()? {
-            return Ok(None);
-        }
-    }
-    Ok(Some(sum / count.max(1) as f64))
 }

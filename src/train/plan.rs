@@ -131,22 +131,23 @@ pub fn stages(recipe: &Recipe) -> Vec<Stage> {
         if needs_target && makes_target && !stages.iter().any(|s| s.makes_target) {
             stages.push(target_stage(false));
         }
-        let merge = |training| plain(method.label(), all.clone(), training);
+        let merge = |training| Stage {
+            start: method.combines().map_or(Start::Weighted, Start::Combined),
+            ..plain(method.label(), all.clone(), training)
+        };
         let stage = match method {
             Method::ZeroShot => plain(method.label(), Vec::new(), None),
             Method::FewShot => Stage { shots: true, ..plain(method.label(), Vec::new(), None) },
             Method::Target => target_stage(true),
             Method::TargetTune => plain(method.label(), vec![target], Some(tuned(Pruning::None))),
-            Method::Merge => merge(None),
-            Method::LoraHub => Stage { start: Start::Searched, ..merge(None) },
-            Method::Linear
+            Method::Merge
+            | Method::Linear
             | Method::Svd
             | Method::Ties
             | Method::DareTies
             | Method::DareLinear
-            | Method::MagnitudePrune => {
-                Stage { start: method.combines().map_or(Start::Weighted, Start::Combined), ..merge(None) }
-            }
+            | Method::MagnitudePrune => merge(None),
+            Method::LoraHub => Stage { start: Start::Searched, ..merge(None) },
             Method::MergeTune | Method::TunePrune => Stage {
                 label: Method::MergeTune.label().to_owned(),
                 pruned_once: after.clone(),

@@ -40,6 +40,20 @@ fn copy(from: &Path, to: &Path, names: &[&str]) {
     }
 }
 
+/// Everything in the folder `from`, in `to`.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
 /// Rows of `table` over and over, each time in other proportions.
 fn grown(table: &Tensor) -> Tensor {
     let (rows, columns) = table.dims2().unwrap();
