@@ -1,4 +1,4 @@
-"""What Python's huggingface_hub makes of the hub for tests. Run by tests/hubd.rs, which sets HF_ENDPOINT and HF_HOME."""
+"""What Python's huggingface_hub makes of the hub for tests. Run by tests/suites/hub/hubd.rs, which sets HF_ENDPOINT and HF_HOME."""
 
 import os
 import pathlib

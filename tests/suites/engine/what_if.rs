@@ -1,0 +1,375 @@
+//! What-ifs: a run with them is bit for bit the run without, the same ratios give the same loss, a newer one cancels.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
+
+use crate::tiny;
+use lopper::recipe::ratios::Rule;
+use lopper::run::control::{Command, send};
+use lopper::run::event::EventBody;
+use lopper::run::what_if::{Progress, WhatIf};
+use lopper::run::{RunDir, RunState};
+use lopper::train::what_if::reopened::Reopened;
+use lopper::train::what_if::{Answers, Asker, Question};
+use std::collections::HashMap;
+use tiny::{Project, events, result, until_event, until_over, utf8};
+
+fn ask(rule: &str, documents: usize, samples: usize) -> Command {
+    Command::WhatIf { rules: vec![Rule::parse(rule).unwrap()], documents, samples, share: 1.0 }
+}
+
+fn what_ifs(run: &RunDir) -> Vec<WhatIf> {
+    let found = events(run).into_iter().filter_map(|e| match e.body {
+        EventBody::WhatIf(found) => Some(*found),
+        _ => None,
+    });
+    found.collect()
+}
+
+/// Waits for the last word on a request.
+fn answer(run: &RunDir, request: &str) -> WhatIf {
+    let is_last = |e: &EventBody| matches!(e, EventBody::WhatIf(w) if w.request == request && w.state.is_over());
+    match until_event(run, "the answer", is_last).body {
+        EventBody::WhatIf(found) => *found,
+        _ => unreachable!(),
+    }
+}
+
+fn paused(project: &Project) -> RunDir {
+    let run = project.detached();
+    until_event(&run, "a pruned step", |e| matches!(e, EventBody::Modules(m) if m.prunes()));
+    send(run.path(), Command::Pause).unwrap();
+    until_event(&run, "the pause", |e| matches!(e, EventBody::Paused { paused: true }));
+    run
+}
+
+/// Every tensor of a checkpoint's file as its bytes, and where the run stands but for the seconds.
+fn checkpoint(run: &RunDir, name: &str) -> (HashMap<String, Vec<u8>>, serde_json::Value) {
+    let folder = run.checkpoints().join(name);
+    let bytes = std::fs::read(folder.join("state.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let all = tensors.tensors().into_iter().map(|(name, view)| (name, view.data().to_vec())).collect();
+    let mut position: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("position.json")).unwrap()).unwrap();
+    position["seconds"].take();
+    position["rows"].take();
+    (all, position)
+}
+
+/// What the journal says of the training, without times.
+fn told(run: &RunDir) -> Vec<String> {
+    let line = |body: EventBody| match body {
+        EventBody::Step(s) => Some(format!("{} {} {} {}", s.step, s.loss.to_bits(), s.grad_norm.to_bits(), s.lr)),
+        EventBody::Modules(modules) => Some(format!("{modules:?}")),
+        EventBody::Dev(dev) => Some(format!("{dev:?}")),
+        EventBody::Sample(sample) => Some(format!("{sample:?}")),
+        _ => None,
+    };
+    events(run).into_iter().filter_map(|e| line(e.body)).collect()
+}
+
+/// Everything that may hide a change in use: dropout, running norms, sampling, a schedule.
+fn busy(importance: &str) -> Project {
+    let project = Project::new();
+    project.recipe("seed = 3", "epochs = 20\ndropout = 0.1\neval_every = 5\ncheckpoint_every = 7");
+    project.append(
+        "recipe.toml",
+        &format!("[prune]\nratio = 0.5\nimportance = \"{importance}\"\nschedule = \"cubic\"\nnorms = \"running\"\n"),
+    );
+    project
+}
+
+fn asked_in_between_is_the_same_run(importance: &str) {
+    let alone = busy(importance);
+    let said = alone.lopper(&["run", "recipe.toml", "--plain"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let asked = busy(importance);
+    let run = asked.detached();
+    let rules = ["*=0.9", "layers.0.*=0.1", "* science A=0.7", "*=0", "*=1"];
+    let mut answers = Vec::new();
+    for (i, step) in [3, 9, 17, 30, 45].into_iter().enumerate() {
+        until_event(&run, "a step", |e| matches!(e, EventBody::Modules(m) if m.prunes() && m.step >= step));
+        let request = send(run.path(), ask(rules[i], 3, 2)).unwrap();
+        answers.push(answer(&run, &request));
+    }
+    until_over(&run);
+    assert_eq!(run.state(), RunState::Finished);
+    for found in &answers {
+        assert!(found.state == Progress::Done && found.changed > 0 && found.losses.len() == 3, "{found:?}");
+        assert!(found.delta.unwrap().mean != 0.0 && found.summaries.len() == 2, "{found:?}");
+    }
+    assert!(answers[1].restored > 0 && answers[0].restored == 0, "{answers:?}");
+    let before = alone.run();
+    assert!(told(&before) == told(&run), "losses, masks' figures, dev and samples");
+    assert!(result(&before) == result(&run));
+    for name in ["stage-1-step-56", "stage-1-step-60"] {
+        let (tensors, position) = checkpoint(&before, name);
+        assert!(tensors.keys().any(|n| n.starts_with("optimizer.")) && tensors.keys().any(|n| n.contains("shadow")));
+        assert_eq!((tensors, position), checkpoint(&run, name));
+    }
+}
+
+#[test]
+fn a_run_with_what_ifs_is_bit_for_bit_the_run_without() {
+    asked_in_between_is_the_same_run("direct");
+}
+
+#[test]
+fn a_run_with_what_ifs_by_sensitivity_too() {
+    asked_in_between_is_the_same_run("sensitivity");
+}
+
+#[test]
+fn while_paused_it_answers_at_once_and_knows_what_it_was_asked() {
+    let project = Project::endless();
+    let run = paused(&project);
+    let ask_for = |rule: &str| {
+        let request = send(run.path(), ask(rule, 3, 1)).unwrap();
+        answer(&run, &request)
+    };
+    let same = ask_for("*=0.5");
+    assert_eq!((same.changed, same.restored, same.cached), (0, 0, false));
+    for loss in &same.losses {
+        assert_eq!(loss.before.to_bits(), loss.after.to_bits(), "{same:?}");
+    }
+    assert_eq!(same.summaries[0].before, same.summaries[0].after);
+    let more = ask_for("*=0.9");
+    assert!((more.sparsity[1] - 0.9).abs() < 0.01 && (more.predicted - 0.9).abs() < 0.01, "{more:?}");
+    assert!(more.retained[1] < more.retained[0] && more.delta.unwrap().mean != 0.0, "{more:?}");
+    // The same ratios in other words.
+    let request = send(
+        run.path(),
+        Command::WhatIf {
+            rules: vec![Rule::parse("* A=0.9").unwrap(), Rule::parse("* B=0.9").unwrap()],
+            documents: 3,
+            samples: 1,
+            share: 1.0,
+        },
+    );
+    let again = answer(&run, &request.unwrap());
+    assert!(again.cached && again.losses == more.losses && again.summaries == more.summaries, "{again:?}");
+    let wrong = ask_for("layers.77.*=0.5");
+    assert!(wrong.state == Progress::Failed && wrong.text.contains("matches no matrix"), "{wrong:?}");
+    // Progress was told on the way.
+    let steps: Vec<Progress> =
+        what_ifs(&run).into_iter().filter(|w| w.request == more.request).map(|w| w.state).collect();
+    assert_eq!(steps, [Progress::Masks, Progress::Loss, Progress::Done]);
+    assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
+    until_over(&run);
+}
+
+#[test]
+fn a_newer_what_if_cancels_the_older_one() {
+    let project = Project::endless();
+    let run = paused(&project);
+    // All that is asked at once but the last is given up, before or in the middle.
+    let requests: Vec<String> = (1..9).map(|i| send(run.path(), ask(&format!("*=0.{i}"), 3, 3)).unwrap()).collect();
+    let last = answer(&run, requests.last().unwrap());
+    assert_eq!(last.state, Progress::Done);
+    let answers: HashMap<String, bool> = events(&run)
+        .into_iter()
+        .filter_map(|e| match e.body {
+            EventBody::Control(c) if c.command == "what_if" => Some((c.id, c.ok)),
+            _ => None,
+        })
+        .collect();
+    let done = requests[..7].iter().filter(|id| answers[*id]).count();
+    assert!(done < 7, "{answers:?}");
+    assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
+    until_over(&run);
+}
+
+/// Gives up at the n-th time it is asked.
+struct Impatient(usize, usize);
+
+impl Asker for Impatient {
+    fn news(&mut self, _: &WhatIf) -> lopper::Result<()> {
+        Ok(())
+    }
+
+    fn gives_up(&mut self) -> lopper::Result<Option<String>> {
+        self.1 += 1;
+        Ok((self.1 >= self.0).then(|| "enough".into()))
+    }
+}
+
+#[test]
+fn given_up_at_any_moment_it_leaves_nothing_wrong_behind() {
+    let project = Project::new();
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let open = Reopened::load(&project.run()).unwrap();
+    let question = Question { rules: vec![Rule::parse("*=0.8").unwrap()], documents: 0..3, samples: 1 };
+    let whole = Answers::default().answer(&open.subject(), &question, &mut Impatient(usize::MAX, 0)).unwrap();
+    assert_eq!(whole.state, Progress::Done);
+    let mut answers = Answers::default();
+    let mut moments = 0;
+    for moment in 1.. {
+        let found = answers.answer(&open.subject(), &question, &mut Impatient(moment, 0)).unwrap();
+        if found.state == Progress::Done {
+            assert_eq!((found.losses, found.summaries), (whole.losses, whole.summaries));
+            break;
+        }
+        assert_eq!((found.state, found.text.as_str()), (Progress::Cancelled, "enough"));
+        moments += 1;
+    }
+    assert!(moments > 3, "{moments}");
+}
+
+#[test]
+fn a_finished_run_is_asked_from_its_result() {
+    let project = Project::new();
+    let said = project.lopper(&["run", "recipe.toml", "--plain"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let run = project.run();
+    let mut best = events(&run).into_iter().filter_map(|e| match e.body {
+        EventBody::Dev(dev) if dev.best => Some(dev),
+        _ => None,
+    });
+    let best = best.next_back().unwrap();
+    let json = |rule: &str| -> WhatIf {
+        let said = project.lopper(&["what-if", utf8(run.path()), "--set", rule, "--samples", "1", "--json"]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        serde_json::from_str(&said.out).unwrap()
+    };
+    let same = json("*=0.5");
+    assert_eq!((same.step, same.changed, same.losses.len()), (best.step, 0, 3));
+    let [before, after] = same.loss.unwrap();
+    assert_eq!(before.to_bits(), after.to_bits());
+    assert!((before - best.loss).abs() < 1e-9, "{before} {}", best.loss);
+    let dense = json("*=0");
+    assert!(dense.restored > 0 && dense.sparsity[1] < 0.01 && dense.delta.unwrap().mean != 0.0, "{dense:?}");
+    // What comes back is what went: pruning it again by the same order gives the set that there was.
+    let open = Reopened::load(&run).unwrap();
+    let rule = |text: &str| vec![Rule::parse(text).unwrap()];
+    let whole = open.pruner.scratch(&open.set, &rule("*=0"), None).unwrap();
+    let again = open.pruner.scratch(&open.set, &rule("*=0.5"), None).unwrap();
+    assert!(whole.restored > 0 && again.changed == 0);
+    let mut different = 0;
+    for (id, module) in &open.set.modules {
+        let numbers = |t: &candle_core::Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let (now, then) = (numbers(&module.a), numbers(&whole.set.modules[id].a));
+        assert!(now.iter().zip(&then).all(|(now, then)| *now == 0.0 || now.to_bits() == then.to_bits()));
+        different += now.iter().zip(&then).filter(|(now, then)| now != then).count();
+    }
+    assert!(different > 0);
+    let said = project.lopper(&["what-if", utf8(run.path()), "--set", "* net=0.9", "--samples", "2"]);
+    for part in ["asked      * net=0.9", "sparsity   50.0 % → ", "loss ", " ± ", "ROUGE-L", "document 1: "] {
+        assert!(said.code == Some(0) && said.out.contains(part), "{part}: {said:?}");
+    }
+    let said = project.lopper(&["what-if", utf8(run.path()), "--set", "* nett=0.9"]);
+    assert!(said.code == Some(2) && said.err.contains("matches no matrix"), "{said:?}");
+    let said = project.lopper(&["what-if", utf8(run.path()), "--set", "layers.0.*"]);
+    assert!(said.code == Some(2) && said.err.contains("is no rule"), "{said:?}");
+}
+
+#[test]
+fn a_living_run_is_asked_through_its_files() {
+    let project = Project::endless();
+    let run = project.detached();
+    until_event(&run, "a pruned step", |e| matches!(e, EventBody::Modules(m) if m.prunes()));
+    let said = project.lopper(&["what-if", utf8(run.path()), "--set", "*=0.9", "--documents", "2", "--json"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let found: WhatIf = serde_json::from_str(&said.out).unwrap();
+    assert!(found.step > 0 && found.losses.len() == 2 && !found.request.is_empty(), "{found:?}");
+    assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
+    until_over(&run);
+    // Stopped, it answers from its checkpoint.
+    let said = project.lopper(&["what-if", utf8(run.path()), "--set", "*=0.9", "--json"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+}
+
+#[test]
+fn a_map_of_sensitivity_goes_on_where_it_broke_off() {
+    let project = Project::new();
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let run = project.run();
+    let map = |by: &str| -> serde_json::Value {
+        let args = ["sensitivity", utf8(run.path()), "--by", by, "--ratios", "0.9,0.2", "--documents", "2", "--json"];
+        let said = project.lopper(&args);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        serde_json::from_str(&said.out).unwrap()
+    };
+    let first = map("adapter");
+    // Three adapters at two ratios, and each left out.
+    assert_eq!((first["measured"].as_u64(), first["groups"].as_array().unwrap().len()), (Some(9), 9));
+    let lines = lopper::run::sensitivity::read(&run).unwrap();
+    assert!(lines.iter().any(|m| m.delta.mean != 0.0) && lines.iter().all(|m| m.documents == [0, 2]));
+    assert!(lines.iter().filter(|m| m.ratio == 0.2).all(|m| m.restored > 0 && m.sparsity[1] < m.sparsity[0]));
+    // Half of it is lost; the rest is known.
+    let file = run.path().join("sensitivity.jsonl");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let again = map("adapter");
+    assert!((4..9).contains(&again["measured"].as_u64().unwrap()), "{again}");
+    let deltas = |map: &serde_json::Value| -> Vec<String> {
+        let groups = map["groups"].as_array().unwrap().iter();
+        groups.map(|m| format!("{} {} {}", m["rule"], m["delta"], m["loss"])).collect()
+    };
+    assert_eq!(deltas(&first), deltas(&again));
+    let said = project.lopper(&["sensitivity", utf8(run.path()), "--by", "factor,module", "--ratios", "0.7"]);
+    for part in ["factor", "\nB  ", "layers.1", "q_proj", "each group pruned alone"] {
+        assert!(said.code == Some(0) && said.out.contains(part), "{part}: {said:?}");
+    }
+}
+
+#[test]
+fn suggested_ratios_meet_the_sparsity_and_are_compared_with_uniform_ones() {
+    let project = Project::new();
+    project.write("data/dev.jsonl", &tiny::examples(100..112));
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let run = project.run();
+    let ask = |goal: [&str; 2]| {
+        let args = ["suggest", utf8(run.path()), "--documents", "6", "--json"];
+        let said = project.lopper(&[&args[..], &goal, &["--out", "rules.toml"]].concat());
+        assert_eq!(said.code, Some(0), "{said:?}");
+        serde_json::from_str::<serde_json::Value>(&said.out).unwrap()
+    };
+    for sparsity in ["0.35", "0.6", "0.85"] {
+        let found = ask(["--sparsity", sparsity]);
+        let (met, wanted) = (found["sparsity"].as_f64().unwrap(), sparsity.parse::<f64>().unwrap());
+        assert!((met - wanted).abs() < 0.01, "{found}");
+        assert_eq!(found["documents"], serde_json::json!([[0, 6], [6, 12]]));
+        let figure = |name: &str, i: usize| found[name][i]["mean"].as_f64().unwrap();
+        // The gain is the difference of the two.
+        let gain = found["gain"]["mean"].as_f64().unwrap();
+        assert!((figure("verified", 0) - figure("verified", 1) - gain).abs() < 1e-9, "{found}");
+        let rules = lopper::recipe::sets::parse(&std::fs::read_to_string(project.path("rules.toml")).unwrap()).unwrap();
+        let other = rules.iter().any(|r| r.ratio != rules[0].ratio);
+        assert_eq!(other, !found["moves"].as_array().unwrap().is_empty(), "{found}");
+        // It leaves the one ratio only where that is better.
+        assert!(figure("chosen", 0) <= figure("chosen", 1), "{found}");
+        let (least, most) = found["groups"].as_array().unwrap().iter().fold((1.0_f64, 0.0_f64), |(least, most), g| {
+            let ratio = g[1].as_f64().unwrap();
+            (least.min(ratio), most.max(ratio))
+        });
+        assert!(least <= wanted + 0.01 && most >= wanted - 0.01, "{found}");
+    }
+    let found = ask(["--max-loss", "0.5"]);
+    assert!(found["chosen"][0]["mean"].as_f64().unwrap() <= 0.5 && found["sparsity"].as_f64().unwrap() > 0.0);
+    let said = project.lopper(&["suggest", utf8(run.path()), "--sparsity", "0.6", "--documents", "6"]);
+    assert!(said.code == Some(0) && said.out.contains("proposal less uniform: "), "{said:?}");
+}
+
+#[test]
+fn what_the_first_layers_gave_is_used_again_and_changes_no_bit() {
+    let project = Project::new();
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let open = Reopened::load(&project.run()).unwrap();
+    let question = |rule: &str| Question { rules: vec![Rule::parse(rule).unwrap()], documents: 0..3, samples: 0 };
+    let mut answers = Answers::default();
+    let mut patient = Impatient(usize::MAX, 0);
+    answers.answer(&open.subject(), &question("layers.1.*=0.2"), &mut patient).unwrap();
+    let asked = patient.1;
+    let with = answers.answer(&open.subject(), &question("layers.1.*=0.9"), &mut patient).unwrap();
+    let layers = patient.1 - asked;
+    let mut alone = Impatient(usize::MAX, 0);
+    answers.rest();
+    let without = answers.answer(&open.subject(), &question("layers.1.*=0.9"), &mut alone).unwrap();
+    assert!(without.cached);
+    let mut fresh = Answers::default();
+    fresh.answer(&open.subject(), &question("layers.1.*=0.3"), &mut alone).unwrap();
+    fresh.rest();
+    let before = alone.1;
+    let without = fresh.answer(&open.subject(), &question("layers.1.*=0.9"), &mut alone).unwrap();
+    assert!(layers < alone.1 - before, "{layers} of {}", alone.1 - before);
+    assert!(with.delta.unwrap().mean != 0.0);
+    assert_eq!(with.losses, without.losses);
+}

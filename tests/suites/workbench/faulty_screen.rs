@@ -1,0 +1,107 @@
+//! Disks that fail under the screen: what it writes itself (notes, tags, ratio sets, pictures), once with an error of the
+//! device, once full, once refused. Each is told in words on the screen, nothing half-written stays, and the screen goes
+//! on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
+
+use crate::pty;
+use crate::shim;
+use crate::tiny;
+use lopper::run::RunDir;
+use lopper::run::event::EventBody;
+use pty::Terminal;
+use std::path::Path;
+use tiny::{Project, until_event, utf8};
+
+/// An errno, and the words that tell it.
+const ERRORS: [(&str, &str); 3] = [("5", "Input/output error"), ("28", "free some space"), ("13", "permission denied")];
+const SIZE: (u16, u16) = (160, 40);
+
+/// Everything under a folder, by its name.
+fn files(folder: &Path) -> Vec<String> {
+    let mut all: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    all.sort();
+    all
+}
+
+/// The real binary in a terminal, on a disk of which every call of this kind fails on paths of this glob.
+fn on_failing_disk(project: &Project, args: &[&str], call: &str, path: &str, errno: &str) -> Terminal {
+    let shim = utf8(shim::built());
+    let env = [
+        ("LD_PRELOAD", shim),
+        ("FAULTY_CALL", call),
+        ("FAULTY_PATH", path),
+        ("FAULTY_NTH", "1"),
+        ("FAULTY_ON", "1"),
+        ("FAULTY_ERRNO", errno),
+    ];
+    Terminal::start(project, SIZE, args, &env)
+}
+
+/// What is pressed one after the other, each time when the screen shows the words before it.
+type Keys<'a> = &'a [(&'a str, &'a str)];
+
+/// In each way in which a call may fail: the keys, the words of the error, the folder as it was, and a way out.
+fn each_error(project: &Project, args: &[&str], path: &str, folder: &Path, keys: Keys<'_>, leave: &[&str]) {
+    let before = files(folder);
+    for (errno, words) in ERRORS {
+        for call in ["open", "write", "rename"] {
+            // A rename is not refused for want of room, nor a write to an open file for want of rights.
+            if (call, errno) == ("rename", "28") || (call, errno) == ("write", "13") {
+                continue;
+            }
+            let mut screen = on_failing_disk(project, args, call, path, errno);
+            for (shown, key) in keys {
+                screen.shows(&[shown]);
+                screen.press(key);
+            }
+            screen.until(&format!("{words:?} after {call} of {path}"), |text| {
+                // A sentence may be broken at the edge of its box.
+                let flat: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                flat.contains(words)
+            });
+            for key in leave {
+                screen.press(key);
+                std::thread::sleep(std::time::Duration::from_millis(80));
+            }
+            assert_eq!(screen.ends_tidily().0, 0, "{call} of {path} with {errno}");
+            assert_eq!(files(folder), before, "{call} of {path} with {errno}");
+        }
+    }
+}
+
+fn finished(project: &Project) -> RunDir {
+    project.recipe("", "epochs = 1");
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    project.run()
+}
+
+#[test]
+fn notes_tags_and_pictures_of_the_list_and_the_run() {
+    let project = Project::new();
+    let run = finished(&project);
+    let list = ["--runs", "runs"];
+    each_error(&project, &list, "*runs/tiny-*/*", run.path(), &[("finished", "n"), ("note", "night run\r")], &["q"]);
+    each_error(&project, &list, "*runs/tiny-*/*", run.path(), &[("finished", "#"), ("tags", "a b\r")], &["q"]);
+    let attach = ["attach", utf8(run.path())];
+    each_error(&project, &attach, "*runs/tiny-*/*", run.path(), &[("finished", "S")], &["q"]);
+    each_error(&project, &attach, "*runs/tiny-*/*", run.path(), &[("finished", "E")], &["q"]);
+}
+
+#[test]
+fn a_set_of_ratios() {
+    let project = Project::endless();
+    let run = project.detached();
+    until_event(&run, "the second stage", |e| matches!(e, EventBody::Modules(_)));
+    let sets = project.path("config/lopper/ratios");
+    std::fs::create_dir_all(&sets).unwrap();
+    let keys = [("stage 2/2", "+"), ("draft: ", "w"), ("save the ratios as", "night\r")];
+    let attach = ["attach", utf8(run.path())];
+    // Out of the question, out of the draft, out of the screen.
+    each_error(&project, &attach, "*ratios/*night*", &sets, &keys, &["\x1b", "\x1b", "\x03"]);
+    assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
+    tiny::until_over(&run);
+}

@@ -1,0 +1,57 @@
+//! Prune ratios edited in a real terminal: a draft, sent to a worker that obeys; a set on disk and back.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
+
+use crate::pty;
+use crate::tiny;
+use lopper::run::event::{EventBody, Modules};
+use pty::{SMALL, Terminal};
+use tiny::{Project, until_event, utf8};
+
+#[test]
+fn a_draft_is_sent_and_obeyed_and_a_set_outlives_the_screen() {
+    let project = Project::endless();
+    let run = project.detached();
+    until_event(&run, "the second stage", |e| matches!(e, EventBody::Modules(_)));
+    let home = project.path("config");
+    let mut screen = Terminal::attach(&project, &run, SMALL, &[]);
+    // All of what the run has written was read: an earlier stage has no ratios to edit.
+    screen.shows(&["mean importance", "stage 2/2"]);
+    screen.press("R");
+    screen.shows(&["prune rule"]);
+    screen.press("layers.0.*.q_proj=0.9");
+    screen.shows(&["matrices: sparsity"]);
+    screen.press("\r");
+    screen.shows(&["draft: sparsity 50.0 → ", "enter apply"]);
+    screen.press("w");
+    screen.shows(&["save the ratios as"]);
+    screen.press("night\r");
+    screen.shows(&["saved "]);
+    screen.press("\r");
+    let obeyed = |m: &Modules| m.ratio.contains(&Some(0.9));
+    until_event(&run, "the new ratio", |e| matches!(e, EventBody::Modules(m) if obeyed(m)));
+    screen.hides("draft: ");
+    let set = std::fs::read_to_string(home.join("lopper/ratios/night.toml")).unwrap();
+    assert!(set.contains("q_proj") && set.contains("ratio = 0.9"), "{set}");
+    // The run's own again, then the saved ones.
+    screen.press("u");
+    screen.shows(&["draft: sparsity"]);
+    screen.press("\r");
+    screen.hides("draft: ");
+    screen.press("W");
+    screen.shows(&["saved ratios", "night", "2 rules"]);
+    screen.press("\x1b");
+    screen.hides("saved ratios");
+    assert_eq!(screen.leave().0, 0);
+    assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
+    tiny::until_over(&run);
+    // A comparison names what was changed under way.
+    let settings = lopper::run::compare::read(&run).unwrap().settings;
+    let named = |(key, value): (&String, &String)| key.starts_with("prune.ratio ") && value.contains("0.9 at step ");
+    assert!(settings.iter().any(named), "{settings:?}");
+    // Read-only, nothing of it is there.
+    let mut screen = Terminal::attach(&project, &run, SMALL, &["--read-only"]);
+    screen.shows(&["mean importance"]);
+    screen.press("+");
+    screen.shows(&["read-only: `+` changes nothing"]);
+    screen.leave();
+}
