@@ -206,20 +206,23 @@ fn search(client: &Client, query: &Query, limit: usize, json: bool) -> Result<u8
         as_json(&hits)?;
         return Ok(0);
     }
-    if hits.is_empty() {
-        say("nothing found; try fewer words or filters")?;
-        return Ok(0);
-    }
-    let mut text = table::hits(&hits, |hit| is_cached(client, hit));
+    let mut text = if hits.is_empty() {
+        "nothing found; try fewer words or filters".to_owned()
+    } else {
+        table::hits(&hits, |hit| is_cached(client, hit))
+    };
     if more {
         text += &format!("\nmore than {}; --limit shows more", counted(limit, "result"));
+    }
+    if let Some(cached) = beside(client, query, &hits) {
+        text = format!("{}\n\n{}", text.trim_end(), cached.trim_end());
     }
     say(&text)?;
     Ok(0)
 }
 
-/// The cache's own, where the network is not asked.
-fn cached(client: &Client, query: &Query, json: bool) -> Result<u8> {
+/// What of the cache fits, and how many entries do not say whether they do.
+fn of_cache(client: &Client, query: &Query) -> (hub::Catalog, usize) {
     let root = hub::Root { path: client.environment().cache.clone(), kind: hub::RootKind::Hub };
     let mut found = hub::scan(&[root]);
     let words: Vec<String> = query.text.split_whitespace().map(str::to_lowercase).collect();
@@ -232,6 +235,12 @@ fn cached(client: &Client, query: &Query, json: bool) -> Result<u8> {
     };
     found.bases.retain(|entry| query.kind != Some(Kind::Adapter) && fits(&entry.name, &entry.facets));
     found.adapters.retain(|entry| query.kind != Some(Kind::Base) && fits(&entry.name, &entry.facets));
+    (found, unsaid)
+}
+
+/// The cache's own, where the network is not asked.
+fn cached(client: &Client, query: &Query, json: bool) -> Result<u8> {
+    let (found, unsaid) = of_cache(client, query);
     if json {
         return as_json(&found).map(|()| 0);
     }
@@ -247,6 +256,16 @@ fn cached(client: &Client, query: &Query, json: bool) -> Result<u8> {
     };
     say(&format!("offline: what the cache holds\n{what}{silent}"))?;
     Ok(0)
+}
+
+/// What the cache has beside the hub's answer: a repository that is renamed, private or further down the list.
+fn beside(client: &Client, query: &Query, hits: &[Hit]) -> Option<String> {
+    let (mut found, _) = of_cache(client, query);
+    let listed = |name: &str| hits.iter().any(|hit| hit.id == name);
+    found.bases.retain(|entry| !listed(&entry.name));
+    found.adapters.retain(|entry| !listed(&entry.name));
+    let any = !(found.bases.is_empty() && found.adapters.is_empty());
+    any.then(|| format!("in the cache as well:\n{}", super::models::lines(&found)))
 }
 
 fn is_cached(client: &Client, hit: &Hit) -> bool {

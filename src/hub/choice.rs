@@ -7,7 +7,7 @@ use crate::{Error, Result};
 /// Names the shards of a large base.
 pub const INDEX: &str = "model.safetensors.index.json";
 /// What is read beside the weights of a base, where it is there.
-const BESIDE: [&str; 8] = [
+pub(super) const BESIDE: [&str; 8] = [
     "config.json",
     "generation_config.json",
     "tokenizer.json",

@@ -145,7 +145,11 @@ pub async fn weigh(client: &Client, outlines: &Outlines, what: &Reference) -> Re
     let listed = client.files(&at).await?;
     let plan = download::plan_of(client, what, &at, &listed, None).await?;
     let outline = match choice::kind(&listed, &what.id)? {
-        Kind::Base => outlines.base(client, &at).await.ok(),
+        Kind::Base => match outlines.model(client, &plan).await {
+            Ok(folder) => Some(folder),
+            // The adapters can be held against its configuration still.
+            Err(_) => outlines.base(client, &at).await.ok(),
+        },
         Kind::Adapter => outlines.adapter(client, &at).await.ok().map(|(folder, _)| folder),
     };
     Ok(Weight { bytes: plan.missing(&client.environment().cache), outline })

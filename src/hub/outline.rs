@@ -3,7 +3,9 @@
 //! makes are the ones that are made here.
 
 use super::catalog::{self, AdapterFacts};
+use super::choice;
 use super::client::{Client, bounded};
+use super::download::Plan;
 use super::failure::Failure;
 use super::reference::Reference;
 use crate::text::printable;
@@ -19,8 +21,22 @@ use std::path::{Path, PathBuf};
 const FIRST: usize = 128 << 10;
 /// No header of an adapter is longer.
 const MAX_HEADER: u64 = 16 << 20;
-/// No settings are longer.
+/// No settings are longer, and no header of a shard's weights that is read for an estimate.
 const MAX_JSON: usize = 4 << 20;
+/// No tokenizer is longer.
+const MAX_TOKENIZER: usize = 64 << 20;
+/// Of a base, written last: all else that tells what a run will take is there.
+const WHOLE: &str = ".whole";
+
+/// The weights of an adapter.
+const ADAPTER: &str = "adapter_model.safetensors";
+/// Headers that are read at once.
+const AT_ONCE: usize = 8;
+
+/// Whether a stand-in of a base has all that tells what a run will take.
+pub fn is_model(folder: &Path) -> bool {
+    folder.join(WHOLE).is_file()
+}
 
 /// A folder of outlines, gone with this value.
 #[derive(Debug)]
@@ -60,8 +76,47 @@ impl Outlines {
     pub async fn base(&self, client: &Client, what: &Reference) -> Result<PathBuf> {
         let folder = self.place(what);
         if !folder.join("config.json").is_file() {
-            self.settings(client, what, "config.json").await?;
+            self.settings(client, what, "config.json", MAX_JSON).await?;
         }
+        Ok(folder)
+    }
+
+    /// All of a base but the numbers of its weights, as a folder: enough to read examples with its tokenizer and to
+    /// tell memory and time. Where its weights are no safetensors, the configuration alone.
+    ///
+    /// # Errors
+    /// As the hub refuses it, and offline.
+    pub async fn model(&self, client: &Client, plan: &Plan) -> Result<PathBuf> {
+        let what = plan.pinned();
+        let folder = self.base(client, &what).await?;
+        let all = plan.files.iter().map(|file| file.path.as_str());
+        let weights: Vec<&str> = all.clone().filter(|p| p.ends_with(".safetensors") && !p.contains('/')).collect();
+        if weights.is_empty() || folder.join(WHOLE).is_file() {
+            return Ok(folder);
+        }
+        for file in all.filter(|path| choice::BESIDE.contains(path) || *path == choice::INDEX) {
+            let most = if file == "tokenizer.json" { MAX_TOKENIZER } else { MAX_JSON };
+            if !folder.join(file).is_file() {
+                self.settings(client, &what, file, most).await?;
+            }
+        }
+        let one = |file: &str| {
+            let (path, file) = (folder.join(file), file.to_owned());
+            let what = &what;
+            async move {
+                let name = format!("{what}/{file}");
+                let refused = |failure: Failure| failure.sentence(&name, client.environment());
+                let (head, size) = header(client, what, &file).await.map_err(refused)?;
+                sparse(&path, &head, size)
+            }
+        };
+        let mut work = futures::stream::iter(weights.into_iter().map(one)).buffer_unordered(AT_ONCE);
+        while let Some(done) = work.next().await {
+            done?;
+        }
+        drop(work);
+        let path = folder.join(WHOLE);
+        std::fs::write(&path, "").map_err(|e| Error::io("write", &path, &e))?;
         Ok(folder)
     }
 
@@ -71,19 +126,19 @@ impl Outlines {
     /// As the hub refuses it, offline, and where the weights are no safetensors.
     pub async fn adapter(&self, client: &Client, what: &Reference) -> Result<(PathBuf, u64)> {
         let folder = self.place(what);
-        let weights = folder.join("adapter_model.safetensors");
+        let weights = folder.join(ADAPTER);
         if let Ok(meta) = std::fs::metadata(&weights) {
             return Ok((folder, meta.len()));
         }
-        self.settings(client, what, "adapter_config.json").await?;
-        let name = format!("{what}/adapter_model.safetensors");
+        self.settings(client, what, "adapter_config.json", MAX_JSON).await?;
+        let name = format!("{what}/{ADAPTER}");
         let refused = |failure: Failure| match &failure {
             Failure::Status { status: 404, .. } => {
                 Error::user("it has no adapter_model.safetensors; a pickle (adapter_model.bin) is not read")
             }
             _ => failure.sentence(&name, client.environment()),
         };
-        let (head, size) = header(client, what).await.map_err(refused)?;
+        let (head, size) = header(client, what, ADAPTER).await.map_err(refused)?;
         sparse(&weights, &head, size)?;
         Ok((folder, size))
     }
@@ -99,12 +154,12 @@ impl Outlines {
         }
     }
 
-    async fn settings(&self, client: &Client, what: &Reference, file: &str) -> Result<()> {
+    async fn settings(&self, client: &Client, what: &Reference, file: &str, most: usize) -> Result<()> {
         let refused = |failure: Failure| failure.sentence(&format!("{what}/{file}"), client.environment());
         client.online(&what.to_string())?;
         let url = client.address(&what.id, &what.revision, file)?;
         let response = client.get(&url, None).await.map_err(refused)?;
-        let text = bounded(response, MAX_JSON).await.map_err(refused)?;
+        let text = bounded(response, most).await.map_err(refused)?;
         let folder = self.place(what);
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("make", &folder, &e))?;
         let path = folder.join(file);
@@ -117,9 +172,9 @@ pub fn without(sentence: &str, folder: &Path) -> String {
     sentence.replace(&format!("{}/", printable(&folder.display().to_string())), "")
 }
 
-/// The first bytes of an adapter's weights, up to the end of their header, and the bytes of the whole file.
-async fn header(client: &Client, what: &Reference) -> Result<(Vec<u8>, u64), Failure> {
-    let url = client.address(&what.id, &what.revision, "adapter_model.safetensors")?;
+/// The first bytes of weights, up to the end of their header, and the bytes of the whole file.
+async fn header(client: &Client, what: &Reference, file: &str) -> Result<(Vec<u8>, u64), Failure> {
+    let url = client.address(&what.id, &what.revision, file)?;
     let response = client.get(&url, Some(&format!("bytes=0-{}", FIRST - 1))).await?;
     let size = size_of(&response).ok_or_else(|| Failure::Nonsense("it doesn't say how long the file is".into()))?;
     let mut head = beginning(response, FIRST).await?;

@@ -163,7 +163,7 @@ fn row(item: &Item, chosen: bool, columns: &[Column], theme: &Theme, width: usiz
     // Where few columns have room, the words of an entry say more.
     let told = item.columns.is_empty() || (columns.len() < item.columns.len() && !item.detail.is_empty());
     let about = match &item.problem {
-        Some(problem) => format!(" {problem}"),
+        Some(problem) => format!(" {}", why(problem)),
         None if told => format!(" {}", item.detail),
         None => columns.iter().zip(&item.columns).map(|(column, text)| cell(text, *column, theme)).collect(),
     };
@@ -185,6 +185,12 @@ fn row(item: &Item, chosen: bool, columns: &[Column], theme: &Theme, width: usiz
         Span::styled(mark, if refused { theme.dim } else { place }),
         Span::styled(about, figures),
     ])
+}
+
+/// A reason without the file that it was found in: there is room for that below the list.
+fn why(problem: &str) -> &str {
+    let file = |name: &str| name.ends_with(".json") || name.ends_with(".safetensors") || name.ends_with(".gguf");
+    problem.split_once(": ").filter(|(name, _)| file(name) && !name.contains(' ')).map_or(problem, |(_, why)| why)
 }
 
 /// What happens at the hub, in a line.
@@ -220,8 +226,10 @@ fn below(picker: &Picker, far: &Far, theme: &Theme, width: usize, most: usize) -
         (Some(note), _) => (note.clone(), theme.warn),
         (None, Some(problem)) => (problem.clone(), theme.warn),
         (None, None) => {
-            let entry = action::all().find(|entry| entry.action == Action::Form(Form::Sort));
-            let key = entry.and_then(|entry| entry.keys.first()).map_or(String::new(), |key| format!("{key} order  "));
+            let key = match action::key_of(Action::Form(Form::Sort)) {
+                "" => String::new(),
+                key => format!("{key} order  "),
+            };
             let hint =
                 if far.base.is_some() && far.kind == Kind::Adapter { "by:ORG license:mit lang:ja" } else { HINT };
             (format!("{key}{hint}"), theme.dim)

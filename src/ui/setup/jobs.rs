@@ -294,13 +294,15 @@ impl Looker {
             }
         }
         let usable = adapters.values().all(Result::is_ok);
-        let readable = !lacks("base") && !files.iter().any(|(key, _)| key == "base" || key.starts_with("data."));
-        let whole = whole.filter(|_| files.is_empty() && usable && !lacks("base"));
+        let told = !lacks("base") || base.as_deref().is_some_and(outline::is_model);
+        let readable = told && !files.iter().any(|(key, _)| key == "base" || key.starts_with("data."));
+        let whole = whole.filter(|_| files.is_empty() && usable && told);
         // A recipe whose adapters have no stand-ins yet cannot be told of.
         let whole = whole.and_then(|mut recipe| {
             for path in recipe.adapters.iter_mut().filter_map(|adapter| adapter.path.as_mut()) {
                 *path = there(path.clone())?;
             }
+            recipe.base = there(recipe.base)?;
             Some(recipe)
         });
         let said = files.into_iter().map(|(key, error)| (key, error.to_string())).collect();
@@ -309,11 +311,16 @@ impl Looker {
         if let Ok(newer) = self.wished.try_recv() {
             return Some(newer);
         }
-        let preview = sound.filter(|_| readable).map(|recipe| self.preview(&recipe));
+        let sound = sound.filter(|_| readable).and_then(|recipe| {
+            let base = there(recipe.base.clone())?;
+            Some(Recipe { base, ..recipe })
+        });
+        let preview = sound.map(|recipe| self.preview(&recipe).map_err(|e| without(&e, &wish.outlines)));
         self.say(wish, Looked::Preview(preview.clone()));
         let estimate = match (whole, preview) {
             (Some(recipe), Some(Ok(preview))) => {
-                Some(estimate::estimate(&recipe, &preview, &self.runs).map_err(|e| e.to_string()))
+                let estimate = estimate::estimate(&recipe, &preview, &self.runs);
+                Some(estimate.map_err(|e| without(&e.to_string(), &wish.outlines)))
             }
             _ => None,
         };
