@@ -270,6 +270,11 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
     sections().flat_map(|section| section.entries)
 }
 
+/// The first key of an action; nothing where the user gave it none.
+pub fn key_of(action: Action) -> &'static str {
+    all().find(|entry| entry.action == action).and_then(|entry| entry.keys.first()).copied().unwrap_or_default()
+}
+
 /// The action of a key on a screen while `pane` has the keys.
 pub fn of(key: &str, screen: Screen, pane: Pane) -> Option<&'static Entry> {
     // A table has a word for it; in a line it is a character.

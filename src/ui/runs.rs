@@ -142,8 +142,8 @@ fn foot(list: &Runs, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             && comparison.has_maps()
         {
             let other = if comparison.view.map { "settings, curves" } else { "map" };
-            keys.push(key("tab", other, theme, 7));
-            keys.push(key("m", "sparsity, importance", theme, 4));
+            keys.push(key(action::key_of(Action::NextPane), other, theme, 7));
+            keys.push(key(action::key_of(Action::Measure), "sparsity, importance", theme, 4));
             if comparison.maps.len() > 1 {
                 keys.push(key("left right", "other pair", theme, 6));
             }

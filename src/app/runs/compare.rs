@@ -1,7 +1,8 @@
 //! Runs side by side: the settings that differ, final figures, curves.
 
 use super::difference::{Aspect, Difference, View};
-use crate::app::clean;
+use crate::app::action::{self, Action, Screen};
+use crate::app::{Pane, clean};
 use crate::run::compare::Compared;
 use std::collections::BTreeSet;
 
@@ -62,11 +63,12 @@ impl Comparison {
             return false;
         }
         let (view, last) = (&mut self.view, self.maps.len() - 1);
-        match key {
-            "tab" => view.map = !view.map,
-            "m" => view.aspect = Aspect::ALL[(view.aspect as usize + 1) % Aspect::ALL.len()],
-            "left" | "h" => view.pair = view.pair.checked_sub(1).unwrap_or(last),
-            "right" | "l" => view.pair = if view.pair < last { view.pair + 1 } else { 0 },
+        // The keys of a run's heatmap, whatever the user has made of them.
+        match action::of(key, Screen::Watch, Pane::Heatmap).map(|entry| entry.action) {
+            Some(Action::NextPane | Action::PreviousPane) => view.map = !view.map,
+            Some(Action::Measure) => view.aspect = Aspect::ALL[(view.aspect as usize + 1) % Aspect::ALL.len()],
+            Some(Action::Left) => view.pair = view.pair.checked_sub(1).unwrap_or(last),
+            Some(Action::Right) => view.pair = if view.pair < last { view.pair + 1 } else { 0 },
             _ => return false,
         }
         true
