@@ -13,6 +13,9 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
+/// Rules that are written out.
+const RULES: usize = 12;
+
 /// What is asked.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Asked {
@@ -56,7 +59,7 @@ pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<String> {
     let mut interrupted = Interrupted::listen();
     let open = Reopened::load(&run)?;
     let documents = Documents::of(open.task.dev.references.len(), asked.documents);
-    let found = suggest(&run, &open, goal, &documents, &mut interrupted, &mut |line| {
+    let found = suggest(&open, goal, &documents, &mut interrupted, &mut |line| {
         progress(&format!("{:6.1} s  {line}", clock.elapsed().as_secs_f64()));
         Ok(())
     })?;
@@ -75,16 +78,24 @@ fn lines(found: &Proposal, seconds: f64) -> String {
     let [now, loss] = found.stands;
     let same = if from == check_from { "; too few documents to verify with others" } else { "" };
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
-    for rule in &found.rules {
+    // What one reads; all of them are in the file.
+    for rule in found.rules.iter().take(RULES) {
         writeln!(text, "{}", Rule::typed(rule)).ok();
     }
+    if let Some(more @ 1..) = found.rules.len().checked_sub(RULES) {
+        writeln!(text, "… and {more} more: --out FILE.toml keeps all, as they stand under [prune] of a recipe").ok();
+    }
     if found.moves.is_empty() {
-        writeln!(text, "\nno move from one ratio for all lowers the loss by more than two standard errors").ok();
+        writeln!(text, "\nno move from one ratio for all lowers the loss: the proposal is the one ratio").ok();
     } else {
-        writeln!(text, "\nmoves that lowered the loss (more is pruned along them, where the number is above 0):").ok();
+        writeln!(text, "\nmean ratio").ok();
+        for (name, ratio) in &found.groups {
+            writeln!(text, "  {name:24} {:>6}", percent(*ratio)).ok();
+        }
+        writeln!(text, "\nmoves along the slopes of the training loss that lowered the dev loss").ok();
     }
     for of in &found.moves {
-        writeln!(text, "  {:32} {:+.1}  {}", of.axis, of.by, of.gain.shown(4)).ok();
+        writeln!(text, "  by {:<5} {}", of.by, of.gain.shown(4)).ok();
     }
     writeln!(text, "\nsparsity   {} → {}; {RESTORED}", percent(now), percent(found.sparsity)).ok();
     writeln!(text, "chosen on  documents {} to {to}, verified on {} to {check_to}{same}", from + 1, check_from + 1)
@@ -96,6 +107,7 @@ fn lines(found: &Proposal, seconds: f64) -> String {
         writeln!(text, "{name:10} {verified} ({chosen} where it was chosen)").ok();
     }
     writeln!(text, "proposal less uniform: {} (below 0: better)", found.gain.shown(4)).ok();
-    write!(text, "{} what-ifs measured, {seconds:.1} s", found.measured).ok();
+    let (measured, slopes) = (found.measured, found.slopes);
+    write!(text, "{measured} what-ifs and {slopes} times the slopes measured, {seconds:.1} s").ok();
     text
 }

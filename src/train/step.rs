@@ -2,7 +2,7 @@
 
 use super::optimizer::{self, Optimizer};
 use super::task::Task;
-use crate::data::batch;
+use crate::data::{Batch, batch};
 use crate::lora::{Gradients, MergedSet, SquareSums};
 use crate::model::linear::Dropout;
 use crate::module::Factor;
@@ -62,21 +62,14 @@ impl Trainer<'_> {
         let mut gradients = Gradients::default();
         let mut squares = SquareSums::default();
         for (pass_number, batch) in batches.iter().enumerate() {
-            let clock = Instant::now();
             let key = self.key ^ ((step as u64) << 20) ^ pass_number as u64;
             let dropout = (self.task.dropout > 0.0).then_some(Dropout { p: self.task.dropout, key });
-            let decoder = &self.task.decoder;
-            let pass = decoder.pass(Some(&self.set), dropout)?;
-            let (x, packed) = decoder.embed(&batch.tokens, &batch.lengths)?;
-            let (x, tape) = decoder.forward_traced(&x, &packed, &pass, self.settings.recompute)?;
-            let (loss, gradient) = decoder.loss(&x, &batch.targets, Some(scale))?;
-            update.loss += loss * scale;
+            let squares = wants_squares.then_some(&mut squares);
+            let passed = pass(self.task, &self.set, self.settings, batch, (dropout, scale), &mut gradients, squares)?;
+            update.loss += passed.nats * scale;
             update.tokens += batch.tokens.len();
-            update.seconds.forward += clock.elapsed().as_secs_f64();
-            let clock = Instant::now();
-            let gradient = gradient.ok_or_else(|| Error::fault("a loss without a gradient"))?;
-            decoder.backward(gradient, tape, &packed, &pass, &mut gradients, wants_squares.then_some(&mut squares))?;
-            update.seconds.backward += clock.elapsed().as_secs_f64();
+            update.seconds.forward += passed.seconds[0];
+            update.seconds.backward += passed.seconds[1];
         }
         let clock = Instant::now();
         update.norm = optimizer::global_norm(&gradients)?;
@@ -115,6 +108,41 @@ impl Trainer<'_> {
         }
         Ok(states)
     }
+}
+
+/// What one pass forward and back gives beside its gradients.
+#[derive(Debug, Clone, Copy)]
+pub struct Passed {
+    /// Sum of the targets' losses, nats.
+    pub nats: f64,
+    /// Seconds forward and back.
+    pub seconds: [f64; 2],
+}
+
+/// One batch forward and back: adds the gradients of its targets' losses times `scale`, and the squares if asked.
+///
+/// # Errors
+/// When memory is short.
+pub fn pass(
+    task: &Task,
+    set: &MergedSet,
+    settings: &Train,
+    batch: &Batch,
+    (dropout, scale): (Option<Dropout>, f64),
+    gradients: &mut Gradients,
+    squares: Option<&mut SquareSums>,
+) -> Result<Passed> {
+    let clock = Instant::now();
+    let decoder = &task.decoder;
+    let pass = decoder.pass(Some(set), dropout)?;
+    let (x, packed) = decoder.embed(&batch.tokens, &batch.lengths)?;
+    let (x, tape) = decoder.forward_traced(&x, &packed, &pass, settings.recompute)?;
+    let (nats, gradient) = decoder.loss(&x, &batch.targets, Some(scale))?;
+    let forward = clock.elapsed().as_secs_f64();
+    let clock = Instant::now();
+    let gradient = gradient.ok_or_else(|| Error::fault("a loss without a gradient"))?;
+    decoder.backward(gradient, tape, &packed, &pass, gradients, squares)?;
+    Ok(Passed { nats, seconds: [forward, clock.elapsed().as_secs_f64()] })
 }
 
 /// The sentence for a training that has left the numbers.

@@ -5,6 +5,7 @@ pub mod desk;
 mod reading;
 pub mod reopened;
 pub mod sensitivity;
+pub mod slopes;
 pub mod suggest;
 pub mod tilt;
 

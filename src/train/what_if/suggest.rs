@@ -1,24 +1,27 @@
-//! Ratios per module for a sparsity, or for a loss that may be lost: from the same ratio for all, moved along the axes
-//! that lower the measured loss, and verified on other dev documents.
+//! Ratios per module for a sparsity, or for a loss that may be lost: from the same ratio for all, moved to where the
+//! loss of the training examples rises least, as far as the loss of dev documents falls, and verified on others.
 
 use super::reopened::Reopened;
-use super::tilt::{self, Axis, Known};
+use super::slopes::{self, Band, Slope};
+use super::tilt::{self, Tilt};
 use super::{Answers, Asker, Question};
-use crate::prune::Key;
+use crate::lora::SquareSums;
+use crate::module::{Factor, Projection};
+use crate::prune::{Key, scratch};
 use crate::recipe::ratios::Rule;
-use crate::run::RunDir;
-use crate::run::sensitivity::{self, By, Measured};
 use crate::run::what_if::{Change, DocumentLoss, Progress, WhatIf};
+use crate::train::step;
 use crate::{Error, Result};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// How far one move along an axis goes, in log-odds of the ratios, round after round.
-const MOVES: [f64; 2] = [1.0, 0.5];
-/// A move counts if it lowers the loss by so many standard errors: some thirty are tried, of which at one standard error
-/// five would seem to help by chance.
-const CERTAIN: f64 = 2.0;
+/// How far the ratios are moved along the slopes, in log-odds for a slope of one standard deviation.
+const MOVES: [f64; 4] = [0.25, 0.5, 1.0, 2.0];
+/// How often the slopes are taken anew where the ratios lie then.
+const ROUNDS: usize = 4;
+/// Half of the band that slopes are taken over, in log-odds of the ratios.
+const BAND: f64 = 0.4;
 /// Sparsities that a loss is looked for at: multiples of this.
 const SPARSITIES: usize = 20;
 
@@ -49,12 +52,10 @@ impl Documents {
     }
 }
 
-/// A move along an axis that lowered the loss.
+/// A move of all ratios that lowered the loss.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Move {
-    /// The axis; further along it these are pruned more.
-    pub axis: String,
-    /// How far, in log-odds of the ratios.
+    /// How far, in log-odds for a slope of one standard deviation.
     pub by: f64,
     /// Change of the loss against the ratios before it, on the documents that choose.
     pub gain: Change,
@@ -81,6 +82,10 @@ pub struct Proposal {
     pub gain: Change,
     /// What-ifs that were measured for it.
     pub measured: usize,
+    /// Passes forward and back over the training examples.
+    pub slopes: usize,
+    /// Mean ratio, by entries, of the matrices of every adapter and factor, projection and third of the layers.
+    pub groups: Vec<(String, f64)>,
 }
 
 /// A search under way.
@@ -90,10 +95,12 @@ struct Search<'a, 'b> {
     asker: &'b mut dyn Asker,
     told: &'b mut dyn FnMut(&str) -> Result<()>,
     measured: usize,
+    slopes: usize,
     choose: Range<usize>,
     keys: Vec<Key>,
     sizes: Vec<f64>,
     names: BTreeMap<usize, String>,
+    squares: Option<SquareSums>,
 }
 
 /// Ratios that were measured.
@@ -113,60 +120,57 @@ impl Search<'_, '_> {
         if found.state == Progress::Done { Ok(found) } else { Err(Error::user("given up")) }
     }
 
+    fn rules(&self, ratios: &[f64]) -> Vec<Rule> {
+        tilt::rules(&self.keys, ratios, &self.names)
+    }
+
     /// The ratios moved by `offsets` from the same for all.
     fn at(&mut self, offsets: Vec<f64>, moves: Vec<Move>, sparsity: f64) -> Result<Point> {
-        let ratios = tilt::ratios(&self.sizes, &offsets, sparsity);
-        let rules = tilt::rules(&self.keys, &ratios, &self.names);
+        let ratios = Tilt { sizes: &self.sizes, offsets: &offsets, sparsity }.ratios();
+        let rules = self.rules(&ratios);
         let found = self.ask(&rules, &self.choose.clone())?;
         Ok(Point { offsets, rules, found, moves })
     }
 
-    /// From the same ratio for all, move by move, as long as one lowers the loss by more than noise would.
-    fn best(&mut self, axes: &[Axis], sparsity: f64) -> Result<Point> {
-        let mut best = self.at(vec![0.0; self.keys.len()], Vec::new(), sparsity)?;
-        for (round, by) in MOVES.into_iter().enumerate() {
-            // Where an axis went before it is tried first.
-            let mut ways: HashMap<&str, f64> = HashMap::new();
-            for Move { axis, by, .. } in &best.moves {
-                if let Some(axis) = axes.iter().find(|a| a.name == *axis) {
-                    ways.insert(&axis.name, by.signum());
-                }
-            }
-            (self.told)(&format!(
-                "round {} of {}: {} axes, moved by {by}; loss {:.4} so far",
-                round + 1,
-                MOVES.len(),
-                axes.len(),
-                best.found.loss.unwrap_or_default()[1]
-            ))?;
-            for axis in axes {
-                let first = ways.get(axis.name.as_str()).copied().unwrap_or(1.0);
-                for way in [first, -first] {
-                    let moved = self.moved(&best, axis, way * by, sparsity)?;
-                    let Some(mut better) = moved else { continue };
-                    // What helped may help once more.
-                    if let Some(still) = self.moved(&better, axis, way * by, sparsity)? {
-                        better = still;
-                    }
-                    best = better;
-                    break;
-                }
-            }
-        }
-        Ok(best)
+    /// Where the ratios at a point should move.
+    fn direction(&mut self, point: &Point, sparsity: f64) -> Result<Option<Vec<f64>>> {
+        let tilt = Tilt { sizes: &self.sizes, offsets: &point.offsets, sparsity };
+        let [low, high] = tilt.band(BAND);
+        let band = Band { rules: [self.rules(&low), point.rules.clone(), self.rules(&high)] };
+        let asker = &mut *self.asker;
+        let slopes = slopes::slopes(self.open, &band, self.squares.as_ref(), &mut || Ok(asker.gives_up()?.is_some()))?;
+        self.slopes += 1;
+        let slopes: Vec<Slope> = self.keys.iter().map(|key| slopes.get(key).copied().unwrap_or_default()).collect();
+        Ok(slopes::direction(&slopes))
     }
 
-    /// The point that lies `by` further along the axis, if its loss is lower by more than [`CERTAIN`] standard errors.
-    fn moved(&mut self, from: &Point, axis: &Axis, by: f64, sparsity: f64) -> Result<Option<Point>> {
-        let offsets: Vec<f64> = from.offsets.iter().zip(&axis.moves).map(|(o, m)| o + by * m).collect();
-        let mut point = self.at(offsets, from.moves.clone(), sparsity)?;
-        let gain = paired(&point.found, &from.found);
-        if gain.mean + CERTAIN * gain.se.unwrap_or(0.0) >= 0.0 {
-            return Ok(None);
+    /// From the same ratio for all along the slopes, as long as that lowers the loss.
+    fn best(&mut self, sparsity: f64) -> Result<Point> {
+        let mut best = self.at(vec![0.0; self.keys.len()], Vec::new(), sparsity)?;
+        if sparsity <= 0.0 || sparsity >= 1.0 {
+            return Ok(best);
         }
-        (self.told)(&format!("  {} {by:+.1}: {}", axis.name, gain.shown(4)))?;
-        point.moves.push(Move { axis: axis.name.clone(), by, gain });
-        Ok(Some(point))
+        for round in 1..=ROUNDS {
+            let loss = best.found.loss.unwrap_or_default()[1];
+            (self.told)(&format!("round {round} of {ROUNDS}: loss {loss:.4} at {:.0} %", 100.0 * sparsity))?;
+            let Some(direction) = self.direction(&best, sparsity)? else { break };
+            let mut better: Option<Point> = None;
+            for by in MOVES {
+                let offsets: Vec<f64> = best.offsets.iter().zip(&direction).map(|(o, d)| o + by * d).collect();
+                let mut point = self.at(offsets, best.moves.clone(), sparsity)?;
+                let gain = paired(&point.found, &best.found);
+                let so_far = better.as_ref().map_or(0.0, |p| paired(&p.found, &best.found).mean);
+                (self.told)(&format!("  moved by {by}: {}", gain.shown(4)))?;
+                if gain.mean >= so_far {
+                    break;
+                }
+                point.moves.push(Move { by, gain });
+                better = Some(point);
+            }
+            let Some(point) = better else { break };
+            best = point;
+        }
+        Ok(best)
     }
 
     /// The largest of the sparsities at which these offsets still cost `most` at most, by halves.
@@ -203,9 +207,8 @@ fn uniform(ratio: f64) -> Vec<Rule> {
 /// Finds ratios for `goal`; `told` hears how far it is.
 ///
 /// # Errors
-/// When the run's schedule is under way, `asker` gives up, the run's file fails or memory is short.
+/// When the run's schedule is under way, `asker` gives up, or memory is short.
 pub fn suggest(
-    run: &RunDir,
     open: &Reopened,
     goal: Goal,
     documents: &Documents,
@@ -216,35 +219,44 @@ pub fn suggest(
         return Err(Error::user("the ratios of this run still rise by its schedule: ask it when it is finished"));
     }
     let (keys, sizes): (Vec<Key>, Vec<f64>) =
-        super::scratch::sizes(&open.set).into_iter().map(|(key, size)| (key, size as f64)).unzip();
-    let names: BTreeMap<usize, String> =
-        open.recipe.adapters.iter().enumerate().map(|(i, a)| (i, a.name.clone())).collect();
-    let choose = documents.choose.clone();
-    let mut search = Search { open, answers: Answers::default(), asker, told, measured: 0, choose, keys, sizes, names };
-    let costs = costs(&sensitivity::read(run)?, open, &search.keys, &search.sizes);
+        scratch::sizes(&open.set).into_iter().map(|(key, size)| (key, size as f64)).unzip();
+    let names = open.recipe.adapters.iter().enumerate().map(|(i, a)| (i, a.name.clone())).collect();
+    let squares = match open.pruner.lacks_norms() {
+        true => Some(step::train_squares(&open.task, &open.set, &open.recipe.train)?),
+        false => None,
+    };
+    let mut search = Search {
+        open,
+        answers: Answers::default(),
+        asker,
+        told,
+        measured: 0,
+        slopes: 0,
+        choose: documents.choose.clone(),
+        keys,
+        sizes,
+        names,
+        squares,
+    };
     let (sparsity, best) = match goal {
-        Goal::Sparsity(sparsity) => {
-            let axes = axes(&search, &costs, sparsity)?;
-            (sparsity, search.best(&axes, sparsity)?)
-        }
+        Goal::Sparsity(sparsity) => (sparsity, search.best(sparsity)?),
         Goal::MaxLoss(most) => {
             // As far as one ratio for all goes, moves from there, and as far as these go.
             let even = search.within(&vec![0.0; search.keys.len()], most, 0)?;
             if even == 0 {
                 return Err(Error::user(format!("even at 5 % the dev loss rises by more than {most}")));
             }
-            let sparsity = even as f64 / SPARSITIES as f64;
-            let axes = axes(&search, &costs, sparsity)?;
-            let best = search.best(&axes, sparsity)?;
+            let best = search.best(even as f64 / SPARSITIES as f64)?;
             let further = search.within(&best.offsets, most, even)?;
             let sparsity = further as f64 / SPARSITIES as f64;
             (sparsity, search.at(best.offsets, best.moves, sparsity)?)
         }
     };
-    let Point { rules, moves, found: chosen, .. } = best;
+    let Point { offsets, rules, moves, found: chosen } = best;
     let equal = uniform(sparsity);
     let chosen = [chosen.delta, search.ask(&equal, &documents.choose)?.delta].map(Option::unwrap_or_default);
     let (mine, theirs) = (search.ask(&rules, &documents.verify)?, search.ask(&equal, &documents.verify)?);
+    let ratios = Tilt { sizes: &search.sizes, offsets: &offsets, sparsity }.ratios();
     Ok(Proposal {
         sparsity: mine.sparsity[1],
         moves,
@@ -254,41 +266,34 @@ pub fn suggest(
         verified: [mine.delta, theirs.delta].map(Option::unwrap_or_default),
         gain: paired(&mine, &theirs),
         measured: search.measured,
+        slopes: search.slopes,
+        groups: groups(&search.keys, &search.sizes, &search.names, &ratios),
         rules,
     })
 }
 
-/// The axes at a sparsity.
-fn axes(search: &Search<'_, '_>, costs: &[f64], sparsity: f64) -> Result<Vec<Axis>> {
-    let open = search.open;
-    let squares = if open.pruner.lacks_norms() {
-        Some(super::step::train_squares(&open.task, &open.set, &open.recipe.train)?)
-    } else {
-        None
+/// Mean ratio, by entries, of every adapter and factor, projection and third of the layers that there are.
+fn groups(keys: &[Key], sizes: &[f64], names: &BTreeMap<usize, String>, ratios: &[f64]) -> Vec<(String, f64)> {
+    let layers = keys.iter().map(|key| key.0.layer).max().unwrap_or(0) + 1;
+    let third = |layer: usize| 3 * layer / layers;
+    let mut groups: Vec<(String, [f64; 2])> = Vec::new();
+    let mut group = |name: String, of: &dyn Fn(&Key) -> bool| {
+        let sum = keys.iter().zip(sizes).zip(ratios).filter(|((key, _), _)| of(key));
+        let sums = sum.fold([0.0; 2], |[sum, all], ((_, size), ratio)| [sum + size * ratio, all + size]);
+        groups.push((name, sums));
     };
-    let even = open.pruner.scratch(&open.set, &uniform(sparsity), squares.as_ref())?;
-    let retained: HashMap<Key, f64> = even.states.into_iter().map(|(key, state)| (key, state.retained)).collect();
-    let retained: Vec<f64> = search.keys.iter().map(|key| retained.get(key).copied().unwrap_or(1.0)).collect();
-    Ok(tilt::axes(&search.keys, &search.names, &Known { retained: &retained, costs }))
-}
-
-/// What every matrix's module costs by entry, of `lopper sensitivity` on this set; empty if not all were measured.
-fn costs(lines: &[Measured], open: &Reopened, keys: &[Key], sizes: &[f64]) -> Vec<f64> {
-    let at = (open.stage.0, open.step, open.pruner.settings().rules.len());
-    let mut modules: HashMap<String, f64> = HashMap::new();
-    for (key, size) in keys.iter().zip(sizes) {
-        *modules.entry(key.0.to_string()).or_default() += size;
+    for (adapter, name) in names {
+        for factor in [Factor::A, Factor::B] {
+            group(format!("{name} {factor}"), &|key| key.1 == *adapter && key.2 == factor);
+        }
     }
-    // Of the ratios the one that was measured with all modules and takes away the most.
-    let mine = |line: &&Measured| line.at == at && line.by == By::Module && modules.contains_key(&line.group);
-    let mut by_ratio: BTreeMap<u64, HashMap<&str, f64>> = BTreeMap::new();
-    for line in lines.iter().filter(mine) {
-        by_ratio.entry(line.ratio.to_bits()).or_default().insert(&line.group, line.delta.mean);
+    for projection in Projection::ALL {
+        group(projection.to_string(), &|key| key.0.projection == projection);
     }
-    let Some(costs) = by_ratio.into_values().rfind(|known| known.len() == modules.len()) else { return Vec::new() };
-    let cost = |key: &Key| {
-        let name = key.0.to_string();
-        Some(costs.get(name.as_str())? / modules.get(&name)?)
-    };
-    keys.iter().map(|key| cost(key).unwrap_or(0.0)).collect()
+    for part in 0..3 {
+        let of: Vec<usize> = (0..layers).filter(|layer| third(*layer) == part).collect();
+        let (Some(first), Some(last)) = (of.first(), of.last()) else { continue };
+        group(format!("layers {first}-{last}"), &|key| third(key.0.layer) == part);
+    }
+    groups.into_iter().filter(|(_, [_, all])| *all > 0.0).map(|(name, [sum, all])| (name, sum / all)).collect()
 }

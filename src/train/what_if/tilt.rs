@@ -1,5 +1,4 @@
-//! Ratios that lie apart along a few axes (A against B, one adapter against the others, early layers against late
-//! ones, ...) and together prune a given share; and as few rules as say so.
+//! Ratios that lie apart by given offsets and together prune a given share; and as few rules as say so.
 
 use crate::module::{Factor, ModuleId, Projection};
 use crate::prune::Key;
@@ -11,78 +10,56 @@ const MOST: f64 = 0.97;
 /// Ratios are multiples of this, so that neighbours have the same and rules are few.
 const GRAIN: f64 = 0.005;
 
-/// A direction in which the ratios of all matrices can be moved together.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Axis {
-    /// As people read it; further along it these are pruned more.
-    pub name: String,
-    /// How far each matrix moves, in log-odds of its ratio, about 1 at most.
-    pub moves: Vec<f64>,
+/// Ratios that lie `offsets` apart in log-odds, about a level.
+#[derive(Debug, Clone, Copy)]
+pub struct Tilt<'a> {
+    /// Entries of every matrix.
+    pub sizes: &'a [f64],
+    /// How far every matrix's ratio lies from the level, in log-odds.
+    pub offsets: &'a [f64],
+    /// Share of all entries that is pruned, 0 to 1.
+    pub sparsity: f64,
 }
 
-/// What is known of the matrices beside their names, one value each: the axes of these are spread to a standard
-/// deviation of 1.
-#[derive(Debug, Clone, Default)]
-pub struct Known<'a> {
-    /// Share of the importance that the same ratio for all leaves, 0 to 1.
-    pub retained: &'a [f64],
-    /// Rise of the dev loss that was measured with the module pruned alone, by entry, nats; empty if that was not.
-    pub costs: &'a [f64],
-}
+impl Tilt<'_> {
+    fn most(&self) -> f64 {
+        MOST.max(self.sparsity)
+    }
 
-/// The axes, those that move much with one measurement first.
-pub fn axes(keys: &[Key], adapters: &BTreeMap<usize, String>, known: &Known<'_>) -> Vec<Axis> {
-    let mut all = Vec::new();
-    let mut axis = |name: String, of: &dyn Fn(&Key) -> f64| {
-        let moves: Vec<f64> = keys.iter().map(of).collect();
-        // One that moves all alike moves none against another.
-        if moves.iter().any(|m| (m - moves[0]).abs() > 1e-9) {
-            all.push(Axis { name, moves });
+    /// The level at which the share is pruned, in log-odds.
+    fn level(&self) -> f64 {
+        let all: f64 = self.sizes.iter().sum();
+        let pruned = |level: f64| {
+            let ratios = self.at(level);
+            ratios.iter().zip(self.sizes).map(|(ratio, size)| ratio * size).sum::<f64>() / all.max(1.0)
+        };
+        let (mut low, mut high) = (-60.0, 60.0);
+        for _ in 0..80 {
+            let middle = f64::midpoint(low, high);
+            if pruned(middle) < self.sparsity { low = middle } else { high = middle }
         }
-    };
-    axis("A against B".into(), &|key| if key.2 == Factor::A { 0.5 } else { -0.5 });
-    for (adapter, name) in adapters {
-        axis(name.clone(), &|key| f64::from(u8::from(key.1 == *adapter)));
+        low
     }
-    let last = keys.iter().map(|key| key.0.layer).max().unwrap_or(0).max(1) as f64;
-    let place = |key: &Key| 2.0 * key.0.layer as f64 / last - 1.0;
-    axis("late layers".into(), &place);
-    axis("the first and the last layers".into(), &|key| 2.0 * place(key).powi(2) - 1.0);
-    for projection in Projection::ALL {
-        axis(projection.to_string(), &|key| f64::from(u8::from(key.0.projection == projection)));
-    }
-    let spread = [("importance in few entries", known.retained, 1.0), ("measured as cheap", known.costs, -1.0)];
-    all.extend(spread.into_iter().filter_map(|(name, values, sign)| {
-        let moves: Vec<f64> = standard(values)?.into_iter().map(|v| sign * v).collect();
-        (moves.len() == keys.len()).then(|| Axis { name: name.into(), moves })
-    }));
-    all
-}
 
-/// Values with mean 0 and standard deviation 1, cut at 2; `None` where they do not differ.
-fn standard(values: &[f64]) -> Option<Vec<f64>> {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let deviation = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
-    (deviation > 1e-12).then(|| values.iter().map(|v| ((v - mean) / deviation).clamp(-2.0, 2.0)).collect())
-}
+    fn at(&self, level: f64) -> Vec<f64> {
+        self.offsets.iter().map(|o| (1.0 / (1.0 + (-(level + o)).exp())).min(self.most())).collect()
+    }
 
-/// The ratio of every matrix: the same for all, moved by `offsets` in log-odds, so that of all entries the share
-/// `sparsity` is pruned.
-pub fn ratios(sizes: &[f64], offsets: &[f64], sparsity: f64) -> Vec<f64> {
-    let most = MOST.max(sparsity);
-    let at = |level: f64| offsets.iter().map(move |o| (1.0 / (1.0 + (-(level + o)).exp())).min(most));
-    let all: f64 = sizes.iter().sum();
-    let pruned = |level: f64| at(level).zip(sizes).map(|(ratio, size)| ratio * size).sum::<f64>() / all.max(1.0);
-    if offsets.iter().all(|o| *o == 0.0) || sparsity <= 0.0 || sparsity >= most {
-        return vec![sparsity; sizes.len()];
+    /// The ratio of every matrix, rounded so that rules are few.
+    pub fn ratios(&self) -> Vec<f64> {
+        if self.offsets.iter().all(|o| *o == 0.0) || self.sparsity <= 0.0 || self.sparsity >= self.most() {
+            return vec![self.sparsity; self.sizes.len()];
+        }
+        let round = |ratio: f64| (((ratio / GRAIN).round() * GRAIN) * 1e4).round() / 1e4;
+        self.at(self.level()).into_iter().map(round).collect()
     }
-    let (mut low, mut high) = (-60.0, 60.0);
-    for _ in 0..80 {
-        let middle = f64::midpoint(low, high);
-        if pruned(middle) < sparsity { low = middle } else { high = middle }
+
+    /// The ratios with all log-odds lower, and higher, by `half`: between them lies what is pruned next and what was
+    /// pruned last.
+    pub fn band(&self, half: f64) -> [Vec<f64>; 2] {
+        let level = self.level();
+        [self.at(level - half), self.at(level + half)]
     }
-    at(low).map(|ratio| (ratio / GRAIN).round() * GRAIN).map(|ratio| (ratio * 1e4).round() / 1e4).collect()
 }
 
 /// Rules that give every matrix its ratio, none of them needing another's: one for all where all have the same, or
@@ -154,16 +131,17 @@ mod tests {
     #[test]
     fn ratios_prune_the_share_and_lie_apart_by_the_offsets() {
         let sizes = [100.0, 300.0, 50.0];
+        let of = |offsets, sparsity| Tilt { sizes: &sizes, offsets, sparsity };
         for sparsity in [0.05, 0.4, 0.8, 0.95] {
-            let ratios = ratios(&sizes, &[1.0, 0.0, -1.5], sparsity);
+            let ratios = of(&[1.0, 0.0, -1.5], sparsity).ratios();
             let pruned = ratios.iter().zip(sizes).map(|(r, s)| r * s).sum::<f64>() / 450.0;
             assert!((pruned - sparsity).abs() < 0.005, "{sparsity}: {ratios:?}");
             assert!(ratios[0] > ratios[1] && ratios[1] > ratios[2], "{ratios:?}");
             assert!(ratios.iter().all(|r| (0.0..=0.97).contains(r)), "{ratios:?}");
         }
-        assert_eq!(ratios(&sizes, &[0.0; 3], 0.333), [0.333; 3]);
-        assert_eq!(ratios(&sizes, &[1.0, 0.0, 0.0], 1.0), [1.0; 3]);
-        assert_eq!(ratios(&sizes, &[1.0, 0.0, 0.0], 0.0), [0.0; 3]);
+        assert_eq!(of(&[0.0; 3], 0.333).ratios(), [0.333; 3]);
+        assert_eq!(of(&[1.0, 0.0, 0.0], 1.0).ratios(), [1.0; 3]);
+        assert_eq!(of(&[1.0, 0.0, 0.0], 0.0).ratios(), [0.0; 3]);
     }
 
     #[test]
@@ -187,31 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn axes_move_matrices_against_one_another() {
-        let keys = keys();
-        let retained: Vec<f64> = (0..keys.len()).map(|i| i as f64 / 40.0).collect();
-        let all = axes(&keys, &names(), &Known { retained: &retained, costs: &[] });
-        let names: Vec<&str> = all.iter().map(|axis| axis.name.as_str()).collect();
-        let wanted = [
-            "A against B",
-            "games",
-            "sci*nce",
-            "late layers",
-            "the first and the last layers",
-            "q_proj",
-            "down_proj",
-            "importance in few entries",
-        ];
-        assert_eq!(names, wanted);
-        assert!(all.iter().all(|axis| axis.moves.len() == keys.len()));
-        // One projection alone is no axis, nor are values that do not differ.
-        let one: Vec<Key> = keys.iter().filter(|k| k.0.projection == Projection::QProj).copied().collect();
-        let flat = vec![0.5; one.len()];
-        let all = axes(&one, &names_of_one(), &Known { retained: &flat, costs: &flat });
-        assert_eq!(all.len(), 4, "{all:?}");
-    }
-
-    fn names_of_one() -> BTreeMap<usize, String> {
-        [(0, "games".to_owned())].into()
+    fn a_band_has_the_ratios_between_its_ends() {
+        let tilt = Tilt { sizes: &[100.0, 300.0], offsets: &[0.5, -0.5], sparsity: 0.4 };
+        let (ratios, [low, high]) = (tilt.ratios(), tilt.band(0.5));
+        for i in 0..2 {
+            assert!(low[i] < ratios[i] && ratios[i] < high[i], "{low:?} {ratios:?} {high:?}");
+            let odds = |r: f64| (r / (1.0 - r)).ln();
+            assert!((odds(high[i]) - odds(low[i]) - 1.0).abs() < 1e-9);
+        }
     }
 }
