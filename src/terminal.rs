@@ -66,6 +66,7 @@ pub struct Screen {
 
 /// The sentence for a terminal that fails.
 fn failed(e: &std::io::Error) -> Error {
+    signals::leave_if_gone();
     Error::fault(format!("the terminal cannot be used: {e}"))
 }
 

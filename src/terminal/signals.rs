@@ -13,6 +13,9 @@ pub struct Signals {
     go_on: Arc<AtomicBool>,
 }
 
+/// How a process ends whose terminal has hung up: as the signal would end it.
+const HUNG_UP: i32 = 129;
+
 impl Signals {
     /// Takes SIGTERM, SIGINT and SIGHUP (leave), SIGTSTP (suspend) and SIGCONT (draw anew); from now on a
     /// terminal that hangs up ends the process.
@@ -55,17 +58,11 @@ impl Signals {
 /// Leaves as soon as the terminal is gone: a reader of a dead terminal would spin for ever
 /// (crossterm issue 793). Nothing is written on the way out.
 fn watch_for_hang_up() -> Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
     let watch = || {
-        let stdin = std::io::stdin();
         loop {
-            // No event is asked for: hang-up and error are always told.
-            let mut fds = [PollFd::new(&stdin, PollFlags::empty())];
-            match poll(&mut fds, None) {
-                Ok(_) if fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => {
-                    std::process::exit(129);
-                }
-                Ok(_) | Err(rustix::io::Errno::INTR) => std::thread::sleep(std::time::Duration::from_millis(50)),
+            match gone(None) {
+                Ok(true) => std::process::exit(HUNG_UP),
+                Ok(false) | Err(rustix::io::Errno::INTR) => std::thread::sleep(std::time::Duration::from_millis(50)),
                 Err(_) => return,
             }
         }
@@ -75,4 +72,21 @@ fn watch_for_hang_up() -> Result<()> {
         .spawn(watch)
         .map(drop)
         .map_err(|e| Error::fault(format!("no thread could be started: {e}")))
+}
+
+/// Leaves if the terminal is gone: what was written to it or read of it may have failed before the watch saw that.
+pub(super) fn leave_if_gone() {
+    if gone(Some(&rustix::event::Timespec::default())) == Ok(true) {
+        std::process::exit(HUNG_UP);
+    }
+}
+
+/// Whether the terminal is gone; `limit`: how long to wait for that, for ever if none.
+fn gone(limit: Option<&rustix::event::Timespec>) -> rustix::io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let stdin = std::io::stdin();
+    // No event is asked for: hang-up and error are always told.
+    let mut fds = [PollFd::new(&stdin, PollFlags::empty())];
+    poll(&mut fds, limit)?;
+    Ok(fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL))
 }
