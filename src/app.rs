@@ -34,6 +34,7 @@ use crate::run::blocks::{Blocks, Wanted};
 use crate::run::control::Command;
 use crate::run::event::{Event, Modules, Phase, Report, Stage, Started, Step};
 use crate::run::listing::Summary;
+use crate::run::what_if::WhatIf;
 use measure::Scales;
 use pace::Pace;
 use pending::Pending;
@@ -97,6 +98,11 @@ pub enum Overlay {
     Themes(themes::Choice),
     /// A list of sets of ratios to choose from.
     Ratios(Menu),
+    /// What the draft does, measured, from this line on.
+    Trial {
+        /// Lines scrolled.
+        top: usize,
+    },
     /// Other runs to choose from.
     Others(watch::others::Choice),
     /// "Stop the run?", and whether "yes" is under the cursor.
@@ -165,6 +171,8 @@ pub struct Written {
 pub enum Effect {
     /// Append a command to the run's control file.
     Send(Command),
+    /// Ask a what-if of a run that has no worker, or take it back.
+    Inquire(Command),
     /// Keep or look for named sets of ratios.
     Ratios(ratios::Order),
     /// Look into a matrix of the newest checkpoint.
@@ -245,6 +253,8 @@ pub enum Message {
     Runs(Vec<Summary>),
     /// What is known of another run by now.
     Other(PathBuf, Arc<watch::others::Other>),
+    /// What is known of a what-if that was asked of no worker.
+    WhatIf(Box<WhatIf>),
     /// Something to tell the user for a while.
     Toast(String),
     /// How much of a long journal was read so far, 0 to 1; `None` when it was read.

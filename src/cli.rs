@@ -404,7 +404,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Stop { run } => order(&run, Order::Stop),
         Verb::WhatIf { asked } => {
             let (text, code) = what_if::report(&asked)?;
-            say(&text).map(|()| code)
+            if text.is_empty() { Ok(code) } else { say(&text).map(|()| code) }
         }
         Verb::Sensitivity { asked } => {
             let (text, code) = sensitivity::report(&asked, &mut |line| eprintln!("{line}"))?;

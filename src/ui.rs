@@ -8,6 +8,7 @@ pub mod files;
 pub mod fit;
 pub mod heatmap;
 pub mod input;
+mod inquiry;
 pub mod inspect;
 pub mod layout;
 pub mod log;
@@ -33,6 +34,7 @@ pub mod setup;
 pub mod status;
 mod threads;
 pub mod timeline;
+mod trial;
 
 pub use options::WatchOptions;
 pub use screen::{Ending, watch};

@@ -2,6 +2,7 @@
 //! think of it. A journal may come from anybody: a colleague's run, a model's output, a bad disk.
 
 use crate::run::event::{Event, EventBody, Started};
+use crate::run::what_if::WhatIf;
 use crate::text::{printable, printable_lines};
 use unicode_width::UnicodeWidthChar;
 
@@ -63,6 +64,17 @@ pub fn started(started: &mut Started) {
     }
 }
 
+/// Every text of a what-if harmless. The request is compared, never shown.
+pub fn what_if(what_if: &mut WhatIf) {
+    what_if.text = line(&what_if.text);
+    for rule in &mut what_if.rules {
+        (rule.modules, rule.adapter) = (line(&rule.modules), line(&rule.adapter));
+    }
+    for summary in &mut what_if.summaries {
+        (summary.before, summary.after) = (text(&summary.before), text(&summary.after));
+    }
+}
+
 /// The event with every text in it harmless and every size sane.
 pub fn event(mut event: Event) -> Event {
     let tidy = |s: &mut String| *s = line(s);
@@ -77,18 +89,7 @@ pub fn event(mut event: Event) -> Event {
             tidy(&mut outcome.command);
             tidy(&mut outcome.text);
         }
-        EventBody::WhatIf(what_if) => {
-            // The request is compared, never shown.
-            tidy(&mut what_if.text);
-            for rule in &mut what_if.rules {
-                tidy(&mut rule.modules);
-                tidy(&mut rule.adapter);
-            }
-            for summary in &mut what_if.summaries {
-                summary.before = text(&summary.before);
-                summary.after = text(&summary.after);
-            }
-        }
+        EventBody::WhatIf(what_if) => self::what_if(what_if),
         EventBody::Report(report) => {
             tidy(&mut report.split);
             report.rows.truncate(100);

@@ -224,6 +224,7 @@ pub fn act(app: &mut App, action: RatioAction) -> Vec<Effect> {
                 menu::open(app, "presets at the present mean", presets::all(app, &scope));
             }
         }
+        RatioAction::ShowTrial => app.overlay = Some(super::Overlay::Trial { top: 0 }),
         RatioAction::KeepVariant => trial::keep(app),
         RatioAction::CompareVariants => trial::compare(app),
         RatioAction::Undo => travel(app, false),

@@ -45,6 +45,10 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
         }
         Message::Looked { matrix, found } => watch::matrix::take(app, matrix, found),
         // It shows beside the draft.
+        Message::WhatIf(mut found) => {
+            super::clean::what_if(&mut found);
+            ratios::trial::take(app, *found);
+        }
         Message::Sent { command, id } if command == "what_if" => ratios::trial::sent(app, &id),
         Message::Sent { command, .. } if command == "cancel_what_if" => {}
         Message::Sent { command, id } => {
@@ -84,6 +88,9 @@ pub(super) fn toast(app: &mut App, text: impl AsRef<str>) {
     app.toast = Some((clean::line(text.as_ref()), app.clock + TOAST));
 }
 
+/// How far what a draft does can be scrolled, lines: as many as a screen of summaries has.
+const LONGEST_TRIAL: usize = 60;
+
 fn press(app: &mut App, key: &str) -> Vec<Effect> {
     let entry = action::of(key, Screen::Watch, app.pane);
     let overlay = app.overlay.take();
@@ -96,7 +103,12 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
             return vec![Effect::Quit];
         }
         Some(Overlay::Help { top }) => {
-            app.overlay = scrolled_help(key, top);
+            let last = action::help_lines(Screen::Watch).saturating_sub(1);
+            app.overlay = scrolled(key, top, last).map(|top| Overlay::Help { top });
+            return Vec::new();
+        }
+        Some(Overlay::Trial { top }) => {
+            app.overlay = scrolled(key, top, LONGEST_TRIAL).map(|top| Overlay::Trial { top });
             return Vec::new();
         }
         Some(Overlay::Module { top }) => return watch::press_module(app, key, top),
@@ -209,9 +221,8 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The help after a key: keys of movement scroll it, others close it.
-fn scrolled_help(key: &str, top: usize) -> Option<Overlay> {
-    let last = action::help_lines(Screen::Watch).saturating_sub(1);
+/// The first line of an overlay after a key: keys of movement scroll it, others close it.
+fn scrolled(key: &str, top: usize, last: usize) -> Option<usize> {
     let top = match key {
         "down" | "j" => top + 1,
         "up" | "k" => top.saturating_sub(1),
@@ -221,7 +232,7 @@ fn scrolled_help(key: &str, top: usize) -> Option<Overlay> {
         "end" => last,
         _ => return None,
     };
-    Some(Overlay::Help { top: top.min(last) })
+    Some(top.min(last))
 }
 
 fn answer(app: &mut App, key: &str, yes: bool) -> Vec<Effect> {

@@ -1,5 +1,7 @@
 //! `lopper what-if`: other prune ratios on a copy of a run's set, measured.
 
+mod serve;
+
 use crate::app::watch::diff::{self, Piece};
 use crate::recipe::ratios::Rule;
 use crate::run::control::{self, Command, what_if_share};
@@ -23,7 +25,7 @@ pub struct Asked {
     /// The run directory
     run: PathBuf,
     /// A ratio for some matrices: 'layers.0-7.*=0.8', 'layers.3.* science A=0.5'; the last that matches counts
-    #[arg(long = "set", value_name = "RULE", required = true)]
+    #[arg(long = "set", value_name = "RULE", required_unless_present = "serve")]
     set: Vec<String>,
     /// Dev documents to measure the loss on
     #[arg(long, default_value_t = 8)]
@@ -37,6 +39,9 @@ pub struct Asked {
     /// As JSON
     #[arg(long)]
     json: bool,
+    /// Questions and answers as lines of JSON, for a screen
+    #[arg(long, hide = true, conflicts_with = "set")]
+    serve: bool,
 }
 
 /// Ctrl-c was pressed.
@@ -78,6 +83,9 @@ pub fn report(asked: &Asked) -> Result<(String, u8)> {
         return Err(Error::user("--documents 0: a what-if needs at least one dev document"));
     }
     let run = RunDir::open(&asked.run)?;
+    if asked.serve {
+        return serve::serve(&run).map(|()| (String::new(), 0));
+    }
     let interrupted = Interrupted::listen();
     let (found, notes) = if run.state() == RunState::Running {
         (of_worker(&run, rules, asked, &interrupted)?, Vec::new())

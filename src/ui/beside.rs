@@ -1,12 +1,14 @@
 //! Reading beside the screen: other runs, each on a thread of its own, which leaves what it knows where the screen finds
 //! it; and what is asked for of its own.
 
+use super::inquiry::Inquiry;
 use super::threads::thread;
 use crate::Result;
 use crate::app::Message;
 use crate::app::watch::others::Other;
 use crate::run::RunDir;
 use crate::run::blocks::{self, Wanted};
+use crate::run::control::Command;
 use crate::run::course::Course;
 use crate::run::listing::Listing;
 use std::collections::HashMap;
@@ -43,13 +45,23 @@ pub(super) struct Beside {
     sender: mpsc::Sender<Message>,
     said: mpsc::Receiver<Message>,
     followers: HashMap<PathBuf, Follower>,
+    inquiry: Inquiry,
 }
 
 impl Beside {
     /// Beside the run at `own`.
     pub(super) fn new(own: &Path) -> Self {
         let (sender, said) = mpsc::channel();
-        Self { own: own.to_path_buf(), sender, said, followers: HashMap::new() }
+        let inquiry = Inquiry::new(own, sender.clone());
+        Self { own: own.to_path_buf(), sender, said, followers: HashMap::new(), inquiry }
+    }
+
+    /// Asks a what-if of a process that loads the own run, or takes it back; its id.
+    ///
+    /// # Errors
+    /// When that cannot be started.
+    pub(super) fn inquire(&mut self, command: Command) -> Result<String> {
+        self.inquiry.ask(command)
     }
 
     /// Begins to look for the other runs of the folder.

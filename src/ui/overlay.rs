@@ -38,6 +38,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         }
         Some(Overlay::Themes(choice)) => return palette::themes(&app.looks.themes, choice, theme, frame, area),
         Some(Overlay::Others(choice)) => return super::picker::draw(&choice.picker, theme, frame, area),
+        Some(Overlay::Trial { top }) => return super::trial::draw(app, theme, *top, frame, area),
         Some(Overlay::Module { top }) => return inspect::draw(app, theme, *top, frame, area),
         Some(Overlay::Matrix(look)) => return matrix::draw(app, theme, look, frame, area),
         Some(Overlay::Prompt(prompt)) => return line(prompt, theme, frame, area),

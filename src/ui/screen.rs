@@ -301,6 +301,14 @@ impl Loop<'_> {
             Effect::Send(_) if self.clock.is_some() => {
                 update(self.app, Message::NotSent("a replay changes nothing".into()));
             }
+            Effect::Inquire(command) => {
+                let name = command.name().to_owned();
+                let message = match self.beside.inquire(command) {
+                    Ok(id) => Message::Sent { command: name, id },
+                    Err(e) => Message::NotSent(e.to_string()),
+                };
+                update(self.app, message);
+            }
             Effect::Send(command) => {
                 let name = command.name().to_owned();
                 let message = match control::send(self.dir, command) {

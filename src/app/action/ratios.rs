@@ -22,6 +22,7 @@ pub enum RatioAction {
     PasteRatios,
     SaveRatios,
     LoadRatios,
+    ShowTrial,
     KeepVariant,
     CompareVariants,
 }
@@ -65,6 +66,7 @@ pub const SECTION: Section = Section {
         draft(RatioAction::PasteRatios, &["Y"], COPY),
         draft(RatioAction::SaveRatios, &["w"], SETS),
         draft(RatioAction::LoadRatios, &["W"], SETS),
+        draft(RatioAction::ShowTrial, &["b"], "what the draft does: losses, summaries").short("effect"),
         draft(RatioAction::KeepVariant, &["K"], KEPT),
         draft(RatioAction::CompareVariants, &["B"], KEPT),
     ],

@@ -497,10 +497,16 @@ fn a_draft_is_tried_once_it_has_been_quiet_and_a_newer_edit_takes_its_place() {
 #[test]
 fn nobody_is_asked_where_nobody_can_answer() {
     let mut app = app();
-    app.state = RunState::Finished;
+    app.looks.replay = Some(8.0);
     press(&mut app, "+");
     tick(&mut app, 100.0);
     assert!(tick(&mut app, 100.3).is_empty());
+    // A finished run has no worker: a process loads it.
+    let mut app = self::app();
+    app.state = RunState::Finished;
+    press(&mut app, "+");
+    tick(&mut app, 100.0);
+    assert!(matches!(&tick(&mut app, 100.3)[..], [Effect::Inquire(Command::WhatIf { documents: 8, .. })]));
     let mut app = self::app();
     press(&mut app, "+");
     app.read_only = true;

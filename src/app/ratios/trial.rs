@@ -76,9 +76,18 @@ impl Trial {
     }
 }
 
-/// Whether the run's worker can be asked.
+/// Whether anybody can be asked: the run's worker, or a process that loads the run.
 fn can_ask(app: &App) -> bool {
-    matches!(app.state, RunState::Running | RunState::Paused) && !app.read_only && app.looks.replay.is_none()
+    !app.read_only && app.looks.replay.is_none()
+}
+
+/// A what-if to the run's worker; where there is none, to a process that loads the run.
+fn to(app: &App, command: Command) -> Effect {
+    if matches!(app.state, RunState::Running | RunState::Paused) {
+        Effect::Send(command)
+    } else {
+        Effect::Inquire(command)
+    }
 }
 
 /// Looks whether the draft is another than before: then it is to be tried.
@@ -114,12 +123,13 @@ fn ask(app: &mut App) -> Vec<Effect> {
     }
     if app.ratios.trial.of.is_empty() {
         let asked = app.ratios.trial.request.take().filter(|id| !id.is_empty());
-        return asked.map(|request| Effect::Send(Command::CancelWhatIf { request })).into_iter().collect();
+        let back = asked.map(|request| to(app, Command::CancelWhatIf { request }));
+        return back.into_iter().collect();
     }
     let Some(started) = &app.started else { return Vec::new() };
     let rules: Vec<Rule> = rules::fewest(started, |at| app.present_ratio(at), |at| ratio(app, at));
     app.ratios.trial.request = Some(String::new());
-    vec![Effect::Send(Command::WhatIf { rules, documents: DOCUMENTS, samples: SAMPLES, share: what_if_share() })]
+    vec![to(app, Command::WhatIf { rules, documents: DOCUMENTS, samples: SAMPLES, share: what_if_share() })]
 }
 
 /// The question is in the control file under `id`.

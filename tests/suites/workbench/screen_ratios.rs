@@ -55,3 +55,43 @@ fn a_draft_is_sent_and_obeyed_and_a_set_outlives_the_screen() {
     screen.shows(&["read-only: `+` changes nothing"]);
     screen.leave();
 }
+
+#[test]
+fn a_finished_run_is_loaded_to_measure_a_draft_and_shows_what_it_does() {
+    let project = Project::new();
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let run = project.run();
+    let before = std::fs::read(run.journal_file()).unwrap();
+    let mut screen = Terminal::attach(&project, &run, SMALL, &[]);
+    screen.shows(&["finished", "mean importance", "step 6 of 6"]);
+    screen.press("R");
+    screen.shows(&["prune rule"]);
+    screen.press("*=0.9\r");
+    screen.shows(&["draft: sparsity", " ± "]);
+    screen.press("b");
+    screen.shows(&["what the draft does", "importance retained", "dev document", "ROUGE-L ", "now: ", "draft: "]);
+    screen.press("\x1b");
+    screen.hides("what the draft does");
+    // A newer edit is measured in its turn, and what was asked before is known.
+    screen.press("u");
+    screen.press("\x12");
+    screen.shows(&["draft: sparsity", " ± "]);
+    screen.press("b");
+    screen.shows(&["known from before"]);
+    assert_eq!(screen.leave().0, 0);
+    // The run is as it was, and nobody is left behind.
+    assert_eq!(std::fs::read(run.journal_file()).unwrap(), before);
+    let path = utf8(run.path()).to_owned();
+    tiny::until("the end of the process that measured", || processes(&["what-if", &path]).is_empty().then_some(()));
+}
+
+/// Processes with these words on their command line.
+fn processes(words: &[&str]) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let of = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        words.iter().all(|word| line.split('\0').any(|w| w == *word))
+    };
+    all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(of).collect()
+}

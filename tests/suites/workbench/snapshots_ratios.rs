@@ -92,6 +92,58 @@ fn lists_and_lines() {
 }
 
 #[test]
+fn what_a_draft_does() {
+    use lopper::app::Effect;
+    use lopper::run::what_if::{Change, DocumentLoss, Progress, Summary, WhatIf};
+    let theme = Theme::find("default", Depth::True, false).unwrap();
+    let mut app = app();
+    insta::assert_snapshot!("trial_none", screen(&mut app, &theme, (80, 24), "b"));
+    screen(&mut app, &theme, (80, 24), &format!("esc {EDIT}"));
+    update(&mut app, Message::Tick(1002.0));
+    let effects = update(&mut app, Message::Tick(1003.0));
+    assert!(matches!(effects[..], [Effect::Send(_)]));
+    update(&mut app, Message::Sent { command: "what_if".into(), id: "1".into() });
+    insta::assert_snapshot!("trial_asked", screen(&mut app, &theme, (40, 10), "b"));
+    let loss = |document, before, after| DocumentLoss { document, tokens: 40 + document, before, after };
+    let losses = vec![loss(0, 2.5, 2.75), loss(1, 3.0, 2.875), loss(2, 1.0, 1.0)];
+    let found = WhatIf {
+        request: "1".into(),
+        state: Progress::Done,
+        step: 23,
+        asked: [3, 2],
+        changed: 42,
+        sparsity: [0.5, 0.6],
+        retained: [0.95, 0.875],
+        loss: Some([2.1562, 2.2031]),
+        delta: Change::of_losses(&losses),
+        losses,
+        summaries: vec![
+            Summary {
+                document: 0,
+                before: "A small game about hats for two.".into(),
+                after: "A game of hats for one \u{1b}[31mplayer.".into(),
+                rouge_l: [40.0, 33.3],
+            },
+            Summary {
+                document: 1, before: "帽子のゲーム".into(), after: "帽子のゲーム".into(), rouge_l: [50.0, 50.0]
+            },
+        ],
+        ..WhatIf::default()
+    };
+    update(&mut app, Message::WhatIf(Box::new(found)));
+    insta::assert_snapshot!("trial_80x24", screen(&mut app, &theme, (80, 24), ""));
+    insta::assert_snapshot!("trial_120x40", screen(&mut app, &theme, (120, 40), ""));
+    insta::assert_snapshot!("trial_40x10", screen(&mut app, &theme, (40, 10), "j j j"));
+    let mono = Theme::find("mono", Depth::None, true).unwrap();
+    insta::assert_snapshot!("trial_mono", screen(&mut app, &mono, (80, 24), ""));
+    for width in [1, 34, 35, 79, 300] {
+        for height in [1, 8, 9, 36, 100] {
+            screen(&mut app, &theme, (width, height), "");
+        }
+    }
+}
+
+#[test]
 fn without_colours_and_in_ascii() {
     let ascii = Theme::find("mono", Depth::True, true).unwrap();
     let mut app = app();

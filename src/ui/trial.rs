@@ -1,0 +1,127 @@
+//! What the draft does, measured: the loss of each dev document and the summaries, beside what they are now.
+
+use super::marks::{self, Piece};
+use super::overlay::centred;
+use super::{fit, overlay};
+use crate::app::App;
+use crate::app::ratios::trial;
+use crate::run::what_if::{Progress, Summary, WhatIf};
+use crate::theme::Theme;
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+/// Columns at most, borders included.
+const WIDTH: u16 = 108;
+
+/// Draws it over `area`, from line `top` on.
+pub fn draw(app: &App, theme: &Theme, top: usize, frame: &mut Frame<'_>, area: Rect) {
+    let width = usize::from(centred(area, WIDTH, area.height).width).saturating_sub(4);
+    let lines = lines(app, theme, width);
+    let rows = usize::from(area.height).saturating_sub(2);
+    let most = lines.len().saturating_sub(rows);
+    let title = if most > 0 { " what the draft does (j, k: more) " } else { " what the draft does " };
+    let shown = lines.into_iter().skip(top.min(most)).take(rows).collect();
+    overlay::popup(title.to_owned(), shown, theme, frame, area);
+}
+
+/// All lines.
+fn lines(app: &App, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    let Some(found) = &app.ratios.trial.found else {
+        let text = match trial::words(app) {
+            Some(words) => format!("{words} ..."),
+            None => "There is no draft to measure: + - r R P edit the ratios first.".to_owned(),
+        };
+        return fit::wrap(&[(&text, theme.dim)], width);
+    };
+    let style = match found.state {
+        Progress::Failed | Progress::Cancelled => theme.warn,
+        _ => theme.title(),
+    };
+    let ascii = |text: String| {
+        if theme.glyphs.arrow.is_ascii() { text.replace('±', "+-").replace('→', theme.glyphs.arrow) } else { text }
+    };
+    lines.extend(fit::wrap(&[(&ascii(found.line()), style)], width));
+    if found.state == Progress::Failed {
+        return lines;
+    }
+    lines.extend(fit::wrap(&[(&ascii(figures(found)), theme.text)], width));
+    if !found.losses.is_empty() {
+        // The change first where there is no room for all.
+        let name_width = width.saturating_sub(35).clamp(8, 24);
+        let row = |name: &str, [change, tokens, now, draft]: [String; 4], style| {
+            let row = format!("{} {change:>9} {tokens:>7} {now:>8} {draft:>8}", fit::pad(name, name_width, theme));
+            Line::styled(fit::cut(&row, width, theme), style)
+        };
+        lines.push(Line::default());
+        lines.push(row("dev document", ["change", "tokens", "now", "draft"].map(str::to_owned), theme.dim));
+        for loss in &found.losses {
+            let change = loss.after - loss.before;
+            let figures = [
+                format!("{change:+.4}"),
+                loss.tokens.to_string(),
+                format!("{:.4}", loss.before),
+                format!("{:.4}", loss.after),
+            ];
+            lines.push(row(&name(app, loss.document), figures, if change > 0.0 { theme.warn } else { theme.text }));
+        }
+    }
+    for summary in &found.summaries {
+        lines.push(Line::default());
+        let [before, after] = summary.rouge_l;
+        let head = format!("{}: ROUGE-L {before:.1} {} {after:.1}", name(app, summary.document), theme.glyphs.arrow);
+        let mut say = |parts: &[(&str, Style)]| lines.extend(fit::wrap(parts, width));
+        say(&[(&head, theme.title())]);
+        if let Some(of) = app.started.as_ref().and_then(|started| started.documents.get(summary.document)) {
+            say(&[("reference: ", theme.dim), (&of.reference, theme.text)]);
+        }
+        say(&[("now: ", theme.dim), (&summary.before, theme.text)]);
+        let pieces = with_draft(summary, theme);
+        let parts: Vec<(&str, Style)> = [("draft: ", theme.dim)]
+            .into_iter()
+            .chain(pieces.iter().map(|(text, style)| (text.as_str(), *style)))
+            .collect();
+        say(&parts);
+    }
+    if !found.state.is_over() && found.asked[1] > 0 {
+        lines.push(Line::default());
+        lines.push(Line::styled(fit::cut("the summaries are being written ...", width, theme), theme.dim));
+    }
+    lines
+}
+
+/// Sparsity, importance and masks in a line.
+fn figures(found: &WhatIf) -> String {
+    let percent = |[before, after]: [f64; 2]| format!("{:.1} % → {:.1} %", 100.0 * before, 100.0 * after);
+    let cached = if found.cached { ", known from before" } else { "" };
+    format!(
+        "step {}: sparsity {}, importance retained {}; {} matrices have another mask{cached}",
+        found.step,
+        percent(found.sparsity),
+        percent(found.retained),
+        found.changed
+    )
+}
+
+/// The document's id where the run told it, or its number.
+fn name(app: &App, document: usize) -> String {
+    let told = app.started.as_ref().and_then(|started| started.documents.get(document)).map(|of| of.id.clone());
+    told.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("document {}", document + 1))
+}
+
+/// The summary under the draft, with what differs from the present one marked.
+fn with_draft(summary: &Summary, theme: &Theme) -> Vec<(String, Style)> {
+    if summary.before == summary.after {
+        return vec![("the same".to_owned(), theme.dim)];
+    }
+    let Some(pieces) = marks::changes(&summary.before, &summary.after, theme) else {
+        return vec![(summary.after.clone(), theme.text)];
+    };
+    let text = |piece: Piece| match piece {
+        Piece::Kept(range, style) => (summary.after.get(range).unwrap_or_default().to_owned(), style),
+        Piece::Beside(text, style) => (text, style),
+    };
+    pieces.into_iter().map(text).collect()
+}
