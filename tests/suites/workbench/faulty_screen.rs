@@ -46,9 +46,22 @@ type Keys<'a> = &'a [(&'a str, &'a str)];
 
 /// In each way in which a call may fail: the keys, the words of the error, the folder as it was, and a way out.
 fn each_error(project: &Project, args: &[&str], path: &str, folder: &Path, keys: Keys<'_>, leave: &[&str]) {
+    let calls = ["open", "write", "rename"].map(|call| (call, path));
+    each_error_of(&calls, project, args, folder, keys, leave);
+}
+
+/// The same of these calls, each on paths of a glob; a rename's is where it goes to.
+fn each_error_of(
+    calls: &[(&str, &str)],
+    project: &Project,
+    args: &[&str],
+    folder: &Path,
+    keys: Keys<'_>,
+    leave: &[&str],
+) {
     let before = files(folder);
     for (errno, words) in ERRORS {
-        for call in ["open", "write", "rename"] {
+        for &(call, path) in calls {
             // A rename is not refused for want of room, nor a write to an open file for want of rights.
             if (call, errno) == ("rename", "28") || (call, errno) == ("write", "13") {
                 continue;
@@ -104,4 +117,29 @@ fn a_set_of_ratios() {
     each_error(&project, &attach, "*ratios/*night*", &sets, &keys, &["\x1b", "\x1b", "\x03"]);
     assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
     tiny::until_over(&run);
+}
+
+/// Changes the learning rate in the form.
+const CHANGE: Keys<'static> = &[
+    ("nothing is wrong", "/"),
+    ("╭ setting", "train.lr"),
+    ("> train.lr", "\r"),
+    ("lr", "\r"),
+    ("enter keep", "\x155e-4"),
+];
+
+#[test]
+fn a_recipe_and_the_copy_of_what_is_not_saved() {
+    let project = Project::new();
+    let before = std::fs::read_to_string(project.path("recipe.toml")).unwrap();
+    let folder = project.path(".");
+    let edit = ["edit", "recipe.toml"];
+    let save = [CHANGE, &[("5e-4", "\r"), ("changed, not saved", "s")]].concat();
+    // The copy is taken away as the changes are dropped.
+    let calls = [("open", "*/recipe.part"), ("write", "*/recipe.part"), ("rename", "*/recipe.toml")];
+    each_error_of(&calls, &project, &edit, &folder, &save, &["\x1b", "\x03", "d"]);
+    // Kept by itself while the user goes on.
+    let change = [CHANGE, &[("5e-4", "\r")]].concat();
+    each_error(&project, &edit, "*/.recipe.toml.unsaved*", &folder, &change, &["\x1b", "\x03", "d"]);
+    assert_eq!(std::fs::read_to_string(project.path("recipe.toml")).unwrap(), before);
 }

@@ -157,6 +157,10 @@ fn hours_of_the_demo_with_screens_that_come_and_go_take_no_more_at_their_end() {
     let minutes: f64 = std::env::var("LOPPER_MINUTES").map_or(120.0, |text| text.parse().unwrap());
     let project = Project::new();
     let recipe = lopper::demo::prepare().unwrap();
+    // Nothing of the tests' own model may stay beside the demo's.
+    for name in ["base", "data"] {
+        std::fs::remove_dir_all(project.path(name)).unwrap();
+    }
     copy_folder(recipe.parent().unwrap(), &project.path("."));
     let text = std::fs::read_to_string(recipe).unwrap();
     let endless = "[train]\nsteps = 1000000\neval_every = 100\ncheckpoint_every = 100";
