@@ -161,11 +161,10 @@ impl Search<'_, '_> {
                 let gain = paired(&point.found, &best.found);
                 let so_far = better.as_ref().map_or(0.0, |p| paired(&p.found, &best.found).mean);
                 (self.told)(&format!("  moved by {by}: {}", gain.shown(4)))?;
-                if gain.mean >= so_far {
-                    break;
+                if gain.mean < so_far {
+                    point.moves.push(Move { by, gain });
+                    better = Some(point);
                 }
-                point.moves.push(Move { by, gain });
-                better = Some(point);
             }
             let Some(point) = better else { break };
             best = point;

@@ -349,6 +349,55 @@ fn suggested_ratios_meet_the_sparsity_and_are_compared_with_uniform_ones() {
 }
 
 #[test]
+fn slopes_tell_what_the_training_loss_does_across_their_band() {
+    use candle_core::Tensor;
+    use lopper::data::batch::micro_batches;
+    use lopper::lora::Gradients;
+    use lopper::train::step;
+    use lopper::train::what_if::slopes::{Band, direction, slopes};
+    let project = Project::new();
+    project.recipe("", "epochs = 4");
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let open = Reopened::load(&project.run()).unwrap();
+    let rules = |ratio: &str| vec![Rule::parse(&format!("*={ratio}")).unwrap()];
+    let band = Band { rules: ["0.55", "0.65", "0.75"].map(rules) };
+    let found = slopes(&open, &band, None, &mut || Ok(false)).unwrap();
+    let sequences = &open.task.train.encoded.sequences;
+    let all: Vec<usize> = (0..sequences.len()).collect();
+    let settings = &open.recipe.train;
+    // The derivative along the band, by central differences about its middle.
+    let set = |ratio: &str| open.pruner.scratch(&open.set, &rules(ratio), None).unwrap().set;
+    let (low, middle, high) = (set("0.55"), set("0.65"), set("0.75"));
+    let loss = |along: f64| {
+        let mut set = middle.clone();
+        for (id, module) in &mut set.modules {
+            let at =
+                |from: &Tensor, low: &Tensor, high: &Tensor| (from + ((high - low).unwrap() * along).unwrap()).unwrap();
+            let (low, high) = (&low.modules[id], &high.modules[id]);
+            module.a = at(&module.a, &low.a, &high.a);
+            module.b = at(&module.b, &low.b, &high.b);
+        }
+        let (mut nats, mut targets) = (0.0, 0);
+        for batch in micro_batches(sequences, &all, settings.micro_tokens) {
+            let gradients = &mut Gradients::default();
+            nats += step::pass(&open.task, &set, settings, &batch, (None, 1.0), gradients, None).unwrap().nats;
+            targets += batch.targets.len();
+        }
+        nats / targets as f64
+    };
+    let measured = (loss(0.005) - loss(-0.005)) / 0.01;
+    let told: f64 = found.values().map(|slope| slope.mean * slope.entries as f64).sum();
+    assert!((told - measured).abs() < 0.02 * measured.abs() + 1e-3, "{told} {measured}");
+    // Ratios go up where the loss rises less than elsewhere.
+    let of: Vec<_> = found.values().copied().collect();
+    let moves = direction(&of).unwrap();
+    let least = (0..of.len()).min_by(|a, b| of[*a].mean.total_cmp(&of[*b].mean)).unwrap();
+    let most = (0..of.len()).max_by(|a, b| of[*a].mean.total_cmp(&of[*b].mean)).unwrap();
+    assert!(moves[least] > 0.0 && moves[most] < 0.0, "{moves:?}");
+    assert!(moves.iter().all(|m| m.abs() <= 2.0), "{moves:?}");
+}
+
+#[test]
 fn what_the_first_layers_gave_is_used_again_and_changes_no_bit() {
     let project = Project::new();
     assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
