@@ -300,7 +300,7 @@ pub fn offered(app: &App) -> impl Iterator<Item = &'static Entry> {
 /// Whether there is something for an action to do that is offered only then.
 fn fits(app: &App, action: Action) -> bool {
     match action {
-        Action::Ratio(RatioAction::ApplyDraft) => !app.ratios.draft.is_empty(),
+        Action::Ratio(RatioAction::ApplyDraft | RatioAction::ShowTrial) => !app.ratios.draft.is_empty(),
         Action::Ratio(RatioAction::DropDraft) => !app.ratios.draft.is_empty() || app.ratios.area.is_some(),
         _ => true,
     }

@@ -60,16 +60,8 @@ pub fn slopes(
         .zip(&high.states)
         .map(|((key, low), (_, high))| (*key, high.pruned.saturating_sub(low.pruned)))
         .collect();
-    let way = std::env::var("LOPPER_SLOPES").unwrap_or_default();
-    let mut sequences = Vec::new();
-    if way != "dev" {
-        sequences.extend(open.task.train.encoded.sequences.iter().take(EXAMPLES).cloned());
-    }
-    if way == "dev" || way == "both" {
-        sequences.extend(open.task.dev.encoded.sequences.iter().take(16).cloned());
-    }
-    let sequences = &sequences;
-    let chosen: Vec<usize> = (0..sequences.len()).collect();
+    let sequences = &open.task.train.encoded.sequences;
+    let chosen: Vec<usize> = (0..sequences.len().min(EXAMPLES)).collect();
     let settings = &open.recipe.train;
     // Of every part its targets, and of every matrix the sum over them.
     let mut parts: Vec<(f64, BTreeMap<Key, f64>)> = Vec::new();

@@ -6,9 +6,9 @@ use crate::recipe::ratios::Rule;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// No matrix is pruned more than this, unless all are.
-const MOST: f64 = 0.97;
+const MOST: f64 = 0.995;
 /// Ratios are multiples of this, so that neighbours have the same and rules are few.
-const GRAIN: f64 = 0.005;
+const GRAIN: f64 = 0.001;
 
 /// Ratios that lie `offsets` apart in log-odds, about a level.
 #[derive(Debug, Clone, Copy)]
@@ -137,7 +137,7 @@ mod tests {
             let pruned = ratios.iter().zip(sizes).map(|(r, s)| r * s).sum::<f64>() / 450.0;
             assert!((pruned - sparsity).abs() < 0.005, "{sparsity}: {ratios:?}");
             assert!(ratios[0] > ratios[1] && ratios[1] > ratios[2], "{ratios:?}");
-            assert!(ratios.iter().all(|r| (0.0..=0.97).contains(r)), "{ratios:?}");
+            assert!(ratios.iter().all(|r| (0.0..=0.995).contains(r)), "{ratios:?}");
         }
         assert_eq!(of(&[0.0; 3], 0.333).ratios(), [0.333; 3]);
         assert_eq!(of(&[1.0, 0.0, 0.0], 1.0).ratios(), [1.0; 3]);

@@ -111,7 +111,13 @@ fn a_set_of_ratios() {
     until_event(&run, "the second stage", |e| matches!(e, EventBody::Modules(_)));
     let sets = project.path("config/lopper/ratios");
     std::fs::create_dir_all(&sets).unwrap();
-    let keys = [("stage 2/2", "+"), ("draft: ", "w"), ("save the ratios as", "night\r")];
+    let keys = [
+        ("stage 2/2", ""),
+        ("mean importance", ""),
+        ("edits the ratio", "+"),
+        ("draft: ", "w"),
+        ("save the ratios as", "night\r"),
+    ];
     let attach = ["attach", utf8(run.path())];
     // Out of the question, out of the draft, out of the screen.
     each_error(&project, &attach, "*ratios/*night*", &sets, &keys, &["\x1b", "\x1b", "\x03"]);

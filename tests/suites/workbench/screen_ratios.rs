@@ -78,6 +78,8 @@ fn a_finished_run_is_loaded_to_measure_a_draft_and_shows_what_it_does() {
     screen.shows(&["draft: sparsity", " ± "]);
     screen.press("b");
     screen.shows(&["known from before"]);
+    screen.press("\x1b");
+    screen.hides("known from before");
     assert_eq!(screen.leave().0, 0);
     // The run is as it was, and nobody is left behind.
     assert_eq!(std::fs::read(run.journal_file()).unwrap(), before);
