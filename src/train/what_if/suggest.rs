@@ -220,9 +220,10 @@ pub fn suggest(
     let (keys, sizes): (Vec<Key>, Vec<f64>) =
         scratch::sizes(&open.set).into_iter().map(|(key, size)| (key, size as f64)).unzip();
     let names = open.recipe.adapters.iter().enumerate().map(|(i, a)| (i, a.name.clone())).collect();
-    let squares = match open.pruner.lacks_norms() {
-        true => Some(step::train_squares(&open.task, &open.set, &open.recipe.train)?),
-        false => None,
+    let squares = if open.pruner.lacks_norms() {
+        Some(step::train_squares(&open.task, &open.set, &open.recipe.train)?)
+    } else {
+        None
     };
     let mut search = Search {
         open,

@@ -18,6 +18,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
+use std::path::Path;
 
 /// Columns and most rows, borders included.
 const SIZE: (u16, u16) = (150, 40);
@@ -189,8 +190,11 @@ fn row(item: &Item, chosen: bool, columns: &[Column], theme: &Theme, width: usiz
 
 /// A reason without the file that it was found in: there is room for that below the list.
 fn why(problem: &str) -> &str {
-    let file = |name: &str| name.ends_with(".json") || name.ends_with(".safetensors") || name.ends_with(".gguf");
-    problem.split_once(": ").filter(|(name, _)| file(name) && !name.contains(' ')).map_or(problem, |(_, why)| why)
+    let is_file = |name: &str| {
+        let ending = Path::new(name).extension().and_then(|ending| ending.to_str());
+        !name.contains(' ') && matches!(ending, Some("json" | "safetensors" | "gguf"))
+    };
+    problem.split_once(": ").filter(|(name, _)| is_file(name)).map_or(problem, |(_, why)| why)
 }
 
 /// What happens at the hub, in a line.
