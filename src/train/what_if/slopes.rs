@@ -109,7 +109,7 @@ fn slope(key: Key, entries: usize, parts: &[(f64, BTreeMap<Key, f64>)]) -> Slope
     Slope { mean, se, entries }
 }
 
-/// How far each matrix's ratio should move, in log-odds of about 1 and of [`FAR`] at most: up where the loss rises
+/// How far each matrix's ratio should move, in log-odds of about 1 and of 2 at most: up where the loss rises
 /// less than elsewhere. What cannot be told from the mean of all moves little (empirical Bayes: as far as the spread
 /// of the slopes exceeds what their standard errors explain). `None` where nothing can be told.
 pub fn direction(slopes: &[Slope]) -> Option<Vec<f64>> {
