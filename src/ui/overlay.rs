@@ -22,10 +22,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         None => return,
         Some(Overlay::Help { top }) => {
             let lines = help(Screen::Watch, app.can_change(), theme);
-            let rows = usize::from(area.height).saturating_sub(2);
-            let most = lines.len().saturating_sub(rows);
-            let title = if most > 0 { " keys (j, k: more) " } else { " keys " };
-            (title, lines.into_iter().skip((*top).min(most)).collect())
+            return scrolling("keys", lines, *top, theme, frame, area);
         }
         Some(Overlay::Stop { yes }) => (" stop ", question(theme, *yes)),
         Some(Overlay::Ratios(menu)) => {
@@ -56,6 +53,23 @@ pub(super) fn popup(title: String, lines: Vec<Line<'_>>, theme: &Theme, frame: &
     frame.render_widget(block, place);
     let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     frame.render_widget(Paragraph::new(lines), inner);
+}
+
+/// As [`popup`], from line `top` on; the title says how more is seen, where there is more.
+pub(super) fn scrolling(
+    title: &str,
+    lines: Vec<Line<'_>>,
+    top: usize,
+    theme: &Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
+    let rows = usize::from(area.height).saturating_sub(2);
+    let most = lines.len().saturating_sub(rows);
+    let more = if most > 0 { " (j, k: more)" } else { "" };
+    // What is below counts for the width: the box stays as it is while one scrolls down.
+    let shown = lines.into_iter().skip(top.min(most)).collect();
+    popup(format!(" {title}{more} "), shown, theme, frame, area);
 }
 
 /// A prompt: the question, the line with its cursor, and below it what is wrong or what can be typed.

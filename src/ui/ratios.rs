@@ -21,7 +21,7 @@ fn kept(share: f64) -> String {
 }
 
 /// Figures without what ASCII has not.
-fn spelled(text: &str, theme: &Theme) -> String {
+pub(super) fn spelled(text: &str, theme: &Theme) -> String {
     if theme.glyphs.arrow.is_ascii() {
         text.replace('±', "+-").replace('→', theme.glyphs.arrow)
     } else {

@@ -2,6 +2,7 @@
 
 use super::marks::{self, Piece};
 use super::overlay::centred;
+use super::ratios::spelled;
 use super::{fit, overlay};
 use crate::app::App;
 use crate::app::ratios::trial;
@@ -18,12 +19,7 @@ const WIDTH: u16 = 108;
 /// Draws it over `area`, from line `top` on.
 pub fn draw(app: &App, theme: &Theme, top: usize, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(centred(area, WIDTH, area.height).width).saturating_sub(4);
-    let lines = lines(app, theme, width);
-    let rows = usize::from(area.height).saturating_sub(2);
-    let most = lines.len().saturating_sub(rows);
-    let title = if most > 0 { " what the draft does (j, k: more) " } else { " what the draft does " };
-    let shown = lines.into_iter().skip(top.min(most)).take(rows).collect();
-    overlay::popup(title.to_owned(), shown, theme, frame, area);
+    overlay::scrolling("what the draft does", lines(app, theme, width), top, theme, frame, area);
 }
 
 /// All lines.
@@ -40,14 +36,11 @@ fn lines(app: &App, theme: &Theme, width: usize) -> Vec<Line<'static>> {
         Progress::Failed | Progress::Cancelled => theme.warn,
         _ => theme.title(),
     };
-    let ascii = |text: String| {
-        if theme.glyphs.arrow.is_ascii() { text.replace('±', "+-").replace('→', theme.glyphs.arrow) } else { text }
-    };
-    lines.extend(fit::wrap(&[(&ascii(found.line()), style)], width));
+    lines.extend(fit::wrap(&[(&spelled(&found.line(), theme), style)], width));
     if found.state == Progress::Failed {
         return lines;
     }
-    lines.extend(fit::wrap(&[(&ascii(figures(found)), theme.text)], width));
+    lines.extend(fit::wrap(&[(&spelled(&figures(found), theme), theme.text)], width));
     if !found.losses.is_empty() {
         // The change first where there is no room for all.
         let name_width = width.saturating_sub(35).clamp(8, 24);

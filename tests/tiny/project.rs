@@ -293,3 +293,14 @@ pub fn assert_tidy(run: &RunDir) {
         }
     }
 }
+
+/// The processes with these words on their command line.
+pub fn processes(words: &[&str]) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let of = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        words.iter().all(|word| line.split('\0').any(|w| w == *word))
+    };
+    all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(of).collect()
+}

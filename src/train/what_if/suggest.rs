@@ -159,7 +159,7 @@ impl Search<'_, '_> {
                 let offsets: Vec<f64> = best.offsets.iter().zip(&direction).map(|(o, d)| o + by * d).collect();
                 let mut point = self.at(offsets, best.moves.clone(), sparsity)?;
                 let gain = paired(&point.found, &best.found);
-                let so_far = better.as_ref().map_or(0.0, |p| paired(&p.found, &best.found).mean);
+                let so_far = better.as_ref().and_then(|p| p.moves.last()).map_or(0.0, |m| m.gain.mean);
                 (self.told)(&format!("  moved by {by}: {}", gain.shown(4)))?;
                 if gain.mean < so_far {
                     point.moves.push(Move { by, gain });

@@ -33,10 +33,7 @@ pub fn draw(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         None | Some(Overlay::Compare { .. }) => {}
         Some(Overlay::Help { top }) => {
             let lines = overlay::help(Screen::Setup, true, theme);
-            let most = lines.len().saturating_sub(usize::from(area.height).saturating_sub(2));
-            let title = if most > 0 { " keys (j, k: more) " } else { " keys " };
-            let lines = lines.into_iter().skip((*top).min(most)).collect();
-            overlay::popup(title.to_owned(), lines, theme, frame, area);
+            overlay::scrolling("keys", lines, *top, theme, frame, area);
         }
         Some(Overlay::Menu(menu)) => words(menu, theme, frame, area),
         Some(Overlay::Fetch { top }) => fetch::draw(&setup.hub, *top, theme, frame, area),

@@ -84,16 +84,7 @@ fn a_finished_run_is_loaded_to_measure_a_draft_and_shows_what_it_does() {
     // The run is as it was, and nobody is left behind.
     assert_eq!(std::fs::read(run.journal_file()).unwrap(), before);
     let path = utf8(run.path()).to_owned();
-    tiny::until("the end of the process that measured", || processes(&["what-if", &path]).is_empty().then_some(()));
-}
-
-/// Processes with these words on their command line.
-fn processes(words: &[&str]) -> Vec<u32> {
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let of = |pid: &u32| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).into_owned();
-        words.iter().all(|word| line.split('\0').any(|w| w == *word))
-    };
-    all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(of).collect()
+    tiny::until("the end of the process that measured", || {
+        tiny::processes(&["what-if", &path]).is_empty().then_some(())
+    });
 }

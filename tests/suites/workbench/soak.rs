@@ -11,7 +11,7 @@ use lopper::run::journal::Reader;
 use lopper::run::{RunDir, RunState};
 use pty::Terminal;
 use std::time::{Duration, Instant};
-use tiny::{Project, copy_folder, kill, until_event, utf8};
+use tiny::{Project, copy_folder, kill, processes, until_event, utf8};
 
 /// What a process has: resident memory in kB, open descriptors, threads.
 #[derive(Debug, Clone, Copy)]
@@ -31,18 +31,6 @@ fn taken(pid: u32) -> Taken {
     Taken { memory: field("VmRSS:"), descriptors, threads: field("Threads:") }
 }
 
-/// The process with these words on its command line.
-fn process(words: &[&str]) -> u32 {
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let of = |pid: &u32| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let line: Vec<String> = line.split(|b| *b == 0).map(|w| String::from_utf8_lossy(w).into_owned()).collect();
-        words.iter().all(|word| line.iter().any(|w| w == word))
-    };
-    pids.filter(of).min().unwrap()
-}
-
 /// What worker and screen had when so much of the time was over.
 struct Mark {
     share: f64,
@@ -58,7 +46,7 @@ fn soak(project: &Project, run: &RunDir, mut share: impl FnMut() -> f64) -> [Mar
     let path = utf8(run.path()).to_owned();
     let mut staying = Terminal::start(project, (120, 36), &["attach", &path], &[]);
     staying.shows(&["running"]);
-    let screen_pid = process(&["attach", &path]);
+    let screen_pid = processes(&["attach", &path]).into_iter().min().unwrap();
     let (mut come, mut marks) = (0, Vec::<Mark>::new());
     while run.state() == RunState::Running && marks.len() < 3 {
         let at = share();
