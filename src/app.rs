@@ -14,6 +14,7 @@ pub mod prompt;
 pub mod ratios;
 pub mod runs;
 pub mod scroll;
+pub mod sensitivity;
 pub mod series;
 pub mod setup;
 pub mod steady;
@@ -29,16 +30,19 @@ pub use prompt::Prompt;
 pub use watch::{Charts, Quantity, Watch};
 
 use crate::module::{Factor, ModuleId, Projection};
+use crate::recipe::ratios::Rule;
 use crate::run::RunState;
 use crate::run::blocks::{Blocks, Wanted};
 use crate::run::control::Command;
 use crate::run::event::{Event, Modules, Phase, Report, Stage, Started, Step};
+use crate::run::inquiry::{Answer, Question};
 use crate::run::listing::Summary;
-use crate::run::what_if::WhatIf;
+use crate::run::sensitivity::Measured;
 use measure::Scales;
 use pace::Pace;
 use pending::Pending;
 use ratios::{Menu, Ratios};
+use sensitivity::Sensitivity;
 use series::Series;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -171,8 +175,12 @@ pub struct Written {
 pub enum Effect {
     /// Append a command to the run's control file.
     Send(Command),
-    /// Ask a what-if of a run that has no worker, or take it back.
-    Inquire(Command),
+    /// Ask a process that loads the run, or take a question back.
+    Inquire(Question),
+    /// Read what was measured of the run's sensitivity.
+    ReadSensitivity,
+    /// Leave the screen for a new recipe: the run's, with these rules behind its own.
+    SetUp(Vec<Rule>),
     /// Keep or look for named sets of ratios.
     Ratios(ratios::Order),
     /// Look into a matrix of the newest checkpoint.
@@ -253,8 +261,10 @@ pub enum Message {
     Runs(Vec<Summary>),
     /// What is known of another run by now.
     Other(PathBuf, Arc<watch::others::Other>),
-    /// What is known of a what-if that was asked of no worker.
-    WhatIf(Box<WhatIf>),
+    /// An answer of the process that has loaded the run.
+    Answered(Box<Answer>),
+    /// What was measured of the run's sensitivity, as its file has it.
+    Sensitivity(Vec<Measured>),
     /// Something to tell the user for a while.
     Toast(String),
     /// How much of a long journal was read so far, 0 to 1; `None` when it was read.
@@ -344,6 +354,8 @@ pub struct App {
     pub watch: Watch,
     /// Ratios that are being edited.
     pub ratios: Ratios,
+    /// What the loss minds being pruned.
+    pub sensitivity: Sensitivity,
 }
 
 impl App {
@@ -387,6 +399,7 @@ impl App {
             looks: Looks::default(),
             watch: Watch::default(),
             ratios: Ratios::default(),
+            sensitivity: Sensitivity::default(),
         }
     }
 

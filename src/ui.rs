@@ -29,6 +29,7 @@ pub mod report;
 pub mod runs;
 pub mod samples;
 pub mod screen;
+mod sensitivity;
 pub mod sets;
 pub mod setup;
 pub mod status;

@@ -15,11 +15,17 @@ pub enum Measure {
     Flips,
     /// Ratio asked.
     Ratio,
+    /// Rise of the dev loss when the part is pruned alone: no figure of the journal's.
+    Sensitivity,
 }
 
 impl Measure {
-    /// All, in the order of the key.
+    /// Those that the journal tells of every matrix.
     pub const ALL: [Self; 5] = [Self::Sparsity, Self::Importance, Self::Retained, Self::Flips, Self::Ratio];
+
+    /// All, in the order of the key.
+    pub const WALK: [Self; 6] =
+        [Self::Sparsity, Self::Importance, Self::Retained, Self::Flips, Self::Ratio, Self::Sensitivity];
 
     /// What it is called.
     pub const fn label(self) -> &'static str {
@@ -29,6 +35,7 @@ impl Measure {
             Self::Retained => "retained importance",
             Self::Flips => "mask flips",
             Self::Ratio => "prune ratio",
+            Self::Sensitivity => "sensitivity",
         }
     }
 
@@ -40,6 +47,7 @@ impl Measure {
             Self::Retained => "importance that the mask leaves",
             Self::Flips => "entries pruned or revived by the last step",
             Self::Ratio => "entries to prune, as asked",
+            Self::Sensitivity => "rise of the dev loss, pruned alone",
         }
     }
 
@@ -51,6 +59,7 @@ impl Measure {
             Self::Retained => &modules.retained,
             Self::Flips => &modules.flips,
             Self::Ratio => &modules.ratio,
+            Self::Sensitivity => &[],
         }
     }
 
@@ -65,6 +74,7 @@ impl Measure {
             Self::Flips if percent >= 10.0 => format!("{percent:.1}%"),
             Self::Flips => format!("{percent:.2}%"),
             Self::Importance => significant(f64::from(value)),
+            Self::Sensitivity => self.show_change(value),
         }
     }
 
@@ -78,6 +88,7 @@ impl Measure {
         let short = match self {
             Self::Importance if value >= 1.0 => format!("{value:.0}"),
             Self::Importance => return small(value, width),
+            Self::Sensitivity => return self.show_change_within(value, width),
             Self::Flips if percent < 10.0 => format!("{percent:.1}%"),
             Self::Retained if value < 1.0 => format!("{:.0}%", percent.floor()),
             _ => format!("{percent:.0}%"),
@@ -87,7 +98,7 @@ impl Measure {
 
     /// A difference of two values with its sign, in at most seven characters; shares in percentage points.
     pub fn show_change(self, change: f32) -> String {
-        let value = if self == Self::Importance { f64::from(change) } else { f64::from(change) * 100.0 };
+        let value = self.in_units(change);
         let size = value.abs();
         let text = match size {
             0.0 => "0".into(),
@@ -106,7 +117,7 @@ impl Measure {
         if long.len() <= width {
             return Some(long);
         }
-        let value = if self == Self::Importance { f64::from(change) } else { f64::from(change) * 100.0 };
+        let value = self.in_units(change);
         let sign = if value > 0.0 { "+" } else { "-" };
         // The most decimals that fit, but nothing that reads as zero.
         let forms = (0..4).rev().map(|d| format!("{:.d$}", value.abs()));
@@ -116,10 +127,21 @@ impl Measure {
         fitting.next()
     }
 
+    /// A difference in the unit that it is shown in.
+    fn in_units(self, change: f32) -> f64 {
+        f64::from(change)
+            * match self {
+                Self::Importance => 1.0,
+                Self::Sensitivity => 1000.0,
+                _ => 100.0,
+            }
+    }
+
     /// The unit of a difference.
     pub const fn change_unit(self) -> &'static str {
         match self {
             Self::Importance => "mean of an entry",
+            Self::Sensitivity => "0.001 nats per token",
             _ => "percentage points",
         }
     }
@@ -192,6 +214,7 @@ impl Scale {
                 (round_down(low.max(high * 1e-6)).min(high / 2.0), high, true)
             }
             Measure::Importance => (0.0, 1.0, false),
+            Measure::Sensitivity => return Self::around_zero(low.abs().max(high.abs())),
         };
         Self { low, high, log }
     }
@@ -269,7 +292,11 @@ impl Scales {
 
     /// The range of a measure.
     pub fn of(&self, measure: Measure) -> Scale {
-        self.known[measure.index()].map_or_else(|| Scale::around(measure, 0.0, 1.0), |known| known.0)
+        self.known
+            .get(measure.index())
+            .copied()
+            .flatten()
+            .map_or_else(|| Scale::around(measure, 0.0, 1.0), |known| known.0)
     }
 }
 

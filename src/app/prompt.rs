@@ -1,6 +1,6 @@
 //! A line that the user fills in: what it is for, the text, and what is wrong with it so far.
 
-use super::ratios::ask as ratio;
+use super::ratios::{ask as ratio, suggest};
 use super::watch::reading;
 use super::{App, Effect, Overlay};
 use tui_input::{Input, InputRequest};
@@ -19,6 +19,8 @@ pub enum Purpose {
     RatioRule,
     /// A name for the present ratios.
     RatioSet,
+    /// What ratios are looked for.
+    Suggest,
 }
 
 /// A line being edited.
@@ -149,6 +151,7 @@ fn check(app: &App, prompt: &Prompt) -> Result<Option<String>, String> {
         Purpose::Ratio => ratio::check_change(app, text).map(Some),
         Purpose::RatioRule => ratio::check_rule(app, text).map(Some),
         Purpose::RatioSet => ratio::check_name(app, text).map(Some),
+        Purpose::Suggest => suggest::check(text).map(Some),
     }
 }
 
@@ -160,6 +163,7 @@ fn submit(app: &mut App, prompt: &Prompt) -> Vec<Effect> {
         Purpose::Ratio => ratio::change(app, text),
         Purpose::RatioRule => ratio::rule(app, text),
         Purpose::RatioSet => return ratio::save(app, text),
+        Purpose::Suggest => return suggest::begin(app, text),
     }
     Vec::new()
 }

@@ -7,6 +7,7 @@ pub mod menu;
 pub mod presets;
 pub mod rules;
 pub mod sketch;
+pub mod suggest;
 #[cfg(test)]
 mod tests;
 pub mod trial;
@@ -81,6 +82,8 @@ pub struct Ratios {
     pub names: Vec<String>,
     /// The draft on a copy, and what was kept.
     pub trial: trial::Trial,
+    /// Ratios that are looked for.
+    pub suggestion: suggest::Suggestion,
     /// The list of sets was asked for.
     wants_sets: bool,
 }
@@ -225,6 +228,8 @@ pub fn act(app: &mut App, action: RatioAction) -> Vec<Effect> {
             }
         }
         RatioAction::ShowTrial => app.overlay = Some(super::Overlay::Trial { top: 0 }),
+        RatioAction::Sensitivity => return super::sensitivity::measure(app),
+        RatioAction::Suggest => return suggest::ask(app),
         RatioAction::KeepVariant => trial::keep(app),
         RatioAction::CompareVariants => trial::compare(app),
         RatioAction::Undo => travel(app, false),
@@ -264,6 +269,10 @@ fn apply(app: &mut App) -> Vec<Effect> {
         toast(app, "there is no draft to send: + - r R P edit the ratios first");
         return Vec::new();
     };
+    if app.state.is_over() {
+        // Nobody takes them any more: a new run begins with them, whatever the recipe's own were.
+        return vec![Effect::SetUp(rules::fewest(started, |_| None, |at| ratio(app, at)))];
+    }
     let rules = rules::fewest(started, |at| app.present_ratio(at), |at| ratio(app, at));
     for (at, ratio) in &changes {
         app.pending.ask(*at, *ratio);

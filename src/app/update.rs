@@ -1,11 +1,14 @@
 //! How messages change the app: no I/O, effects come back.
 
 use super::action::{self, Action, Screen};
-use super::{App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, looks, news, prompt, ratios, watch};
+use super::{
+    App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, looks, news, prompt, ratios, sensitivity, watch,
+};
 use crate::module::Factor;
 use crate::run::RunState;
 use crate::run::control::Command;
 use crate::run::event::EventBody;
+use crate::run::inquiry::{Answer, Said};
 
 /// Seconds that a toast stays.
 const TOAST: f64 = 5.0;
@@ -44,13 +47,13 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
             }
         }
         Message::Looked { matrix, found } => watch::matrix::take(app, matrix, found),
-        // It shows beside the draft.
-        Message::WhatIf(mut found) => {
-            super::clean::what_if(&mut found);
-            ratios::trial::take(app, *found);
-        }
+        Message::Answered(answer) => answered(app, *answer),
+        Message::Sensitivity(all) => sensitivity::take_file(app, all),
+        // What comes of these shows where it is asked.
         Message::Sent { command, id } if command == "what_if" => ratios::trial::sent(app, &id),
-        Message::Sent { command, .. } if command == "cancel_what_if" => {}
+        Message::Sent { command, id } if command == "sensitivity" => sensitivity::sent(app, &id),
+        Message::Sent { command, id } if command == "suggest" => ratios::suggest::sent(app, &id),
+        Message::Sent { command, .. } if ["cancel_what_if", "give_up"].contains(&&*command) => {}
         Message::Sent { command, id } => {
             app.pending.sent(&id);
             toast(app, format!("{}: sent", command.replace('_', " ")));
@@ -59,6 +62,8 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
             let unsent = app.pending.not_sent();
             ratios::not_taken(app, &unsent);
             ratios::trial::not_sent(app);
+            ratios::suggest::not_sent(app);
+            sensitivity::not_sent(app);
             toast(app, sentence);
         }
         Message::RatioSets(sets) => ratios::take_sets(app, sets),
@@ -81,6 +86,24 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
         }
     }
     Vec::new()
+}
+
+/// An answer of the process that has loaded the run.
+fn answered(app: &mut App, Answer { id, said }: Answer) {
+    match said {
+        Said::WhatIf(mut found) => {
+            clean::what_if(&mut found);
+            ratios::trial::take(app, *found);
+        }
+        Said::Measured(measured) => sensitivity::take(app, *measured),
+        Said::Progress(line) => ratios::suggest::told(app, &id, &line),
+        Said::Proposed(proposal) => ratios::suggest::take(app, &id, *proposal),
+        Said::Ended(why) => {
+            if !sensitivity::ended(app, &id, why.as_deref()) {
+                ratios::suggest::ended(app, &id, why.as_deref());
+            }
+        }
+    }
 }
 
 /// Says something for a while.
@@ -159,8 +182,11 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Report => app.pane = Pane::Report,
         Action::Log => app.pane = Pane::Log,
         Action::Measure | Action::PreviousMeasure => {
-            app.measure = step(&Measure::ALL, app.measure, action == Action::Measure);
+            app.measure = step(&Measure::WALK, app.measure, action == Action::Measure);
             app.measure_chosen = true;
+            if app.measure == Measure::Sensitivity {
+                return vec![Effect::ReadSensitivity];
+            }
         }
         Action::Adapter => {
             let count = app.started.as_ref().map_or(0, |s| s.adapters.len());

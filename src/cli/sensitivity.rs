@@ -3,7 +3,7 @@
 use super::what_if::Interrupted;
 use crate::module::Projection;
 use crate::run::RunDir;
-use crate::run::sensitivity::{By, Measured};
+use crate::run::sensitivity::{By, Measured, guidance};
 use crate::text::printable_lines;
 use crate::train::what_if::reopened::Reopened;
 use crate::train::what_if::sensitivity::{Plan, measure};
@@ -93,6 +93,9 @@ pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<(String, 
     for by in By::ALL {
         table(by, &all, &mut text);
     }
+    if let Some(said) = asked.ratios.iter().find_map(|ratio| guidance(&all, *ratio)) {
+        writeln!(text, "\n{said}").ok();
+    }
     if !whole {
         text.push_str("\ngiven up; the same command goes on from here\n");
     }
@@ -122,14 +125,14 @@ fn table(by: By, all: &[Measured], text: &mut String) {
         }
     }
     let heads = ratios.iter().map(|r| format!("{r:>18}")).collect::<Vec<_>>().concat();
-    writeln!(text, "\n{:12}{heads}", by.word()).ok();
+    writeln!(text, "\n{:16}{heads}", by.word()).ok();
     for group in groups {
         let cell = |ratio: &f64| {
             let found = mine.iter().find(|m| m.group == group && m.ratio == *ratio);
             found.map_or(String::new(), |m| m.delta.shown(4))
         };
         let cells = ratios.iter().map(|ratio| format!("{:>18}", cell(ratio))).collect::<Vec<_>>().concat();
-        writeln!(text, "{group:12}{cells}").ok();
+        writeln!(text, "{group:16}{cells}").ok();
     }
     if by == By::Adapter && mine.iter().any(|m| m.ratio == 1.0) {
         text.push_str(

@@ -15,6 +15,9 @@ pub enum By {
     Factor,
     /// One adapter.
     Adapter,
+    /// A or B of one adapter.
+    #[serde(rename = "adapter-factor")]
+    AdapterFactor,
     /// One projection in all layers.
     Projection,
     /// One layer.
@@ -25,13 +28,15 @@ pub enum By {
 
 impl By {
     /// The coarse ones, which take the fewest measurements, first.
-    pub const ALL: [Self; 5] = [Self::Factor, Self::Adapter, Self::Projection, Self::Layer, Self::Module];
+    pub const ALL: [Self; 6] =
+        [Self::Factor, Self::Adapter, Self::AdapterFactor, Self::Projection, Self::Layer, Self::Module];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Factor => "factor",
             Self::Adapter => "adapter",
+            Self::AdapterFactor => "adapter-factor",
             Self::Projection => "projection",
             Self::Layer => "layer",
             Self::Module => "module",
@@ -75,6 +80,33 @@ impl Measured {
     }
 }
 
+/// Groups that are named in a sentence.
+const NAMED: usize = 4;
+
+/// What the measurements at `ratio` say of the adapters' factors, in a sentence: which costs the most, and which cost
+/// nothing that could be told from none (within two standard errors). `None` before they are measured.
+pub fn guidance(all: &[Measured], ratio: f64) -> Option<String> {
+    let mut parts: Vec<&Measured> = all.iter().filter(|m| m.by == By::AdapterFactor && m.ratio == ratio).collect();
+    parts.sort_by(|a, b| b.delta.mean.total_cmp(&a.delta.mean));
+    let first = parts.first()?;
+    let is_felt = |m: &Measured| m.delta.mean > 2.0 * m.delta.se.unwrap_or(0.0);
+    let free: Vec<&str> = parts.iter().rev().filter(|m| !is_felt(m)).map(|m| m.group.as_str()).collect();
+    let [from, to] = first.documents;
+    let on = to.saturating_sub(from);
+    if !is_felt(first) {
+        return Some(format!("pruned alone to {ratio}, no adapter's A or B costs loss that {on} documents can tell"));
+    }
+    let most = format!("pruned alone to {ratio}, {} costs the most: {} nats", first.group, first.delta.shown(4));
+    let more = match free.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(match free.get(..NAMED.min(free.len())) {
+        Some(named @ [_, ..]) => format!("{most}; nothing that {on} documents can tell: {}{more}", named.join(", ")),
+        _ => most,
+    })
+}
+
 fn place(run: &RunDir) -> std::path::PathBuf {
     run.path().join("sensitivity.jsonl")
 }
@@ -114,6 +146,39 @@ pub fn append(run: &RunDir, measured: &Measured) -> Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sentence_names_what_costs_and_what_does_not() {
+        let part = |group: &str, mean, se| Measured {
+            at: (1, 7, 0),
+            by: By::AdapterFactor,
+            group: group.into(),
+            rule: format!("* {group}=0.7"),
+            ratio: 0.7,
+            documents: [0, 8],
+            loss: [3.5, 3.5 + mean],
+            delta: Change { mean, se: Some(se) },
+            sparsity: [0.5, 0.6],
+            retained: [0.9, 0.8],
+            restored: 0,
+            seconds: 0.25,
+        };
+        let all = [part("games A", 0.001, 0.0008), part("games B", 0.02, 0.004), part("sound A", -0.003, 0.001)];
+        assert_eq!(
+            guidance(&all, 0.7).unwrap(),
+            "pruned alone to 0.7, games B costs the most: +0.0200 ± 0.0040 nats; nothing that 8 documents can tell: \
+             sound A, games A"
+        );
+        assert_eq!(guidance(&all, 0.9), None);
+        assert_eq!(
+            guidance(&all[..1], 0.7).unwrap(),
+            "pruned alone to 0.7, no adapter's A or B costs loss that 8 documents can tell"
+        );
+        assert_eq!(
+            guidance(&all[1..2], 0.7).unwrap(),
+            "pruned alone to 0.7, games B costs the most: +0.0200 ± 0.0040 nats"
+        );
+    }
 
     #[test]
     fn a_torn_line_costs_that_line_only() {

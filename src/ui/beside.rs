@@ -8,9 +8,10 @@ use crate::app::Message;
 use crate::app::watch::others::Other;
 use crate::run::RunDir;
 use crate::run::blocks::{self, Wanted};
-use crate::run::control::Command;
 use crate::run::course::Course;
+use crate::run::inquiry::Question;
 use crate::run::listing::Listing;
+use crate::run::sensitivity;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,12 +57,17 @@ impl Beside {
         Self { own: own.to_path_buf(), sender, said, followers: HashMap::new(), inquiry }
     }
 
-    /// Asks a what-if of a process that loads the own run, or takes it back; its id.
+    /// Asks a process that loads the own run, or takes a question back; its id.
     ///
     /// # Errors
     /// When that cannot be started.
-    pub(super) fn inquire(&mut self, command: Command) -> Result<String> {
-        self.inquiry.ask(command)
+    pub(super) fn inquire(&mut self, question: Question) -> Result<String> {
+        self.inquiry.ask(question)
+    }
+
+    /// Begins to read what was measured of the own run's sensitivity.
+    pub(super) fn sensitivity(&self) {
+        self.begin("sensitivity", sensitivity);
     }
 
     /// Begins to look for the other runs of the folder.
@@ -111,6 +117,12 @@ impl Beside {
 pub(super) fn look(own: &Path, matrix: usize, wanted: &Wanted) -> Message {
     let found = RunDir::open(own).and_then(|run| blocks::read(&run, wanted)).map_err(|e| e.to_string());
     Message::Looked { matrix, found }
+}
+
+/// What was measured of the sensitivity of the run at `own`.
+pub(super) fn sensitivity(own: &Path) -> Message {
+    let read = RunDir::open(own).and_then(|run| sensitivity::read(&run));
+    read.map_or_else(|e| Message::Toast(e.to_string()), Message::Sensitivity)
 }
 
 /// The other runs of the folder of `own`.

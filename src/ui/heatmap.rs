@@ -8,7 +8,7 @@ pub use map::Map;
 use super::paint::Paint;
 use super::{fit, readout, timeline};
 use crate::app::ratios::{Marks, marks};
-use crate::app::{App, Grid};
+use crate::app::{App, Grid, Measure};
 use crate::module::Projection;
 use crate::theme::Theme;
 use ratatui::Frame;
@@ -46,7 +46,11 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             }
             _ => legend(app, theme, buf, &map, (grid, &paint), area),
         }
-        readout::draw(app, theme, frame, map.read_out);
+        if app.measure == Measure::Sensitivity {
+            super::sensitivity::draw(app, theme, frame, map.read_out);
+        } else {
+            readout::draw(app, theme, frame, map.read_out);
+        }
     } else {
         waiting(app, theme, frame, &map, area);
     }
@@ -57,6 +61,7 @@ fn waiting(app: &App, theme: &Theme, frame: &mut Frame<'_>, map: &Map, area: Rec
     // Every stage that trains tells importances, whether it prunes or not.
     let (trains, past) = (app.stage.steps > 0 || app.stage.of == 0, !app.watch.history.is_empty());
     let text = match (app.state.is_over(), trains, past) {
+        _ if app.measure == Measure::Sensitivity => super::sensitivity::nothing(app),
         (true, _, false) => "this run has made no step".to_owned(),
         (true, _, true) => "this stage has made no step: [ goes back to those of the stage before".to_owned(),
         (false, _, true) => "the map fills with the first step: [ goes back to earlier ones".to_owned(),
@@ -105,7 +110,7 @@ fn header(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map) {
     }
     if map.means.0 {
         let x = map.place(first + shown - 1, 0).right() + 3;
-        buf.set_string(x, y, "mean", theme.dim);
+        buf.set_string(x, y, if app.measure == Measure::Sensitivity { "all" } else { "mean" }, theme.dim);
     }
 }
 
@@ -242,7 +247,8 @@ fn means(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, grid: &Grid, (pa
     }
     if map.means.1 {
         let y = map.origin.1 + map.rows.len() as u16 * map.cell.1;
-        buf.set_stringn(map.origin.0 - map.names, y, "mean", usize::from(map.names), theme.dim);
+        let name = if app.measure == Measure::Sensitivity { "layer" } else { "mean" };
+        buf.set_stringn(map.origin.0 - map.names, y, name, usize::from(map.names), theme.dim);
         for layer in first..first + shown {
             let place = Rect { y, height: 1, ..map.place(layer, 0) };
             let value = grid.layers.get(layer).copied().flatten();
@@ -269,6 +275,7 @@ fn legend(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, (grid, paint): 
         if x < area.right() { buf.set_stringn(x, y, text, usize::from(room), style).0 } else { x }
     };
     let name = match &app.watch.others.base {
+        _ if app.measure == Measure::Sensitivity => super::sensitivity::title(app),
         Some(base) => {
             // In full it stands above the map.
             let run = fit::cut(&base.run.name, (usize::from(area.width) / 8).max(8), theme);

@@ -1,22 +1,19 @@
-//! What-ifs of a run that has no worker: a process of its own answers them (`lopper what-if RUN --serve`), which loads
+//! Questions about a run that has no worker: a process of its own answers them (`lopper what-if RUN --serve`), which loads
 //! the run for the first one and goes with the screen.
 
 use super::threads::thread;
 use crate::app::Message;
-use crate::run::control::{Command, Request};
-use crate::run::event::VERSION;
+use crate::run::inquiry::{self, Answer, Asked, Question, Said};
 use crate::run::what_if::{Progress, WhatIf};
 use crate::{Error, Result};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::collections::HashMap;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-/// No answer is longer, bytes.
-const LONGEST: u64 = 16 << 20;
-
-/// The id of the question that was asked last, while it has no last word.
-type Open = Arc<Mutex<Option<String>>>;
+/// The questions that have no last word yet: their ids, and whether they are what-ifs.
+type Open = Arc<Mutex<HashMap<String, bool>>>;
 
 /// The process, and where it is spoken to.
 #[derive(Debug)]
@@ -53,31 +50,31 @@ impl Inquiry {
     ///
     /// # Errors
     /// When the process cannot be started.
-    pub(super) fn ask(&mut self, command: Command) -> Result<String> {
+    pub(super) fn ask(&mut self, question: Question) -> Result<String> {
         self.count += 1;
         let id = format!("screen-{}", self.count);
-        let is_question = matches!(command, Command::WhatIf { .. });
-        if self.process.is_none() && !is_question {
+        let takes_back = matches!(question, Question::GiveUp { .. });
+        if self.process.is_none() && takes_back {
             return Ok(id);
         }
-        let request = Request { v: VERSION, id: id.clone(), t: crate::run::now(), command };
-        let mut line = serde_json::to_vec(&request).map_err(|e| Error::fault(e.to_string()))?;
-        line.push(b'\n');
+        let is_what_if = matches!(question, Question::WhatIf { .. });
+        let asked = Asked { id: id.clone(), question };
         // One that has ended, after a long time without a question, is started anew.
         for _ in 0..2 {
             let process = match &mut self.process {
                 Some(process) => process,
                 None => self.process.insert(start(&self.run, &self.to)?),
             };
-            if is_question {
-                *process.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.clone());
+            if !takes_back {
+                process.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), is_what_if);
             }
-            if process.input.write_all(&line).is_ok() {
+            if inquiry::write(&mut process.input, &asked).is_ok() {
                 return Ok(id);
             }
+            process.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             self.process = None;
         }
-        Err(Error::user("the process that measures what-ifs ends at once: lopper what-if says why"))
+        Err(Error::user("the process that measures ends at once: lopper what-if says why"))
     }
 }
 
@@ -91,36 +88,37 @@ fn start(run: &Path, to: &mpsc::Sender<Message>) -> Result<Process> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();
-    let mut child = child.map_err(|e| Error::user(format!("what-ifs cannot be measured: {e}")))?;
+    let mut child = child.map_err(|e| Error::user(format!("nothing can be measured: {e}")))?;
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(Error::fault("a process without input and output"));
     };
     let process = Process { child, input, open: Open::default() };
     let (open, to) = (Arc::clone(&process.open), to.clone());
-    thread("answers", move || read(output, &open, &to))?;
+    thread("answers", move || hear(output, &open, &to))?;
     Ok(process)
 }
 
 /// Hands on what the process says, and that it has ended without a last word.
-fn read(output: ChildStdout, open: &Open, to: &mpsc::Sender<Message>) {
+fn hear(output: ChildStdout, open: &Open, to: &mpsc::Sender<Message>) {
     let mut output = BufReader::new(output);
-    loop {
-        let mut line = String::new();
-        match output.by_ref().take(LONGEST).read_line(&mut line) {
-            Ok(1..) => {}
-            _ => break,
+    let tell = |answer: Answer| to.send(Message::Answered(Box::new(answer))).is_ok();
+    while let Some(answer) = inquiry::read::<Answer>(&mut output) {
+        if answer.said.is_over() {
+            open.lock().unwrap_or_else(PoisonError::into_inner).remove(&answer.id);
         }
-        let Ok(found) = serde_json::from_str::<WhatIf>(&line) else { continue };
-        if found.state.is_over() {
-            open.lock().unwrap_or_else(PoisonError::into_inner).take_if(|id| *id == found.request);
-        }
-        if to.send(Message::WhatIf(Box::new(found))).is_err() {
+        if !tell(answer) {
             return;
         }
     }
-    if let Some(request) = open.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    let left: Vec<(String, bool)> = open.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+    for (id, is_what_if) in left {
         let text = "the process that measures has ended: memory may be short".to_owned();
-        let found = WhatIf { request, text, state: Progress::Failed, ..WhatIf::default() };
-        to.send(Message::WhatIf(Box::new(found))).ok();
+        let said = if is_what_if {
+            let found = WhatIf { request: id.clone(), text, state: Progress::Failed, ..WhatIf::default() };
+            Said::WhatIf(Box::new(found))
+        } else {
+            Said::Ended(Some(text))
+        };
+        tell(Answer { id, said });
     }
 }

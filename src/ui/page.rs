@@ -123,7 +123,8 @@ fn maps(app: &mut App, theme: &Theme, out: &mut String) -> Result<()> {
     note(out, &format!("{}, all adapters, A and B; {}.", stage.method, app.step_label()));
     // No cell is under a cursor.
     app.cursor = (app.layers(), usize::MAX);
-    for measure in Measure::ALL {
+    let measured = !app.sensitivity.all().is_empty();
+    for measure in Measure::ALL.into_iter().chain(measured.then_some(Measure::Sensitivity)) {
         out.push_str(&format!("<h3>{}</h3>\n{}", escape(measure.label()), map(app, theme, measure)?));
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! How the heatmap shows a value: on the ramp of its measure, or, as a change, on the signed ramp.
 
-use crate::app::{App, Grid, Measure, Scale};
+use crate::app::{App, Grid, Measure, Scale, sensitivity};
 use crate::theme::Theme;
 use ratatui::style::Style;
 
@@ -18,14 +18,21 @@ pub struct Paint<'a> {
 impl<'a> Paint<'a> {
     /// How the app's heatmap is shown now.
     pub fn new(app: &App, theme: &'a Theme) -> Self {
-        let (measure, change) = (app.measure, app.is_difference());
-        let scale = if change { app.change_scale(measure) } else { app.shown_scale(measure) };
+        let measure = app.measure;
+        let change = measure == Measure::Sensitivity || app.is_difference();
+        let scale = match measure {
+            Measure::Sensitivity => sensitivity::scale(sensitivity::grid(app).as_ref()),
+            _ if change => app.change_scale(measure),
+            _ => app.shown_scale(measure),
+        };
         Self { theme, measure, scale, change }
     }
 
     /// The values to show.
     pub fn grid(&self, app: &App) -> Option<Grid> {
-        if self.change {
+        if self.measure == Measure::Sensitivity {
+            sensitivity::grid(app)
+        } else if self.change {
             app.change_grid(self.measure, app.selection)
         } else {
             app.shown_grid(self.measure, app.selection)

@@ -56,7 +56,12 @@ pub fn of_run(run: &RunDir, theme: &Theme, size: (u16, u16), until: Option<usize
                 }
                 Effect::Quit | Effect::Suspend | Effect::Redraw | Effect::PauseReplay => continue,
                 Effect::Send(_) => "change the run",
-                Effect::Inquire(_) => "measure a what-if",
+                Effect::ReadSensitivity => {
+                    update(&mut app, beside::sensitivity(run.path()));
+                    continue;
+                }
+                Effect::Inquire(_) => "measure something",
+                Effect::SetUp(_) => "set up a run",
                 Effect::Ratios(Order::Save { .. }) | Effect::SavePicture | Effect::SavePane => "write a file",
                 Effect::CopyRun => "write to the clipboard",
             };

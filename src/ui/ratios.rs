@@ -61,6 +61,12 @@ pub fn draft(app: &App, theme: &Theme, width: usize) -> Option<Line<'static>> {
     Some(fit::facts(all, "  ", width))
 }
 
+/// How far a search for ratios is; `None` while there is none.
+pub fn search(app: &App, theme: &Theme, width: usize) -> Option<Line<'static>> {
+    let words = app.ratios.suggestion.words()?;
+    Some(Line::styled(fit::cut(&spelled(&words, theme), width, theme), theme.good))
+}
+
 /// What edits apply to: the selection, or that there is none.
 pub fn reach(app: &App, theme: &Theme) -> Fact {
     let place = format!("{}, {}", app.adapter_label(), app.factor_label());

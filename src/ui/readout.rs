@@ -49,6 +49,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let mut heading = fit::pad(&module.to_string(), label, theme);
     let long = fit::width(&module.to_string()) > label;
     let mut lines = Vec::new();
+    lines.extend(super::ratios::search(app, theme, room));
     // What a draft would bring comes first, whatever else there is room for.
     lines.extend(super::ratios::draft(app, theme, room));
     let left = usize::from(area.height).saturating_sub(lines.len());

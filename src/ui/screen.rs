@@ -8,6 +8,7 @@ use crate::Result;
 use crate::app::looks::Frames;
 use crate::app::update::update;
 use crate::app::{App, Effect, Message};
+use crate::recipe::ratios::Rule;
 use crate::run::replay::Clock;
 use crate::run::tail::{self, TailUpdate};
 use crate::run::{RunState, control, replay, write_aside};
@@ -39,10 +40,12 @@ const FIRST: Duration = Duration::from_millis(100);
 const FIRST_OF_LONG: Duration = Duration::from_millis(30);
 
 /// How the user left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
     /// How the run stood.
     pub state: RunState,
+    /// Rules that a new recipe of the run's is to have behind its own.
+    pub set_up: Option<Vec<Rule>>,
 }
 
 /// Shows the run at `dir` until the user leaves; the run is not touched by that.
@@ -84,13 +87,25 @@ pub fn show(
     app.looks.debug = options.debug;
     app.looks.replay = options.replay;
     let beside = Beside::new(dir);
-    let mut turning =
-        Loop { app: &mut app, theme, screen, signals, dir, options, clock, beside, dirty: true, answer: false };
+    let mut turning = Loop {
+        app: &mut app,
+        theme,
+        screen,
+        signals,
+        dir,
+        options,
+        clock,
+        beside,
+        dirty: true,
+        answer: false,
+        set_up: None,
+    };
     let result = turning.turn(&news);
     // What was chosen with the last keys was not drawn any more.
     turning.dress();
+    let set_up = turning.set_up.take();
     stop.store(true, Ordering::Relaxed);
-    result.map(|()| Ending { state: app.state })
+    result.map(|()| Ending { state: app.state, set_up })
 }
 
 /// What the loop works on.
@@ -109,6 +124,8 @@ struct Loop<'a> {
     dirty: bool,
     /// And it is the user who waits for it.
     answer: bool,
+    /// What the screen is left for.
+    set_up: Option<Vec<Rule>>,
 }
 
 impl Loop<'_> {
@@ -262,10 +279,14 @@ impl Loop<'_> {
             self.dirty = true;
             self.answer = true;
             for effect in update(self.app, message) {
-                if effect == Effect::Quit {
-                    return Ok(true);
+                match effect {
+                    Effect::Quit => return Ok(true),
+                    Effect::SetUp(rules) => {
+                        self.set_up = Some(rules);
+                        return Ok(true);
+                    }
+                    other => self.carry_out(other)?,
                 }
-                self.carry_out(effect)?;
             }
         }
         Ok(false)
@@ -273,7 +294,8 @@ impl Loop<'_> {
 
     fn carry_out(&mut self, effect: Effect) -> Result<()> {
         match effect {
-            Effect::Quit => {}
+            // Whoever reads the keys leaves for these.
+            Effect::Quit | Effect::SetUp(_) => {}
             Effect::Suspend => self.screen.suspend(self.signals)?,
             Effect::Redraw => self.screen.redraw()?,
             Effect::SavePicture => {
@@ -301,9 +323,10 @@ impl Loop<'_> {
             Effect::Send(_) if self.clock.is_some() => {
                 update(self.app, Message::NotSent("a replay changes nothing".into()));
             }
-            Effect::Inquire(command) => {
-                let name = command.name().to_owned();
-                let message = match self.beside.inquire(command) {
+            Effect::ReadSensitivity => self.beside.sensitivity(),
+            Effect::Inquire(question) => {
+                let name = question.name().to_owned();
+                let message = match self.beside.inquire(question) {
                     Ok(id) => Message::Sent { command: name, id },
                     Err(e) => Message::NotSent(e.to_string()),
                 };

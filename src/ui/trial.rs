@@ -5,7 +5,7 @@ use super::overlay::centred;
 use super::ratios::spelled;
 use super::{fit, overlay};
 use crate::app::App;
-use crate::app::ratios::trial;
+use crate::app::ratios::{suggest, trial};
 use crate::run::what_if::{Progress, Summary, WhatIf};
 use crate::theme::Theme;
 use ratatui::Frame;
@@ -22,15 +22,40 @@ pub fn draw(app: &App, theme: &Theme, top: usize, frame: &mut Frame<'_>, area: R
     overlay::scrolling("what the draft does", lines(app, theme, width), top, theme, frame, area);
 }
 
+/// Where the draft comes from, if it was looked for.
+fn proposal(app: &App, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let Some(proposal) = suggest::proposed(app) else { return Vec::new() };
+    let mut lines = fit::wrap(&[(&spelled(&suggest::worth(proposal), theme), theme.title())], width);
+    let [[from, to], [check_from, check_to]] = proposal.documents;
+    let same = if from == check_from { "; too few to verify with others" } else { "" };
+    let text = format!(
+        "chosen on dev documents {} to {to}, verified on {} to {check_to}{same}; as things stand: proposal {}, one ratio \
+         for all {}; {} what-ifs, {} times the slopes",
+        from + 1,
+        check_from + 1,
+        proposal.verified[0].shown(4),
+        proposal.verified[1].shown(4),
+        proposal.measured,
+        proposal.slopes
+    );
+    lines.extend(fit::wrap(&[(&spelled(&text, theme), theme.text)], width));
+    let groups: Vec<String> =
+        proposal.groups.iter().map(|(name, ratio)| format!("{name} {:.0} %", 100.0 * ratio)).collect();
+    lines.extend(fit::wrap(&[("mean ratios: ", theme.dim), (&groups.join(", "), theme.text)], width));
+    lines.push(Line::default());
+    lines
+}
+
 /// All lines.
 fn lines(app: &App, theme: &Theme, width: usize) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
+    let mut lines = proposal(app, theme, width);
     let Some(found) = &app.ratios.trial.found else {
         let text = match trial::words(app) {
             Some(words) => format!("{words} ..."),
             None => "There is no draft to measure: + - r R P edit the ratios first.".to_owned(),
         };
-        return fit::wrap(&[(&text, theme.dim)], width);
+        lines.extend(fit::wrap(&[(&text, theme.dim)], width));
+        return lines;
     };
     let style = match found.state {
         Progress::Failed | Progress::Cancelled => theme.warn,

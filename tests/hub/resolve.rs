@@ -83,7 +83,8 @@ pub fn resolve(store: &Store, asking: &Asking, id: &str, revision: &str, path: &
     };
     if let Some(sha256) = &file.sha256 {
         let name = encoded(&disposition(path)).replace('/', "%2F");
-        let location = format!("{}/blobs/{sha256}?response-content-disposition={name}&X-Amz-Signature=0", asking.blobs);
+        let origin = store.elsewhere.as_deref().unwrap_or(&asking.blobs);
+        let location = format!("{origin}/blobs/{sha256}?response-content-disposition={name}&X-Amz-Signature=0");
         let body = format!("Found. Redirecting to {location}");
         return Ok(linked(Answer::new(302, "text/plain; charset=utf-8", body), location).header("ETag", &quoted));
     }

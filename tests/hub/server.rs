@@ -24,6 +24,7 @@ mod weights;
 
 pub use asking::Origin;
 pub use clock::iso;
+pub use content::sha256_of;
 pub use content::{File, hex};
 pub use fault::Fault;
 pub use repository::{Gate, Repository};
@@ -115,6 +116,11 @@ impl Hub {
     /// The second origin, where LFS files come from.
     pub fn blobs(&self) -> &str {
         &self.shared.blobs
+    }
+
+    /// LFS files come from another server, at `url`, from now on.
+    pub fn blobs_from(&self, url: &str) {
+        locked(&self.shared.store).elsewhere = Some(url.to_owned());
     }
 
     /// Takes in a repository, or a new commit of one it has: older revisions stay readable.

@@ -45,6 +45,8 @@ pub struct Store {
     pub faults: Vec<Fault>,
     /// Most entries of a page.
     pub page: usize,
+    /// Where LFS files come from, if not from the second origin.
+    pub elsewhere: Option<String>,
     /// Plain files come by way of a 307 to a relative URL.
     pub relative: bool,
     /// Larger objects are uploaded in parts of this size.
@@ -110,6 +112,7 @@ impl Store {
             parts: HashMap::new(),
             faults: Vec::new(),
             page: 1000,
+            elsewhere: None,
             relative: false,
             part: None,
             binaries: false,

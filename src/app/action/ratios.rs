@@ -25,6 +25,8 @@ pub enum RatioAction {
     ShowTrial,
     KeepVariant,
     CompareVariants,
+    Sensitivity,
+    Suggest,
 }
 
 const STEP: &str = "raise, lower the ratio by 0.05";
@@ -46,10 +48,7 @@ pub const SECTION: Section = Section {
     entries: &[
         draft(RatioAction::Raise, &["+", "="], STEP).short("raise"),
         draft(RatioAction::Lower, &["-"], STEP).short("lower"),
-        entry(Action::Ratio(RatioAction::ApplyDraft), &["enter"], "send the draft to the run")
-            .only(MAP)
-            .short("apply")
-            .changes(),
+        draft(RatioAction::ApplyDraft, &["enter"], "send the draft to the run; over: a new recipe").short("apply"),
         // Harmless where nothing can be edited.
         entry(Action::Ratio(RatioAction::DropDraft), &["esc"], "end the selection, then drop the draft")
             .only(MAP)
@@ -67,6 +66,9 @@ pub const SECTION: Section = Section {
         draft(RatioAction::SaveRatios, &["w"], SETS),
         draft(RatioAction::LoadRatios, &["W"], SETS),
         draft(RatioAction::ShowTrial, &["b"], "what the draft does: losses, summaries").short("effect"),
+        draft(RatioAction::Sensitivity, &["z"], "measure what the loss minds being pruned, or stop")
+            .short("sensitivity"),
+        draft(RatioAction::Suggest, &["Z"], "look for ratios for a sparsity or a loss").short("suggest"),
         draft(RatioAction::KeepVariant, &["K"], KEPT),
         draft(RatioAction::CompareVariants, &["B"], KEPT),
     ],

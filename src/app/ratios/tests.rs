@@ -6,7 +6,9 @@ use crate::app::{Measure, Message, Overlay, Pane};
 use crate::module::Projection;
 use crate::recipe::ratios::Ratios as Compiled;
 use crate::run::RunState;
+use crate::run::control::Command;
 use crate::run::event::{AdapterInfo, ControlOutcome, Event, EventBody, MatrixInfo, Modules, Stage, Started};
+use crate::run::inquiry::Question;
 
 const LAYERS: usize = 4;
 
@@ -506,7 +508,7 @@ fn nobody_is_asked_where_nobody_can_answer() {
     app.state = RunState::Finished;
     press(&mut app, "+");
     tick(&mut app, 100.0);
-    assert!(matches!(&tick(&mut app, 100.3)[..], [Effect::Inquire(Command::WhatIf { documents: 8, .. })]));
+    assert!(matches!(&tick(&mut app, 100.3)[..], [Effect::Inquire(Question::WhatIf { documents: 8, .. })]));
     let mut app = self::app();
     press(&mut app, "+");
     app.read_only = true;

@@ -9,6 +9,7 @@ use crate::recipe::ratios::Rule;
 use crate::run::RunState;
 use crate::run::control::{Command, what_if_share};
 use crate::run::event::ControlOutcome;
+use crate::run::inquiry::Question;
 use crate::run::what_if::{Progress, WhatIf};
 
 /// Seconds without an edit after which the draft is tried.
@@ -81,13 +82,9 @@ fn can_ask(app: &App) -> bool {
     !app.read_only && app.looks.replay.is_none()
 }
 
-/// A what-if to the run's worker; where there is none, to a process that loads the run.
-fn to(app: &App, command: Command) -> Effect {
-    if matches!(app.state, RunState::Running | RunState::Paused) {
-        Effect::Send(command)
-    } else {
-        Effect::Inquire(command)
-    }
+/// Whether the run's worker is there to be asked; otherwise a process loads the run.
+fn has_worker(app: &App) -> bool {
+    matches!(app.state, RunState::Running | RunState::Paused)
 }
 
 /// Looks whether the draft is another than before: then it is to be tried.
@@ -123,13 +120,25 @@ fn ask(app: &mut App) -> Vec<Effect> {
     }
     if app.ratios.trial.of.is_empty() {
         let asked = app.ratios.trial.request.take().filter(|id| !id.is_empty());
-        let back = asked.map(|request| to(app, Command::CancelWhatIf { request }));
-        return back.into_iter().collect();
+        let with_worker = has_worker(app);
+        let back = |request| {
+            if with_worker {
+                Effect::Send(Command::CancelWhatIf { request })
+            } else {
+                Effect::Inquire(Question::GiveUp { request })
+            }
+        };
+        return asked.map(back).into_iter().collect();
     }
     let Some(started) = &app.started else { return Vec::new() };
     let rules: Vec<Rule> = rules::fewest(started, |at| app.present_ratio(at), |at| ratio(app, at));
     app.ratios.trial.request = Some(String::new());
-    vec![to(app, Command::WhatIf { rules, documents: DOCUMENTS, samples: SAMPLES, share: what_if_share() })]
+    let (documents, samples) = (DOCUMENTS, SAMPLES);
+    vec![if has_worker(app) {
+        Effect::Send(Command::WhatIf { rules, documents, samples, share: what_if_share() })
+    } else {
+        Effect::Inquire(Question::WhatIf { rules, documents, samples })
+    }]
 }
 
 /// The question is in the control file under `id`.

@@ -1,22 +1,27 @@
-//! `lopper what-if RUN --serve`: what-ifs of a run without a worker, for a screen that watches it. Questions come in as
-//! lines of JSON, the form of the control file; answers go out as lines of JSON, as far as they are known. A newer
-//! question takes an older one's place; it ends with its input, or when nobody has asked for a while.
+//! `lopper what-if RUN --serve`: answers of a run without a worker, for a screen that watches it ([`inquiry`]). A newer
+//! what-if takes an older one's place; the longer questions wait for one another, and what-ifs are answered in between
+//! their parts. It ends with its input, or when nobody has asked for a while.
 
 use crate::run::RunDir;
-use crate::run::control::{Command, Request};
+use crate::run::inquiry::{self, Answer, Asked, Question, Said};
+use crate::run::sensitivity::By;
 use crate::run::what_if::{Progress, WhatIf};
 use crate::train::orders::REPLACED;
 use crate::train::what_if::reopened::Reopened;
-use crate::train::what_if::{Answers, Asker, Question};
+use crate::train::what_if::sensitivity::{Plan, measure};
+use crate::train::what_if::suggest::{Documents, suggest};
+use crate::train::what_if::{self, Answers, Asker};
 use crate::{Error, Result};
-use std::io::{BufRead, Read, Write};
+use std::collections::{HashSet, VecDeque};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 /// A model is not held longer than this for someone who does not ask.
 const IDLE: Duration = Duration::from_secs(600);
-/// No question is longer, bytes.
-const LONGEST: u64 = 4 << 20;
+/// Why a question is not answered to its end.
+const GIVEN_UP: &str = "given up";
+/// The same, when nobody listens.
+const LEFT: &str = "the screen was left";
 
 /// Answers until nobody asks any more.
 ///
@@ -28,84 +33,209 @@ pub fn serve(run: &RunDir) -> Result<()> {
         .name("questions".into())
         .spawn(move || {
             let mut input = std::io::stdin().lock();
-            loop {
-                let mut line = String::new();
-                match input.by_ref().take(LONGEST).read_line(&mut line) {
-                    Ok(1..) => {}
-                    _ => return,
-                }
-                if let Ok(request) = serde_json::from_str::<Request>(&line)
-                    && sender.send(request).is_err()
-                {
+            while let Some(asked) = inquiry::read::<Asked>(&mut input) {
+                if sender.send(asked).is_err() {
                     return;
                 }
             }
         })
         .map_err(|e| Error::fault(format!("no thread could be started: {e}")))?;
-    let mut next: Option<Request> = None;
+    let mut counter = Counter { asked, newer: None, waiting: VecDeque::new(), given_up: HashSet::new() };
     let mut open: Option<Reopened> = None;
     let mut answers = Answers::default();
-    loop {
-        let request = match next.take().map_or_else(|| asked.recv_timeout(IDLE), Ok) {
-            Ok(request) => request,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
+    while let Some(Asked { id, question }) = counter.wait() {
+        if matches!(question, Question::GiveUp { .. }) {
+            continue;
+        }
+        let open = match &mut open {
+            Some(open) => open,
+            None => match Reopened::load(run) {
+                Ok(loaded) => open.insert(loaded),
+                Err(e) => {
+                    say(&id, failed(&id, &question, e.to_string()))?;
+                    continue;
+                }
+            },
         };
-        let Command::WhatIf { rules, documents, samples, .. } = request.command else { continue };
-        let question = Question { rules, documents: 0..documents, samples };
-        let mut customer = Customer { asked: &asked, next: &mut next, id: &request.id };
-        let found = answer(run, &mut open, &mut answers, &question, &mut customer);
-        let found = found.unwrap_or_else(|e| WhatIf {
+        match question {
+            Question::WhatIf { rules, documents, samples } => {
+                let question = what_if::Question { rules, documents: 0..documents, samples };
+                answer(open, &mut answers, &mut counter, &id, &question)?;
+            }
+            long => {
+                let mut customer = Patient { open, answers: &mut answers, counter: &mut counter, id: &id };
+                let ended = customer.search(run, &long);
+                say(&id, Said::Ended(ended.map_or_else(|e| Some(e.to_string()), |why| why)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn say(id: &str, said: Said) -> Result<()> {
+    inquiry::write(&mut std::io::stdout().lock(), &Answer { id: id.to_owned(), said })
+}
+
+/// The last word on what cannot be answered.
+fn failed(id: &str, question: &Question, text: String) -> Said {
+    match question {
+        Question::WhatIf { .. } => {
+            let request = id.to_owned();
+            Said::WhatIf(Box::new(WhatIf { request, state: Progress::Failed, text, ..WhatIf::default() }))
+        }
+        _ => Said::Ended(Some(text)),
+    }
+}
+
+/// Where questions come in.
+struct Counter {
+    asked: Receiver<Asked>,
+    /// A what-if that took another's place.
+    newer: Option<Asked>,
+    /// The longer questions that wait.
+    waiting: VecDeque<Asked>,
+    /// Questions that were taken back.
+    given_up: HashSet<String>,
+}
+
+impl Counter {
+    /// The next question; `None` when there will be none.
+    fn wait(&mut self) -> Option<Asked> {
+        loop {
+            let next = match self.newer.take().or_else(|| self.waiting.pop_front()) {
+                Some(next) => next,
+                None => match self.asked.recv_timeout(IDLE) {
+                    Ok(next) => next,
+                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+                },
+            };
+            if !self.given_up.remove(&next.id) {
+                return Some(next);
+            }
+        }
+    }
+
+    /// Sorts what has come in meanwhile.
+    ///
+    /// # Errors
+    /// Nobody asks any more.
+    fn sort(&mut self) -> std::result::Result<(), String> {
+        loop {
+            match self.asked.try_recv() {
+                Ok(Asked { question: Question::GiveUp { request }, .. }) => drop(self.given_up.insert(request)),
+                Ok(asked @ Asked { question: Question::WhatIf { .. }, .. }) => self.newer = Some(asked),
+                Ok(asked) => self.waiting.push_back(asked),
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => return Err(LEFT.into()),
+            }
+        }
+    }
+}
+
+/// Answers a what-if.
+fn answer(
+    open: &Reopened,
+    answers: &mut Answers,
+    counter: &mut Counter,
+    id: &str,
+    question: &what_if::Question,
+) -> Result<()> {
+    let mut customer = Customer { counter, id };
+    let found = open
+        .check(&question.rules)
+        .and_then(|()| answers.answer(&open.subject(), question, &mut customer))
+        .unwrap_or_else(|e| WhatIf {
             state: Progress::Failed,
             rules: question.rules.clone(),
             text: e.to_string(),
             ..WhatIf::default()
         });
-        customer.news(&found)?;
-    }
+    customer.news(&found)
 }
 
-/// The answer; the run is loaded for the first one.
-fn answer(
-    run: &RunDir,
-    open: &mut Option<Reopened>,
-    answers: &mut Answers,
-    question: &Question,
-    asker: &mut dyn Asker,
-) -> Result<WhatIf> {
-    let open = match open {
-        Some(open) => open,
-        None => open.insert(Reopened::load(run)?),
-    };
-    open.check(&question.rules)?;
-    answers.answer(&open.subject(), question, asker)
-}
-
-/// The screen.
+/// Who asked a what-if.
 struct Customer<'a> {
-    asked: &'a Receiver<Request>,
-    next: &'a mut Option<Request>,
+    counter: &'a mut Counter,
     id: &'a str,
 }
 
 impl Asker for Customer<'_> {
     fn news(&mut self, so_far: &WhatIf) -> Result<()> {
-        let what_if = WhatIf { request: self.id.to_owned(), ..so_far.clone() };
-        let mut line = serde_json::to_vec(&what_if).map_err(|e| Error::fault(e.to_string()))?;
-        line.push(b'\n');
-        let mut out = std::io::stdout().lock();
-        out.write_all(&line).and_then(|()| out.flush()).map_err(|e| Error::user(format!("nobody listens: {e}")))
+        say(self.id, Said::WhatIf(Box::new(WhatIf { request: self.id.to_owned(), ..so_far.clone() })))
     }
 
     fn gives_up(&mut self) -> Result<Option<String>> {
-        match self.asked.try_recv() {
-            Ok(Request { command: Command::CancelWhatIf { request }, .. }) if request != self.id => Ok(None),
-            Ok(Request { command: Command::CancelWhatIf { .. }, .. }) => Ok(Some("cancelled".into())),
-            Ok(newer) => {
-                *self.next = Some(newer);
-                Ok(Some(REPLACED.into()))
+        if let Err(left) = self.counter.sort() {
+            return Ok(Some(left));
+        }
+        if self.counter.given_up.remove(self.id) {
+            return Ok(Some("cancelled".into()));
+        }
+        Ok(self.counter.newer.is_some().then(|| REPLACED.into()))
+    }
+}
+
+/// Who asked something that takes long: other what-ifs are answered in between.
+struct Patient<'a> {
+    open: &'a Reopened,
+    answers: &'a mut Answers,
+    counter: &'a mut Counter,
+    id: &'a str,
+}
+
+impl Patient<'_> {
+    /// Answers it; why not to its end.
+    fn search(&mut self, run: &RunDir, question: &Question) -> Result<Option<String>> {
+        let (open, id) = (self.open, self.id.to_owned());
+        match question {
+            Question::Sensitivity { ratios, documents } => {
+                for (i, ratio) in ratios.iter().enumerate() {
+                    let plan = Plan {
+                        by: By::ALL.to_vec(),
+                        ratios: vec![*ratio],
+                        ablations: i == 0,
+                        documents: 0..*documents,
+                    };
+                    let whole = measure(run, open, &plan, self, &mut |measured, _| {
+                        say(&id, Said::Measured(Box::new(measured.clone())))
+                    })?;
+                    if !whole {
+                        return Ok(Some(GIVEN_UP.into()));
+                    }
+                }
             }
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Ok(Some("the screen was left".into())),
+            Question::Suggest { goal, documents } => {
+                let documents = Documents::of(open.task.dev.references.len(), *documents);
+                let found =
+                    suggest(open, *goal, &documents, self, &mut |line| say(&id, Said::Progress(line.to_owned())))?;
+                say(&id, Said::Proposed(Box::new(found)))?;
+            }
+            Question::WhatIf { .. } | Question::GiveUp { .. } => {}
+        }
+        Ok(None)
+    }
+}
+
+impl Asker for Patient<'_> {
+    fn news(&mut self, _: &WhatIf) -> Result<()> {
+        Ok(())
+    }
+
+    fn gives_up(&mut self) -> Result<Option<String>> {
+        loop {
+            if let Err(left) = self.counter.sort() {
+                return Ok(Some(left));
+            }
+            if self.counter.given_up.remove(self.id) {
+                return Ok(Some(GIVEN_UP.into()));
+            }
+            let Some(Asked { id, question: Question::WhatIf { rules, documents, samples } }) =
+                self.counter.newer.take_if(|asked| matches!(asked.question, Question::WhatIf { .. }))
+            else {
+                return Ok(None);
+            };
+            let question = what_if::Question { rules, documents: 0..documents, samples };
+            answer(self.open, self.answers, self.counter, &id, &question)?;
         }
     }
 }

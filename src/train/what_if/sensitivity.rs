@@ -46,11 +46,15 @@ pub fn groups(open: &Reopened, by: By) -> Vec<Group> {
             .map(|factor| Group { by, name: factor.to_string(), rule: rule("*".into(), "*", Some(factor)) })
             .to_vec(),
         By::Adapter => {
-            let segments = open.set.modules.values().flat_map(|m| &m.segments);
-            let adapters: BTreeSet<usize> = segments.map(|s| s.adapter).collect();
-            let name = |adapter: &usize| open.recipe.adapters.get(*adapter).map(|a| a.name.clone());
             let group = |name: String| Group { by, rule: rule("*".into(), &globset::escape(&name), None), name };
-            adapters.iter().filter_map(name).map(group).collect()
+            adapters(open).into_iter().map(group).collect()
+        }
+        By::AdapterFactor => {
+            let group = |name: &str, factor| {
+                let rule = rule("*".into(), &globset::escape(name), Some(factor));
+                Group { by, name: format!("{name} {factor}"), rule }
+            };
+            adapters(open).iter().flat_map(|name| [Factor::A, Factor::B].map(|factor| group(name, factor))).collect()
         }
         By::Projection => {
             let all: BTreeSet<Projection> = modules.map(|id| id.projection).collect();
@@ -62,6 +66,13 @@ pub fn groups(open: &Reopened, by: By) -> Vec<Group> {
         }
         By::Module => modules.map(|id| whole(id.to_string(), id.to_string())).collect(),
     }
+}
+
+/// The names of the adapters in the set, in the recipe's order.
+fn adapters(open: &Reopened) -> Vec<String> {
+    let segments = open.set.modules.values().flat_map(|m| &m.segments);
+    let all: BTreeSet<usize> = segments.map(|s| s.adapter).collect();
+    all.iter().filter_map(|adapter| open.recipe.adapters.get(*adapter).map(|a| a.name.clone())).collect()
 }
 
 /// Everything in order: coarse groups before fine ones, and of each the first ratio of all before the second, so

@@ -9,10 +9,10 @@ use crate::lora::SquareSums;
 use crate::module::{Factor, Projection};
 use crate::prune::{Key, scratch};
 use crate::recipe::ratios::Rule;
+use crate::run::proposal::{Goal, Move, Proposal};
 use crate::run::what_if::{Change, DocumentLoss, Progress, WhatIf};
 use crate::train::step;
 use crate::{Error, Result};
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -24,15 +24,6 @@ const ROUNDS: usize = 4;
 const BAND: f64 = 0.4;
 /// Sparsities that a loss is looked for at: multiples of this.
 const SPARSITIES: usize = 20;
-
-/// What is wanted.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Goal {
-    /// This share of all entries pruned.
-    Sparsity(f64),
-    /// As much pruned as the loss rises by this at most, nats per token.
-    MaxLoss(f64),
-}
 
 /// The dev documents: those that choose, and those that verify.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,42 +41,6 @@ impl Documents {
         let verify = if all >= choose.end + 4 { choose.end..all } else { choose.clone() };
         Self { choose, verify }
     }
-}
-
-/// A move of all ratios that lowered the loss.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Move {
-    /// How far, in log-odds for a slope of one standard deviation.
-    pub by: f64,
-    /// Change of the loss against the ratios before it, on the documents that choose.
-    pub gain: Change,
-}
-
-/// What was found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Proposal {
-    /// Share of all entries that the ratios prune.
-    pub sparsity: f64,
-    /// The moves from the same ratio for all to the proposal, in their order; none where none is better.
-    pub moves: Vec<Move>,
-    /// The ratios as rules that cover every matrix.
-    pub rules: Vec<Rule>,
-    /// The set as it stands: its sparsity and loss on the documents that verify.
-    pub stands: [f64; 2],
-    /// Documents that chose, from and to; that verified.
-    pub documents: [[usize; 2]; 2],
-    /// Change of the loss on the documents that chose: proposal, the same ratio for all.
-    pub chosen: [Change; 2],
-    /// Change of the loss on the documents that verify: proposal, the same ratio for all.
-    pub verified: [Change; 2],
-    /// Proposal less the same ratio for all, paired, on the documents that verify.
-    pub gain: Change,
-    /// What-ifs that were measured for it.
-    pub measured: usize,
-    /// Passes forward and back over the training examples.
-    pub slopes: usize,
-    /// Mean ratio, by entries, of the matrices of every adapter and factor, projection and third of the layers.
-    pub groups: Vec<(String, f64)>,
 }
 
 /// A search under way.

@@ -9,6 +9,7 @@ use crate::terminal::signals::Signals;
 use crate::theme::Theme;
 use crate::ui::input::Typed;
 use crate::ui::pacing::Pacing;
+use crate::ui::screen::Ending;
 use crate::ui::setup::{self, Source};
 use crate::ui::{WatchOptions, input, options, picture, screen};
 use crate::{Error, Result};
@@ -129,7 +130,7 @@ impl Loop<'_> {
         match effect {
             Effect::Watch(path) => self.watch(&path)?,
             Effect::New => self.set_up(&Source::New(None))?,
-            Effect::Clone(path) => self.set_up(&Source::Run(path))?,
+            Effect::Clone(path) => self.set_up(&Source::Run(path, Vec::new()))?,
             Effect::Edit(path) => self.set_up(&Source::File(path))?,
             Effect::Suspend => self.screen.suspend(&self.signals)?,
             Effect::Redraw => self.screen.redraw()?,
@@ -143,7 +144,10 @@ impl Loop<'_> {
         self.jobs.look(false);
         self.dress();
         let result = screen::show(path, self.options, &mut self.theme, &mut self.screen, &self.signals, true);
-        self.back(result.map(drop))
+        match result {
+            Ok(Ending { set_up: Some(rules), .. }) => self.set_up(&Source::Run(path.to_path_buf(), rules)),
+            other => self.back(other.map(drop)),
+        }
     }
 
     /// The recipe form, and back.

@@ -8,6 +8,7 @@ use super::places::Places;
 use super::unsaved;
 use crate::app::setup::{Effect, Message, Setup, update};
 use crate::recipe::draft::NEW;
+use crate::recipe::ratios::Rule;
 use crate::run::RunDir;
 use crate::terminal::Screen;
 use crate::terminal::signals::Signals;
@@ -22,14 +23,14 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What the form begins with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     /// A new recipe in this file, which must not be there; in a free one if none is named.
     New(Option<PathBuf>),
     /// A recipe that is there.
     File(PathBuf),
-    /// A copy of a run's recipe, in a free file.
-    Run(PathBuf),
+    /// A copy of a run's recipe, in a free file, with these prune rules in the place of its own if there are any.
+    Run(PathBuf, Vec<Rule>),
 }
 
 impl Source {
@@ -62,9 +63,12 @@ impl Source {
                 let place = crate::text::printable(&path.display().to_string()).into_owned();
                 Setup::new(&path, &text, Some(text.clone()), home).map_err(|e| e.at(place))
             }
-            Self::Run(path) => {
+            Self::Run(path, rules) => {
                 let run = RunDir::open(path)?;
-                let recipe = run.recipe()?;
+                let mut recipe = run.recipe()?;
+                if !rules.is_empty() {
+                    recipe.prune.rules.clone_from(rules);
+                }
                 let file = files::free_recipe(&whole(Path::new("x"))?.with_file_name(""), &recipe.name);
                 let text = format!("# From the run {}.\n{}", crate::text::printable(&run.name()), recipe.to_toml()?);
                 let mut form = Setup::new(&file, &text, None, home)?;
@@ -117,7 +121,7 @@ fn turn(
 ) -> Result<Jobs> {
     let jobs = Jobs::new(runs)?;
     form.themes = options::themes(theme);
-    let mut turning = Loop { form, options, theme, screen, signals, jobs, pacing: Pacing::new(LOOK) };
+    let mut turning = Loop { form, options, theme, screen, signals, jobs, pacing: Pacing::new(LOOK), runs };
     // What is said at once stays as long as what is said later.
     update(&mut turning.form, Message::Tick(crate::run::now()));
     let first = turning.form.begin();
@@ -137,6 +141,8 @@ struct Loop<'a> {
     signals: &'a Signals,
     jobs: Jobs,
     pacing: Pacing,
+    /// The folder of the runs.
+    runs: &'a Path,
 }
 
 impl Loop<'_> {
@@ -261,6 +267,13 @@ impl Loop<'_> {
         self.pacing.dirty = true;
         self.form.themes = options::themes(self.theme);
         match result {
+            Ok(screen::Ending { set_up: Some(rules), .. }) => {
+                // Over this form, which is there again afterwards.
+                let source = Source::Run(path.to_path_buf(), rules);
+                let shown = show(&source, self.runs, self.options, self.theme, self.screen, self.signals);
+                self.form.themes = options::themes(self.theme);
+                shown
+            }
             Ok(_) => Ok(()),
             // The run may be gone; the terminal is still there.
             Err(e @ Error::User(_)) => {

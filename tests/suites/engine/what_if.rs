@@ -5,6 +5,9 @@ use crate::tiny;
 use lopper::recipe::ratios::Rule;
 use lopper::run::control::{Command, send};
 use lopper::run::event::EventBody;
+use lopper::run::inquiry::{self, Answer, Asked, Question as Inquired, Said};
+use lopper::run::proposal::Goal;
+use lopper::run::sensitivity::{self, By};
 use lopper::run::what_if::{Progress, WhatIf};
 use lopper::run::{RunDir, RunState};
 use lopper::train::what_if::reopened::Reopened;
@@ -421,4 +424,126 @@ fn what_the_first_layers_gave_is_used_again_and_changes_no_bit() {
     assert!(layers < alone.1 - before, "{layers} of {}", alone.1 - before);
     assert!(with.delta.unwrap().mean != 0.0);
     assert_eq!(with.losses, without.losses);
+}
+
+/// The process that answers a screen, with what it says.
+struct Served {
+    child: std::process::Child,
+    input: Option<std::process::ChildStdin>,
+    answers: std::io::BufReader<std::process::ChildStdout>,
+}
+
+impl Served {
+    fn start(project: &Project, run: &RunDir) -> Self {
+        let mut child = project
+            .command(&["what-if", utf8(run.path()), "--serve"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (input, output) = (child.stdin.take(), child.stdout.take().unwrap());
+        Self { child, input, answers: std::io::BufReader::new(output) }
+    }
+
+    fn ask(&mut self, id: &str, question: Inquired) {
+        inquiry::write(self.input.as_mut().unwrap(), &Asked { id: id.into(), question }).unwrap();
+    }
+
+    fn next(&mut self) -> Answer {
+        inquiry::read(&mut self.answers).expect("an answer")
+    }
+
+    /// Everything up to the last word on a question.
+    fn until_over(&mut self, id: &str) -> Vec<Answer> {
+        let mut all = Vec::new();
+        loop {
+            let answer = self.next();
+            let is_last = answer.id == id && answer.said.is_over();
+            all.push(answer);
+            if is_last {
+                return all;
+            }
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn what_if(rule: &str) -> Inquired {
+    Inquired::WhatIf { rules: vec![Rule::parse(rule).unwrap()], documents: 3, samples: 0 }
+}
+
+#[test]
+fn a_screen_gets_what_ifs_while_a_map_is_measured_and_can_take_questions_back() {
+    let project = Project::new();
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let run = project.run();
+    let mut served = Served::start(&project, &run);
+    let ratios = vec![0.7, 0.9];
+    served.ask("map", Inquired::Sensitivity { ratios: ratios.clone(), documents: 3 });
+    let first = served.next();
+    assert!(first.id == "map" && matches!(first.said, Said::Measured(_)), "{first:?}");
+    served.ask("draft", what_if("*=0.9"));
+    served.ask("wrong", what_if("layers.77.*=0.5"));
+    let all = served.until_over("map");
+    let at = |id: &str| all.iter().position(|a| a.id == id && a.said.is_over());
+    // The newer one may have taken the older one's place before that was begun.
+    let wrong = at("wrong").unwrap_or_else(|| panic!("{all:?}"));
+    assert!(wrong < all.len() - 1, "in between");
+    match &all[wrong].said {
+        Said::WhatIf(found) => assert!(found.state == Progress::Failed && found.request == "wrong", "{found:?}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(all.last().unwrap().said, Said::Ended(None));
+    let measured = |all: &[Answer]| all.iter().filter(|a| matches!(a.said, Said::Measured(_))).count();
+    let (whole, groups) = (1 + measured(&all), sensitivity::read(&run).unwrap());
+    assert_eq!(groups.len(), whole, "every measurement is kept, once");
+    let parts = groups.iter().filter(|m| m.by == By::AdapterFactor && m.ratio == 0.9);
+    assert_eq!(parts.count() % 2, 0);
+    // Known ones are told again at once and not measured again.
+    served.ask("again", Inquired::Sensitivity { ratios, documents: 3 });
+    assert_eq!(measured(&served.until_over("again")), whole);
+    assert_eq!(sensitivity::read(&run).unwrap(), groups);
+    // One that is taken back ends; one that waited behind it is answered.
+    served.ask("more", Inquired::Sensitivity { ratios: vec![0.3, 0.5, 0.1, 0.2, 0.4, 0.6, 0.8], documents: 3 });
+    served.next();
+    served.ask("found", Inquired::Suggest { goal: Goal::Sparsity(0.8), documents: 2 });
+    served.ask("back", Inquired::GiveUp { request: "more".into() });
+    let all = served.until_over("more");
+    assert_eq!(all.last().unwrap().said, Said::Ended(Some("given up".into())));
+    let all = served.until_over("found");
+    let proposal = all.iter().find_map(|a| match &a.said {
+        Said::Proposed(proposal) => Some(proposal),
+        _ => None,
+    });
+    assert!((proposal.unwrap().sparsity - 0.8).abs() < 0.01, "{all:?}");
+    assert!(all.iter().any(|a| matches!(&a.said, Said::Progress(line) if line.contains("round 1"))), "{all:?}");
+    // It goes when nobody can ask any more.
+    served.input = None;
+    assert!(served.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_run_without_a_checkpoint_is_refused_with_a_sentence() {
+    let project = Project::new();
+    let run = project.detached();
+    send(run.path(), Command::Stop).unwrap();
+    until_over(&run);
+    std::fs::remove_dir_all(run.checkpoints()).ok();
+    let mut served = Served::start(&project, &run);
+    served.ask("map", Inquired::Sensitivity { ratios: vec![0.5], documents: 3 });
+    match served.until_over("map").pop().unwrap().said {
+        Said::Ended(Some(why)) => assert!(why.contains("has no checkpoint to ask"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    served.ask("draft", what_if("*=0.9"));
+    match served.until_over("draft").pop().unwrap().said {
+        Said::WhatIf(found) => assert!(found.request == "draft" && found.text.contains("no checkpoint"), "{found:?}"),
+        other => panic!("{other:?}"),
+    }
 }

@@ -88,3 +88,40 @@ fn a_finished_run_is_loaded_to_measure_a_draft_and_shows_what_it_does() {
         tiny::processes(&["what-if", &path]).is_empty().then_some(())
     });
 }
+
+#[test]
+fn sensitivity_and_proposal_come_to_the_heatmap_and_a_new_recipe_takes_the_proposal() {
+    let project = Project::new();
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let run = project.run();
+    let before = std::fs::read(run.journal_file()).unwrap();
+    let mut screen = Terminal::attach(&project, &run, SMALL, &[]);
+    screen.shows(&["finished", "mean importance", "step 6 of 6"]);
+    screen.press("z");
+    screen.shows(&["sensitivity at 0.7", "all is measured", "pruned alone to 0.7", "at 0.3"]);
+    let known = std::fs::read_to_string(run.path().join("sensitivity.jsonl")).unwrap();
+    for group in ["\"layers.0.self_attn.q_proj\"", "\"adapter-factor\""] {
+        assert!(known.contains(group), "{group}: {known}");
+    }
+    screen.press("Z");
+    screen.shows(&["ratios for", "at 50.0 % sparsity"]);
+    screen.press("\x15nonsense");
+    screen.shows(&["is no goal"]);
+    screen.press("\x150.8\r");
+    // The draft is measured as any other.
+    screen.shows(&["draft: sparsity 50.0 → 80", "prune ratio", " ± "]);
+    screen.press("b");
+    screen.shows(&["against one ratio for all", "mean ratios: "]);
+    screen.press("\x1b");
+    screen.hides("mean ratios");
+    assert_eq!(std::fs::read(run.journal_file()).unwrap(), before, "the run is as it was");
+    screen.press("\r");
+    screen.shows(&["what the run is called", "science"]);
+    screen.press("s");
+    screen.shows(&["saved "]);
+    assert_eq!(screen.leave().0, 0);
+    let copy = project.path("tiny-2.toml");
+    let text = std::fs::read_to_string(&copy).unwrap_or_else(|e| panic!("{copy:?}: {e}"));
+    assert!(text.contains("[[prune.rules]]") && text.starts_with("# From the run "), "{text}");
+    assert_eq!(project.lopper(&["check", utf8(&copy)]).code, Some(0));
+}

@@ -8,6 +8,7 @@ use lopper::module::{Factor, ModuleId, Projection};
 use lopper::recipe::ratios::Rule;
 use lopper::run::RunState;
 use lopper::run::event::{AdapterInfo, Event, EventBody, MatrixInfo, Modules, Stage, Started};
+use lopper::run::inquiry::{Answer, Said};
 use lopper::theme::{Depth, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -130,7 +131,8 @@ fn what_a_draft_does() {
         ],
         ..WhatIf::default()
     };
-    update(&mut app, Message::WhatIf(Box::new(found)));
+    let id = found.request.clone();
+    update(&mut app, Message::Answered(Box::new(Answer { id, said: Said::WhatIf(Box::new(found)) })));
     insta::assert_snapshot!("trial_80x24", screen(&mut app, &theme, (80, 24), ""));
     insta::assert_snapshot!("trial_120x40", screen(&mut app, &theme, (120, 40), ""));
     insta::assert_snapshot!("trial_40x10", screen(&mut app, &theme, (40, 10), "j j j"));
