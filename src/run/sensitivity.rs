@@ -83,28 +83,35 @@ impl Measured {
 /// Groups that are named in a sentence.
 const NAMED: usize = 4;
 
-/// What the measurements at `ratio` say of the adapters' factors, in a sentence: which costs the most, and which cost
-/// nothing that could be told from none (within two standard errors). `None` before they are measured.
+/// What the measurements at `ratio` say of the adapters' factors, in a sentence: which costs the most, which lowers the
+/// loss the most, and which do nothing that could be told from none (within two standard errors). `None` before they are
+/// measured.
 pub fn guidance(all: &[Measured], ratio: f64) -> Option<String> {
     let mut parts: Vec<&Measured> = all.iter().filter(|m| m.by == By::AdapterFactor && m.ratio == ratio).collect();
     parts.sort_by(|a, b| b.delta.mean.total_cmp(&a.delta.mean));
     let first = parts.first()?;
-    let is_felt = |m: &Measured| m.delta.mean > 2.0 * m.delta.se.unwrap_or(0.0);
+    let last = parts.last()?;
+    let is_felt = |m: &Measured| m.delta.mean.abs() > 2.0 * m.delta.se.unwrap_or(0.0);
     let free: Vec<&str> = parts.iter().rev().filter(|m| !is_felt(m)).map(|m| m.group.as_str()).collect();
     let [from, to] = first.documents;
     let on = to.saturating_sub(from);
-    if !is_felt(first) {
-        return Some(format!("pruned alone to {ratio}, no adapter's A or B costs loss that {on} documents can tell"));
+    let mut said = Vec::new();
+    if first.delta.mean > 0.0 && is_felt(first) {
+        said.push(format!("{} costs the most: {} nats", first.group, first.delta.shown(4)));
+    } else {
+        said.push(format!("no adapter's A or B costs loss that {on} documents can tell"));
     }
-    let most = format!("pruned alone to {ratio}, {} costs the most: {} nats", first.group, first.delta.shown(4));
+    if last.delta.mean < 0.0 && is_felt(last) {
+        said.push(format!("{} lowers it the most: {}", last.group, last.delta.shown(4)));
+    }
     let more = match free.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    Some(match free.get(..NAMED.min(free.len())) {
-        Some(named @ [_, ..]) => format!("{most}; nothing that {on} documents can tell: {}{more}", named.join(", ")),
-        _ => most,
-    })
+    if let Some(named @ [_, ..]) = free.get(..NAMED.min(free.len())).filter(|_| free.len() < parts.len()) {
+        said.push(format!("no difference that {on} documents can tell: {}{more}", named.join(", ")));
+    }
+    Some(format!("pruned alone to {ratio}, {}", said.join("; ")))
 }
 
 fn place(run: &RunDir) -> std::path::PathBuf {
@@ -166,8 +173,8 @@ mod tests {
         let all = [part("games A", 0.001, 0.0008), part("games B", 0.02, 0.004), part("sound A", -0.003, 0.001)];
         assert_eq!(
             guidance(&all, 0.7).unwrap(),
-            "pruned alone to 0.7, games B costs the most: +0.0200 ± 0.0040 nats; nothing that 8 documents can tell: \
-             sound A, games A"
+            "pruned alone to 0.7, games B costs the most: +0.0200 ± 0.0040 nats; sound A lowers it the most: \
+             -0.0030 ± 0.0010; no difference that 8 documents can tell: games A"
         );
         assert_eq!(guidance(&all, 0.9), None);
         assert_eq!(

@@ -59,7 +59,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     lines.extend(ratios::search(app, theme, width));
     lines.extend(ratios::draft(app, theme, width));
     let known = &app.sensitivity;
-    let mut facts = vec![fit::fact("parts pruned alone, 0.001 nats per token", theme.title(), 8)];
+    let mut facts = vec![fit::fact("rise of the dev loss, pruned alone", theme.title(), 8)];
     if let Some(state) = state(app) {
         facts.push(fit::fact(state, if known.is_asked() { theme.good } else { theme.dim }, 9));
     }
@@ -85,7 +85,7 @@ fn table(app: &App, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let room = width.saturating_sub(label);
     let column = FIGURES.into_iter().find(|column| column * ratios.len() <= room).unwrap_or(FIGURES[1]);
     let shown = &ratios[..ratios.len().min(room / column)];
-    let mut head = fit::pad("part", label, theme);
+    let mut head = fit::pad("0.001 nats", label, theme);
     shown.iter().for_each(|ratio| head.push_str(&format!("{:>column$}", format!("at {ratio}"))));
     let mut lines = vec![Line::styled(head, theme.dim)];
     for (at, (by, name)) in rows.iter().enumerate() {

@@ -233,11 +233,11 @@ mod tests {
 
     #[test]
     fn a_file_changes_what_it_names_and_nothing_else() {
-        let text = "[watch]\nraise = [\"ctrl-up\", \"f2\"]\nlower = \"-\"\nquit = [\"Z\"]\ngenerate = []\n";
+        let text = "[watch]\nraise = [\"ctrl-up\", \"f2\"]\nlower = \"-\"\nquit = [\"Q\"]\ngenerate = []\n";
         let table = patched(&defaults(), "keys.toml", text).unwrap();
         assert_eq!(keys(&table, Action::Ratio(RatioAction::Raise)), ["ctrl-up", "f2"]);
         assert_eq!(keys(&table, Action::Ratio(RatioAction::Lower)), ["-"]);
-        assert_eq!(keys(&table, Action::Quit), ["Z", "ctrl-c"]);
+        assert_eq!(keys(&table, Action::Quit), ["Q", "ctrl-c"]);
         assert!(keys(&table, Action::Generate).is_empty());
         assert_eq!(keys(&table, Action::Pause), keys(&defaults(), Action::Pause));
     }

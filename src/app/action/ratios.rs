@@ -66,8 +66,7 @@ pub const SECTION: Section = Section {
         draft(RatioAction::SaveRatios, &["w"], SETS),
         draft(RatioAction::LoadRatios, &["W"], SETS),
         draft(RatioAction::ShowTrial, &["b"], "what the draft does: losses, summaries").short("effect"),
-        draft(RatioAction::Sensitivity, &["z"], "measure what the loss minds being pruned, or stop")
-            .short("sensitivity"),
+        draft(RatioAction::Sensitivity, &["z"], "sensitivity: measure each part pruned alone").short("sensitivity"),
         draft(RatioAction::Suggest, &["Z"], "look for ratios for a sparsity or a loss").short("suggest"),
         draft(RatioAction::KeepVariant, &["K"], KEPT),
         draft(RatioAction::CompareVariants, &["B"], KEPT),

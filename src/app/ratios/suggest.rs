@@ -138,3 +138,89 @@ pub fn take(app: &mut App, id: &str, mut proposal: Proposal) {
 pub fn worth(proposal: &Proposal) -> String {
     format!("sparsity {:.1} %, loss {} against one ratio for all", 100.0 * proposal.sparsity, proposal.gain.shown(4))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::app::ratios::tests::{app, draft, press, tell};
+    use crate::app::update::update;
+    use crate::app::{Message, Overlay};
+    use crate::recipe::ratios::Rule;
+    use crate::run::RunState;
+    use crate::run::inquiry::{Answer, Said};
+    use crate::run::what_if::Change;
+
+    fn said(app: &mut App, id: &str, said: Said) {
+        update(app, Message::Answered(Box::new(Answer { id: id.into(), said })));
+    }
+
+    fn proposal(rules: &[&str]) -> Box<Proposal> {
+        let change = |mean| Change { mean, se: Some(0.01) };
+        Box::new(Proposal {
+            sparsity: 0.8,
+            moves: Vec::new(),
+            rules: rules.iter().map(|rule| Rule::parse(rule).unwrap()).collect(),
+            stands: [0.5, 3.5],
+            documents: [[0, 16], [16, 32]],
+            chosen: [change(0.1), change(0.2)],
+            verified: [change(0.1), change(0.2)],
+            gain: change(-0.1),
+            measured: 9,
+            slopes: 2,
+            groups: vec![("games\u{1b}[2J A".into(), 0.8)],
+        })
+    }
+
+    #[test]
+    fn a_proposal_becomes_the_draft_as_one_edit_and_a_newer_edit_is_none() {
+        let mut app = app();
+        assert!(press(&mut app, "Z").is_empty() && app.toast.as_ref().unwrap().0.contains("p pauses it"));
+        tell(&mut app, vec![], RunState::Finished);
+        press(&mut app, "Z");
+        assert!(matches!(&app.overlay, Some(Overlay::Prompt(prompt)) if prompt.input.text() == "0.50"));
+        let effects = press(&mut app, "ctrl-u + 0 . 0 1 enter");
+        let goal = Goal::MaxLoss(0.01);
+        assert_eq!(effects, [Effect::Inquire(Question::Suggest { goal, documents: 16 })]);
+        update(&mut app, Message::Sent { command: "suggest".into(), id: "s1".into() });
+        assert_eq!(app.ratios.suggestion.words().unwrap(), "looking for ratios for +0.01 of loss: loading the run");
+        said(&mut app, "other", Said::Progress("no".into()));
+        said(&mut app, "s1", Said::Progress("round 1\u{1b}[2J".into()));
+        let words = app.ratios.suggestion.words().unwrap();
+        assert!(words.contains(": round 1") && !words.contains('\u{1b}'), "{words}");
+        said(&mut app, "other", Said::Proposed(proposal(&["*=0.9"])));
+        assert!(draft(&app).is_empty(), "another's answer");
+        said(&mut app, "s1", Said::Proposed(proposal(&["*=0.8", "layers.0.*=0.7"])));
+        said(&mut app, "s1", Said::Ended(None));
+        assert!(draft(&app).len() == 48 && draft(&app).iter().any(|d| d.1 == 0.7), "{:?}", draft(&app));
+        assert!(app.measure == Measure::Ratio && app.ratios.suggestion.words().is_none());
+        assert!(proposed(&app).is_some_and(|p| !p.groups[0].0.contains('\u{1b}')));
+        assert!(app.toast.as_ref().unwrap().0.contains("loss -0.1000"), "{:?}", app.toast);
+        press(&mut app, "+");
+        assert!(proposed(&app).is_none(), "it is another draft now");
+        press(&mut app, "u");
+        assert!(proposed(&app).is_some());
+        press(&mut app, "u");
+        assert!(draft(&app).is_empty(), "one edit");
+    }
+
+    #[test]
+    fn a_search_is_given_up_and_what_fails_is_said() {
+        let mut app = app();
+        tell(&mut app, vec![], RunState::Finished);
+        press(&mut app, "Z");
+        press(&mut app, "enter");
+        assert!(press(&mut app, "Z").is_empty(), "not before it has an id");
+        update(&mut app, Message::Sent { command: "suggest".into(), id: "s1".into() });
+        assert_eq!(press(&mut app, "Z"), [Effect::Inquire(Question::GiveUp { request: "s1".into() })]);
+        said(&mut app, "s1", Said::Ended(Some("given up".into())));
+        assert!(app.ratios.suggestion.words().is_none() && app.toast.as_ref().unwrap().0.ends_with("given up"));
+        press(&mut app, "Z");
+        press(&mut app, "enter");
+        update(&mut app, Message::NotSent("no process".into()));
+        assert!(app.ratios.suggestion.words().is_none());
+        for wrong in ["", "x", "1.5", "-0.1"] {
+            assert_eq!(check(wrong).is_err(), !wrong.is_empty(), "{wrong}");
+        }
+    }
+}

@@ -47,12 +47,12 @@ fn modules(ratios: &[f64]) -> Modules {
     }
 }
 
-fn tell(app: &mut App, bodies: Vec<EventBody>, state: RunState) {
+pub(super) fn tell(app: &mut App, bodies: Vec<EventBody>, state: RunState) {
     let event = |body| Event { v: 1, seq: 0, t: 0.0, body };
     update(app, Message::Run { events: bodies.into_iter().map(event).collect(), state, caught_up: true });
 }
 
-fn app() -> App {
+pub(super) fn app() -> App {
     let mut app = App::new("x", false);
     let started = started(LAYERS, &["games", "net"]);
     let n = started.matrices.len();
@@ -67,7 +67,7 @@ fn app() -> App {
 }
 
 /// Presses keys, named or single letters; the effects of the last.
-fn press(app: &mut App, keys: &str) -> Vec<Effect> {
+pub(super) fn press(app: &mut App, keys: &str) -> Vec<Effect> {
     let mut last = Vec::new();
     for key in keys.split(' ') {
         last = update(app, Message::Key(key.into()));
@@ -81,7 +81,7 @@ fn type_in(app: &mut App, text: &str) {
     }
 }
 
-fn draft(app: &App) -> Vec<(usize, f64)> {
+pub(super) fn draft(app: &App) -> Vec<(usize, f64)> {
     app.ratios.draft.changes().collect()
 }
 
@@ -398,8 +398,11 @@ fn a_run_that_is_over_can_still_be_drafted_on_and_saved_from() {
     tell(&mut app, vec![], RunState::Finished);
     press(&mut app, "ctrl-a +");
     assert_eq!(draft(&app).len(), 48);
-    assert!(press(&mut app, "enter").is_empty());
-    assert!(app.toast.as_ref().unwrap().0.contains("finished"), "{:?}", app.toast);
+    // Nobody takes them any more: a new recipe does, whatever the old one's rules were.
+    let effects = press(&mut app, "enter");
+    let [Effect::SetUp(rules)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(rules.iter().map(|r| (r.modules.as_str(), r.ratio)).collect::<Vec<_>>(), [("*", 0.55)]);
+    assert_eq!(draft(&app).len(), 48, "it is there when one comes back");
     press(&mut app, "w");
     assert!(matches!(app.overlay, Some(Overlay::Prompt(_))));
 }

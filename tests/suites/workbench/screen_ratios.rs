@@ -118,9 +118,9 @@ fn sensitivity_and_proposal_come_to_the_heatmap_and_a_new_recipe_takes_the_propo
     screen.press("\r");
     screen.shows(&["what the run is called", "science"]);
     screen.press("s");
-    screen.shows(&["saved "]);
+    screen.shows(&["saved tiny.toml"]);
     assert_eq!(screen.leave().0, 0);
-    let copy = project.path("tiny-2.toml");
+    let copy = project.path("tiny.toml");
     let text = std::fs::read_to_string(&copy).unwrap_or_else(|e| panic!("{copy:?}: {e}"));
     assert!(text.contains("[[prune.rules]]") && text.starts_with("# From the run "), "{text}");
     assert_eq!(project.lopper(&["check", utf8(&copy)]).code, Some(0));
