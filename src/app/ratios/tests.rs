@@ -407,37 +407,6 @@ fn a_run_that_is_over_can_still_be_drafted_on_and_saved_from() {
     assert!(matches!(app.overlay, Some(Overlay::Prompt(_))));
 }
 
-/// `cargo test --lib -- --ignored --nocapture edit_of_a_large_model`: seconds of an edit with its forecast.
-#[test]
-#[ignore = "a measurement"]
-fn an_edit_of_a_large_model_is_fast() {
-    let mut app = app();
-    let mut large = started(0, &["a", "b", "c", "d"]);
-    large.layers = 32;
-    for layer in 0..32 {
-        for projection in Projection::ALL {
-            for adapter in 0..4 {
-                for factor in [Factor::A, Factor::B] {
-                    let module = ModuleId::new(layer, projection);
-                    large.matrices.push(MatrixInfo { module, adapter, factor, rows: 16, cols: 4096 });
-                }
-            }
-        }
-    }
-    let n = large.matrices.len();
-    let stage = app.stage.clone();
-    let bodies =
-        vec![EventBody::Started(Box::new(large)), EventBody::Stage(stage), EventBody::Modules(modules(&vec![0.5; n]))];
-    tell(&mut app, bodies, RunState::Running);
-    for keys in ["ctrl-a", "+", "u", "P", "j j j j enter", "enter"] {
-        let at = std::time::Instant::now();
-        press(&mut app, keys);
-        let keyed = at.elapsed();
-        std::hint::black_box(forecast::of_draft(&app));
-        eprintln!("{n} matrices, {keys}: {keyed:?}, with the forecast {:?}", at.elapsed());
-    }
-}
-
 fn tick(app: &mut App, now: f64) -> Vec<Effect> {
     update(app, Message::Tick(now))
 }

@@ -1,0 +1,218 @@
+//! What a changed ratio costs: the prediction on the key stroke, the masks that it gives, the first measured change of
+//! the dev loss.
+//!
+//! ```text
+//! cargo bench --bench what_if                          # prediction and masks for an 8B-shaped model, 4 adapters; 5 GB
+//! cargo bench --bench what_if -- --run runs/demo-*     # and edits of these finished runs
+//! ```
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use candle_core::{Device, Tensor};
+use clap::Parser;
+use lopper::app::update::update;
+use lopper::app::{App, Message};
+use lopper::lora::merge::Segment;
+use lopper::lora::{MergedModule, MergedSet, SquareSums};
+use lopper::module::{Factor, ModuleId, Projection};
+use lopper::prune::Pruner;
+use lopper::recipe::Prune;
+use lopper::recipe::ratios::Rule;
+use lopper::run::RunState;
+use lopper::run::event::{AdapterInfo, Event, EventBody, MatrixInfo, Modules, Stage, Started};
+use lopper::run::inquiry::{self, Answer, Asked, Question, Said};
+use lopper::run::what_if::Progress;
+use lopper::theme::{Depth, Theme};
+use rand::{Rng, SeedableRng};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+#[derive(Parser)]
+struct Settings {
+    /// Finished runs whose ratios are edited
+    #[arg(long, num_args = 1..)]
+    run: Vec<PathBuf>,
+    /// Edits, prunings and keys of each
+    #[arg(long, default_value_t = 10)]
+    turns: usize,
+    /// Decoder layers of the 8B shape
+    #[arg(long, default_value_t = 32)]
+    layers: usize,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+const ADAPTERS: usize = 4;
+const RANK: usize = 16;
+
+/// Inputs and outputs of a linear of Llama-3-8B.
+fn size(projection: Projection) -> (usize, usize) {
+    match projection {
+        Projection::QProj | Projection::OProj => (4096, 4096),
+        Projection::KProj | Projection::VProj => (4096, 1024),
+        Projection::GateProj | Projection::UpProj => (4096, 14336),
+        Projection::DownProj => (14336, 4096),
+    }
+}
+
+fn ids(layers: usize) -> impl Iterator<Item = ModuleId> {
+    (0..layers).flat_map(|layer| Projection::ALL.map(|p| ModuleId::new(layer, p)))
+}
+
+fn say(name: &str, mut seconds: Vec<f64>) {
+    seconds.sort_by(f64::total_cmp);
+    let at = |share: f64| 1e3 * seconds[((seconds.len() - 1) as f64 * share).round() as usize];
+    println!("{name}: {:.1} ms, p99 {:.1} ms, most {:.1} ms ({} times)", at(0.5), at(0.99), at(1.0), seconds.len());
+}
+
+/// A screen on an 8B-shaped run.
+fn screen(layers: usize) -> App {
+    let mut started = Started { layers, ..Started::default() };
+    started.adapters = ["games", "science", "net", "libs"]
+        .map(|name| AdapterInfo { name: name.into(), ..AdapterInfo::default() })
+        .to_vec();
+    for module in ids(layers) {
+        let (inputs, outputs) = size(module.projection);
+        for adapter in 0..ADAPTERS {
+            for (factor, rows, cols) in [(Factor::A, RANK, inputs), (Factor::B, outputs, RANK)] {
+                started.matrices.push(MatrixInfo { module, adapter, factor, rows, cols });
+            }
+        }
+    }
+    let n = started.matrices.len();
+    let mean = |at: usize| 0.01 + at as f32 / n as f32;
+    let half = || vec![Some(0.5); n];
+    let modules = Modules {
+        step: 1,
+        ratio: half(),
+        sparsity: half(),
+        importance: (0..n).map(|at| Some(mean(at))).collect(),
+        quantiles: (0..n).map(|at| Some([0.1, 0.6 + 0.3 * mean(at), 2.0].map(|q| q * mean(at)))).collect(),
+        retained: vec![Some(0.9); n],
+        flips: vec![Some(0.01); n],
+        full: Vec::new(),
+    };
+    let stage = Stage { of: 1, prunes: true, steps: 9, adapters: (0..ADAPTERS).collect(), ..Stage::default() };
+    let bodies = [EventBody::Started(Box::new(started)), EventBody::Stage(stage), EventBody::Modules(modules)];
+    let events = bodies.into_iter().map(|body| Event { v: 1, seq: 0, t: 0.0, body }).collect();
+    let mut app = App::new("8b", false);
+    update(&mut app, Message::Run { events, state: RunState::Running, caught_up: true });
+    app
+}
+
+/// From the key to the drawn prediction, everything selected.
+fn prediction(layers: usize, turns: usize) {
+    let theme = Theme::find("default", Depth::True, false).unwrap();
+    for (width, height) in [(200, 50), (80, 24)] {
+        let mut app = screen(layers);
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        update(&mut app, Message::Key("ctrl-a".into()));
+        let mut seconds = Vec::new();
+        for turn in 0..40 * turns {
+            let start = Instant::now();
+            update(&mut app, Message::Key(if turn % 16 < 8 { "+" } else { "-" }.into()));
+            terminal.draw(|frame| lopper::ui::draw(&app, &theme, frame)).unwrap();
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        let n = app.started.as_ref().unwrap().matrices.len();
+        say(&format!("key to drawn prediction, {n} matrices, {width}x{height}"), seconds);
+    }
+}
+
+/// Masks of all matrices: of a pruning step, and of other ratios on a copy.
+fn masks(layers: usize, turns: usize) {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let device = Device::Cpu;
+    // One tensor's worth of noise, cut at another place for each.
+    let pool: Vec<f32> = (0..(1 << 21) + 99_991).map(|_| random.random::<f32>() - 0.5).collect();
+    let mut tensor = |rows: usize, cols: usize| {
+        let from = random.random_range(0..99_991);
+        let values: Vec<f32> = pool[from..].iter().copied().cycle().take(rows * cols).collect();
+        Tensor::from_vec(values, (rows, cols), &device).unwrap()
+    };
+    let (mut set, mut squares) = (MergedSet::default(), SquareSums::default());
+    for id in ids(layers) {
+        let (inputs, outputs) = size(id.projection);
+        let rank = ADAPTERS * RANK;
+        let segments =
+            (0..ADAPTERS).map(|adapter| Segment { adapter, start: adapter * RANK, rank: RANK, scale: 1.0 }).collect();
+        set.modules.insert(id, MergedModule { a: tensor(rank, inputs), b: tensor(rank, outputs), segments });
+        let ones = |n: usize| (tensor(1, n).flatten_all().unwrap().abs().unwrap() + 0.5).unwrap();
+        let mut ones = ones;
+        squares.modules.insert(id, (ones(inputs), ones(rank)));
+    }
+    let names = ["games", "science", "net", "libs"].map(str::to_owned).to_vec();
+    let mut pruner = Pruner::new(&Prune { ratio: 0.5, ..Prune::default() }, names, 1).unwrap();
+    let entries = set.parameters();
+    let mut seconds = Vec::new();
+    for step in 1..=turns {
+        let start = Instant::now();
+        let states = pruner.prune(&set, &squares, None, 1.0, step).unwrap();
+        seconds.push(start.elapsed().as_secs_f64());
+        assert_eq!(states.len(), 2 * ADAPTERS * set.modules.len());
+    }
+    let n = 2 * ADAPTERS * set.modules.len();
+    say(&format!("a pruning step, {n} matrices, {entries} entries"), seconds);
+    let mut seconds = Vec::new();
+    for turn in 0..turns {
+        let rule = Rule::parse(&format!("*=0.{}", 51 + 3 * turn)).unwrap();
+        let start = Instant::now();
+        let other = pruner.scratch(&set, &[rule], None).unwrap();
+        seconds.push(start.elapsed().as_secs_f64());
+        assert_eq!(other.changed, n);
+    }
+    say(&format!("masks of other ratios on a copy, {n} matrices"), seconds);
+}
+
+/// From an edit to the first measured change of the loss: 8 dev documents, ratios that were not asked before.
+fn edits(run: &Path, turns: usize) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lopper"))
+        .arg("what-if")
+        .arg(run)
+        .arg("--serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let mut ask = |turn: usize| {
+        let rule = format!("layers.{}-{}.*=0.{}", turn % 3, 4 + turn % 3, 70 + turn);
+        let rules = vec![Rule::parse(&rule).unwrap()];
+        let start = Instant::now();
+        let question = Question::WhatIf { rules, documents: 8, samples: 1 };
+        inquiry::write(&mut input, &Asked { id: turn.to_string(), question }).unwrap();
+        let mut first = None;
+        loop {
+            let answer: Answer = inquiry::read(&mut output).expect("an answer");
+            let Said::WhatIf(found) = answer.said else { panic!("another answer") };
+            assert!(found.state != Progress::Failed, "{}", found.text);
+            if found.delta.is_some() && first.is_none() {
+                first = Some(start.elapsed().as_secs_f64());
+            }
+            if found.state.is_over() {
+                return (first.unwrap(), start.elapsed().as_secs_f64());
+            }
+        }
+    };
+    let name = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (first, whole) = ask(0);
+    println!("{name}: the first edit, with loading the run: {first:.2} s, with a summary {whole:.2} s");
+    let (first, whole): (Vec<f64>, Vec<f64>) = (1..=turns).map(ask).unzip();
+    say(&format!("{name}: edit to measured loss, 8 documents"), first);
+    say(&format!("{name}: edit to a summary written anew"), whole);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn main() {
+    let settings = Settings::parse();
+    prediction(settings.layers, settings.turns);
+    masks(settings.layers, settings.turns);
+    for run in &settings.run {
+        edits(run, settings.turns);
+    }
+}
