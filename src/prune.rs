@@ -3,6 +3,7 @@
 pub mod importance;
 pub mod mask;
 pub mod scratch;
+mod select;
 mod shadow;
 mod state;
 pub(crate) mod storage;
@@ -259,7 +260,11 @@ impl Pruner {
             for ((key, scores), (weights, width)) in
                 keys.into_iter().zip(scores).zip([(scorer.a, d_in), (scorer.b, d_out)])
             {
-                if let Some(bad) = scores.iter().position(|s| !s.is_finite()) {
+                // Their largest tells whether one is none; where it is, only then.
+                let most = scores.iter().fold(0, |most: u32, score| most.max(score.to_bits() & !(1 << 31)));
+                let bad =
+                    if f32::from_bits(most).is_finite() { None } else { scores.iter().position(|s| !s.is_finite()) };
+                if let Some(bad) = bad {
                     return Err(Error::fault(format!(
                         "the importance of entry {bad} of {id} {} is {}: the training has diverged; lower the learning rate",
                         key.2, scores[bad]
@@ -292,22 +297,22 @@ impl Pruner {
     }
 
     fn done(&self, part: mask::Part<'_>, mask: Vec<u8>) -> Done {
-        let n = mask.len() as f64;
-        let (mut pruned, mut zeros, mut total, mut lost) = (0, 0, 0.0, 0.0);
-        for ((&m, &w), &score) in mask.iter().zip(part.weights).zip(&part.scores) {
-            let score = f64::from(score);
-            total += score;
-            if m == 1 {
-                pruned += 1;
-                lost += score;
-            }
-            zeros += usize::from(m == 1 || w == 0.0);
-        }
+        let state = self.outcome(&part, &mask);
         let old = self.now.masks.get(&part.key);
-        let flips = old.map(|old| old.iter().zip(&mask).filter(|(a, b)| a != b).count() as f64 / n);
-        let is_new = |at: usize| mask[at] == 1 && old.is_none_or(|old| old[at] == 0);
-        let gone = (0..mask.len()).filter(|at| is_new(*at)).map(|at| (at as u32, part.weights[at])).collect();
-        let state = MatrixState {
+        let gone = match old {
+            None => newly(&vec![0; mask.len()], &mask, part.weights),
+            Some(old) => newly(old, &mask, part.weights),
+        };
+        Done { key: part.key, state, mask, scores: part.scores, gone }
+    }
+
+    /// What becomes of a matrix under a mask.
+    fn outcome(&self, part: &mask::Part<'_>, mask: &[u8]) -> MatrixState {
+        let n = mask.len() as f64;
+        let Sums { total, lost, pruned, zeros } = Sums::of(mask, part.weights, &part.scores);
+        let old = self.now.masks.get(&part.key);
+        let flips = old.map(|old| old.iter().zip(mask).filter(|(a, b)| a != b).count() as f64 / n);
+        MatrixState {
             ratio: part.ratio,
             full: part.full,
             sparsity: zeros as f64 / n,
@@ -316,8 +321,7 @@ impl Pruner {
             retained: if total > 0.0 { 1.0 - lost / total } else { 1.0 - pruned as f64 / n },
             flips,
             pruned,
-        };
-        Done { key: part.key, state, mask, scores: part.scores, gone }
+        }
     }
 
     /// The mask of a matrix in the layout of the merged set (1 = pruned), if it was pruned before.
@@ -344,10 +348,79 @@ fn zero(id: ModuleId, module: &MergedModule, done: &[Done]) -> Result<()> {
     Ok(())
 }
 
+/// Entries that are pruned by `mask` and were not by `old`, with their values.
+fn newly(old: &[u8], mask: &[u8], weights: &[f32]) -> Vec<(u32, f32)> {
+    const CHUNK: usize = 64;
+    let mut gone = Vec::new();
+    // Mostly nothing changes.
+    for (at, (old, mask)) in
+        old.chunks(CHUNK).zip(mask.chunks(CHUNK)).enumerate().filter(|(_, (old, mask))| old != mask)
+    {
+        let new = (0..mask.len()).filter(|i| mask[*i] == 1 && old[*i] == 0).map(|i| at * CHUNK + i);
+        gone.extend(new.map(|at| (at as u32, weights[at])));
+    }
+    gone
+}
+
+/// Sums over a matrix, in lanes: one after another would wait for each addition.
+#[derive(Debug, Default)]
+struct Sums {
+    /// Of importance.
+    total: f64,
+    /// Of importance that the mask prunes.
+    lost: f64,
+    pruned: usize,
+    /// Entries that are pruned or zero by themselves.
+    zeros: usize,
+}
+
+impl Sums {
+    fn of(mask: &[u8], weights: &[f32], scores: &[f32]) -> Self {
+        const LANES: usize = 8;
+        const BLOCK: usize = 1 << 10;
+        let mut sums = Self::default();
+        for ((mask, weights), scores) in mask.chunks(BLOCK).zip(weights.chunks(BLOCK)).zip(scores.chunks(BLOCK)) {
+            let (mut total, mut lost) = ([0f64; LANES], [0f64; LANES]);
+            let ((masks, mask_rest), (many, rest)) = (mask.as_chunks::<LANES>(), scores.as_chunks::<LANES>());
+            for (mask, scores) in masks.iter().zip(many) {
+                for i in 0..LANES {
+                    total[i] += f64::from(scores[i]);
+                    lost[i] += f64::from(scores[i]) * f64::from(mask[i]);
+                }
+            }
+            for (m, score) in mask_rest.iter().zip(rest) {
+                total[0] += f64::from(*score);
+                lost[0] += f64::from(*score) * f64::from(*m);
+            }
+            sums.total += total.iter().sum::<f64>();
+            sums.lost += lost.iter().sum::<f64>();
+            let (mut pruned, mut zeros) = (0u32, 0u32);
+            for (m, w) in mask.iter().zip(weights) {
+                pruned += u32::from(*m);
+                zeros += u32::from((*m == 1) | (*w == 0.0));
+            }
+            sums.pruned += pruned as usize;
+            sums.zeros += zeros as usize;
+        }
+        sums
+    }
+}
+
 /// 0.1, 0.5 and 0.9 quantile of at most 4,096 evenly spaced values.
 fn quantiles(values: &[f32]) -> [f32; 3] {
     let stride = values.len().div_ceil(4096).max(1);
-    let mut some: Vec<f32> = values.iter().copied().step_by(stride).collect();
-    some.sort_unstable_by(f32::total_cmp);
-    [0.1, 0.5, 0.9].map(|q| some.get(((some.len() as f64 - 1.0) * q).round() as usize).copied().unwrap_or(0.0))
+    // Importances are not negative: they compare as their bits do.
+    let mut some: Vec<u32> = values.iter().step_by(stride).map(|value| value.to_bits()).collect();
+    let last = some.len() as f64 - 1.0;
+    // From the highest down, each among those below the one before.
+    let mut found = [0.0; 3];
+    let mut end = some.len();
+    for (i, q) in [0.1, 0.5, 0.9].into_iter().enumerate().rev() {
+        let at = (last * q).round() as usize;
+        if at < end {
+            found[i] = f32::from_bits(*some[..end].select_nth_unstable(at).1);
+            end = at + 1;
+        }
+    }
+    found
 }

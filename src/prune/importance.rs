@@ -100,9 +100,15 @@ impl Scorer<'_> {
     /// `|W_ij| · ‖X_j‖₂` (Sun et al. 2023, read literally for each factor).
     fn direct(&self) -> [Vec<f32>; 2] {
         let width = self.b.len() / self.rank;
-        let a = self.a.chunks(self.x.len()).flat_map(|row| row.iter().zip(self.x).map(|(w, n)| w.abs() * n));
-        let b = self.b.chunks(width).zip(self.z).flat_map(|(row, n)| row.iter().map(move |w| w.abs() * n));
-        [a.collect(), b.collect()]
+        // Row by row: a chain of rows would be gathered entry by entry.
+        let (mut a, mut b) = (Vec::with_capacity(self.a.len()), Vec::with_capacity(self.b.len()));
+        for row in self.a.chunks(self.x.len()) {
+            a.extend(row.iter().zip(self.x).map(|(w, n)| w.abs() * n));
+        }
+        for (row, n) in self.b.chunks(width).zip(self.z) {
+            b.extend(row.iter().map(|w| w.abs() * n));
+        }
+        [a, b]
     }
 
     /// Wanda's score of the product carried back: I(A) = |(Bᵀ sign(BA)) ⊙ n|, I(B) = |(sign(BA) ⊙ n) Aᵀ|

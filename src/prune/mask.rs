@@ -1,6 +1,7 @@
 //! Which entries go: exactly round(ratio · n) with the lowest importance, ties by lowest flat index.
 
 use super::Key;
+use super::select::{self, Threshold};
 use crate::module::Factor;
 
 /// One scored matrix. Rows are ranks: an entry's position is rank · width + column.
@@ -56,6 +57,24 @@ impl Part<'_> {
     }
 }
 
+impl Part<'_> {
+    /// The [`sort_key`](Self::sort_key)s of all entries, as signed numbers in the same order.
+    fn keys(&self) -> Vec<i32> {
+        let bits = |score: f32| ((score + 0.0).to_bits() + 1) as i32;
+        let mut keys: Vec<i32> = match self.pruned {
+            None => self.scores.iter().map(|score| bits(*score)).collect(),
+            Some(pruned) => {
+                let gone = |pruned: u8| i32::from(pruned == 1) << 31;
+                self.scores.iter().zip(pruned).map(|(score, pruned)| bits(*score) ^ gone(*pruned)).collect()
+            }
+        };
+        if let Some(held) = self.held {
+            keys.iter_mut().zip(held).for_each(|(key, held)| *key = if *held == 1 { i32::MIN } else { *key });
+        }
+        keys
+    }
+}
+
 /// round(ratio · n), halves away from zero.
 pub fn count(ratio: f64, n: usize) -> usize {
     ((ratio * n as f64).round() as usize).min(n)
@@ -96,11 +115,19 @@ fn mark_lowest<E: Copy, O: Ord>(
 /// All entries of the matrix compete.
 pub fn by_matrix(part: &Part<'_>) -> Vec<u8> {
     let n = part.scores.len();
-    let mut mask = vec![0; n];
-    if !part.idle {
-        let k = count(part.ratio, n).max(part.held_among(0..n));
-        mark_lowest(0..n, k, |p| part.sort_key(p), |p| part.flat(p), |p| mask[p] = 1);
+    let k = if part.idle { 0 } else { count(part.ratio, n).max(part.held_among(0..n)) };
+    if k == 0 || k == n {
+        return vec![u8::from(k > 0); n];
     }
+    let keys = part.keys();
+    let Threshold { key: threshold, below, ties } = select::lowest(&keys, k);
+    if below + ties == k {
+        return keys.iter().map(|key| u8::from(*key <= threshold)).collect();
+    }
+    let mut mask: Vec<u8> = keys.iter().map(|key| u8::from(*key < threshold)).collect();
+    let mut equal: Vec<usize> = (0..n).filter(|p| keys[*p] == threshold).collect();
+    equal.select_nth_unstable_by_key(k - below - 1, |p| part.flat(*p));
+    equal.into_iter().take(k - below).for_each(|p| mask[p] = 1);
     mask
 }
 

@@ -7,14 +7,17 @@
 use super::importance::{self, Norms, Scorer};
 use super::storage::Numbers;
 use super::{Key, MatrixState, Pruner, mask};
+use crate::lora::merge::Segment;
 use crate::lora::{MergedModule, MergedSet, SquareSums};
 use crate::module::{Factor, ModuleId};
-use crate::recipe::Importance;
 use crate::recipe::ratios::{Ratios, Rule};
+use crate::recipe::{Group, Importance};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A set under other masks.
 #[derive(Debug, Clone)]
@@ -45,6 +48,13 @@ impl Scratch {
     }
 }
 
+/// `pruned` where that is 1, `kept` where it is 0: by bits, as a branch an entry would be guessed wrong half the time.
+#[inline]
+fn chosen(is_pruned: u8, pruned: f32, kept: f32) -> f32 {
+    let mask = 0u32.wrapping_sub(u32::from(is_pruned));
+    f32::from_bits((pruned.to_bits() & mask) | (kept.to_bits() & !mask))
+}
+
 fn weighted(states: &[(Key, MatrixState)], sizes: &BTreeMap<Key, usize>, value: impl Fn(&MatrixState) -> f64) -> f64 {
     let size = |key: &Key| sizes.get(key).map_or(0.0, |n| *n as f64);
     let all: f64 = states.iter().map(|(key, _)| size(key)).sum();
@@ -72,6 +82,20 @@ struct Remade {
     states: Vec<(Key, MatrixState)>,
     changed: usize,
     restored: usize,
+}
+
+/// One adapter at one module as the last pruning left it; A, then B.
+struct Stands<'a> {
+    adapter: usize,
+    rank: usize,
+    /// Its rows in the module.
+    rows: Range<usize>,
+    widths: [usize; 2],
+    present: [&'a [f32]; 2],
+    /// 1 is pruned.
+    masks: [Cow<'a, [u8]>; 2],
+    /// Every entry as it would be if it were kept.
+    full: [Vec<f32>; 2],
 }
 
 impl Pruner {
@@ -164,94 +188,127 @@ impl Pruner {
     /// One module under other masks.
     fn remade(&self, id: ModuleId, module: &MergedModule, norms: &Norms, ratios: Option<&Ratios>) -> Result<Remade> {
         let (a, b) = (Numbers::of(&module.a)?, Numbers::of(&module.b)?);
-        let present = [a.slice()?, b.slice()?];
+        let numbers = [a.slice()?, b.slice()?];
         let widths = [module.a.dim(1)?, module.b.dim(1)?];
-        let share = self.present_share();
-        // Every entry as it would be if it were kept.
-        let mut full: [Vec<f32>; 2] = [present[0].to_vec(), present[1].to_vec()];
-        let mut old: [Vec<u8>; 2] = [vec![0; full[0].len()], vec![0; full[1].len()]];
-        for segment in &module.segments {
-            for (side, factor) in [Factor::A, Factor::B].into_iter().enumerate() {
-                let key = (id, segment.adapter, factor);
-                let Some(mask) = self.now.masks.get(&key) else { continue };
-                let from = segment.start * widths[side];
-                old[side][from..from + mask.len()].copy_from_slice(mask);
-                let Some(shadow) = self.now.shadow.get(&key) else { continue };
-                for (at, value) in shadow.iter().enumerate().filter(|(at, _)| mask[*at] == 1) {
-                    full[side][from + at] = *value;
+        let mut remade = Remade { id, values: [None, None], states: Vec::new(), changed: 0, restored: 0 };
+        let (mut values, mut differs) = ([Vec::new(), Vec::new()], [false, false]);
+        if ratios.is_some() {
+            values = numbers.map(|numbers| Vec::with_capacity(numbers.len()));
+        }
+        // One adapter after another, while the processor's cache has it, unless all compete.
+        let at_once = if self.settings.group == Group::Module { module.segments.len() } else { 1 };
+        for segments in module.segments.chunks(at_once.max(1)) {
+            let stands: Vec<Stands> = segments.iter().map(|s| self.stands(id, s, numbers, widths)).collect();
+            let mut parts = Vec::new();
+            for of in &stands {
+                parts.extend(self.parts(id, of, norms, ratios)?);
+            }
+            // The masks as they stand need no choice.
+            let keep = |part: &mask::Part<'_>| part.pruned.unwrap_or_default().to_vec();
+            let masks = if ratios.is_some() { self.choose(&parts) } else { parts.iter().map(keep).collect() };
+            for (part, mask) in parts.iter().zip(&masks) {
+                let side = usize::from(part.key.2 == Factor::B);
+                let present = part.pruned.unwrap_or_default();
+                if present != mask {
+                    differs[side] = true;
+                    remade.changed += 1;
+                    let back = present.iter().zip(mask).map(|(old, new)| u32::from(old > new));
+                    remade.restored += back.sum::<u32>() as usize;
+                }
+                remade.states.push((part.key, self.outcome(part, mask)));
+                if ratios.is_some() {
+                    let zeros = |(value, pruned): (&f32, &u8)| chosen(*pruned, 0.0, *value);
+                    values[side].extend(part.weights.iter().zip(mask).map(zeros));
                 }
             }
-        }
-        let mut parts = Vec::new();
-        for segment in &module.segments {
-            let ranges = widths.map(|width| segment.start * width..segment.rows().end * width);
-            let of = |numbers: [&'_ [f32]; 2]| {
-                self.present_scores(id, segment.adapter, segment.rank, numbers, norms, segment.rows())
-            };
-            let [whole_a, whole_b] = of([&full[0][ranges[0].clone()], &full[1][ranges[1].clone()]])?;
-            let mut scores = [whole_a, whole_b];
-            if self.settings.importance == Importance::Product && old.iter().any(|mask| mask.contains(&1)) {
-                // What is kept is ranked by the product as it is, what is not by the product as it was.
-                let now = of([&present[0][ranges[0].clone()], &present[1][ranges[1].clone()]])?;
-                for (side, now) in now.into_iter().enumerate() {
-                    let mask = &old[side][ranges[side].clone()];
-                    let kept = scores[side].iter_mut().zip(now).zip(mask).filter(|(_, pruned)| **pruned == 0);
-                    kept.for_each(|((score, now), _)| *score = now);
-                }
-            }
-            let name = self.names.get(segment.adapter).map_or("", String::as_str);
-            for (side, (factor, scores)) in [Factor::A, Factor::B].into_iter().zip(scores).enumerate() {
-                let range = ranges[side].clone();
-                let (key, mask) = ((id, segment.adapter, factor), &old[side][range.clone()]);
-                let pruned: usize = mask.iter().map(|pruned| usize::from(*pruned)).sum();
-                let stands = pruned as f64 / mask.len().max(1) as f64;
-                let wanted = ratios.map(|ratios| ratios.of(id, name, factor));
-                let ratio = wanted.map_or(stands, |wanted| wanted * share);
-                let silent = |numbers: &[f32]| numbers.iter().all(|&n| n == 0.0);
-                let new = silent(&present[side][range.clone()])
-                    || self.settings.importance.looks_through() && silent(&scores);
-                let idle = ratio < 1.0 && new && !mask.contains(&1);
-                let held = Some(mask).filter(|_| self.settings.hold);
-                parts.push(mask::Part {
-                    key,
-                    rank: segment.rank,
-                    width: widths[side],
-                    ratio,
-                    full: wanted.unwrap_or(stands),
-                    idle,
-                    held,
-                    pruned: Some(mask),
-                    scores,
-                    weights: &full[side][range],
-                });
-            }
-        }
-        // The masks as they stand need no choice.
-        let keep = |part: &mask::Part<'_>| part.pruned.unwrap_or_default().to_vec();
-        let masks = if ratios.is_some() { self.choose(&parts) } else { parts.iter().map(keep).collect() };
-        let (mut states, mut changed, mut differs) = (Vec::new(), 0, [false, false]);
-        let mut restored = 0;
-        let mut new = old.clone();
-        for (part, mask) in parts.into_iter().zip(masks) {
-            let side = usize::from(part.key.2 == Factor::B);
-            let segment = module.segments.iter().find(|s| s.adapter == part.key.1);
-            let from = segment.map_or(0, |s| s.start) * part.width;
-            if old[side][from..from + mask.len()] != mask {
-                differs[side] = true;
-                changed += 1;
-                let present = &old[side][from..from + mask.len()];
-                restored += present.iter().zip(&mask).filter(|(old, new)| **old > **new).count();
-                new[side][from..from + mask.len()].copy_from_slice(&mask);
-            }
-            states.push((part.key, self.done(part, mask).state));
-        }
-        let mut values = full;
-        for (values, mask) in values.iter_mut().zip(&new) {
-            values.iter_mut().zip(mask).filter(|(_, pruned)| **pruned == 1).for_each(|(value, _)| *value = 0.0);
         }
         let [a, b] = values;
-        let values = [differs[0].then_some(a), differs[1].then_some(b)];
-        Ok(Remade { id, values, states, changed, restored })
+        remade.values = [differs[0].then_some(a), differs[1].then_some(b)];
+        Ok(remade)
+    }
+
+    /// One adapter's matrices as they stand.
+    fn stands<'a>(
+        &'a self,
+        id: ModuleId,
+        segment: &Segment,
+        numbers: [&'a [f32]; 2],
+        widths: [usize; 2],
+    ) -> Stands<'a> {
+        let (rank, rows) = (segment.rank, segment.rows());
+        let present = [0, 1].map(|side| &numbers[side][rows.start * widths[side]..rows.end * widths[side]]);
+        let of = |side: usize| {
+            let key = (id, segment.adapter, [Factor::A, Factor::B][side]);
+            let Some(mask) = self.now.masks.get(&key) else {
+                return (Cow::Owned(vec![0; present[side].len()]), present[side].to_vec());
+            };
+            let full = match self.now.shadow.get(&key) {
+                None => present[side].to_vec(),
+                Some(shadow) => {
+                    let mut full = Vec::with_capacity(shadow.len());
+                    let both = present[side].iter().zip(shadow);
+                    full.extend(both.zip(mask).map(|((now, shadow), pruned)| chosen(*pruned, *shadow, *now)));
+                    full
+                }
+            };
+            (Cow::Borrowed(&mask[..]), full)
+        };
+        let ((mask_a, full_a), (mask_b, full_b)) = (of(0), of(1));
+        Stands {
+            adapter: segment.adapter,
+            rank,
+            rows,
+            widths,
+            present,
+            masks: [mask_a, mask_b],
+            full: [full_a, full_b],
+        }
+    }
+
+    /// Its A and its B, scored.
+    fn parts<'a>(
+        &self,
+        id: ModuleId,
+        stands: &'a Stands<'a>,
+        norms: &Norms,
+        ratios: Option<&Ratios>,
+    ) -> Result<[mask::Part<'a>; 2]> {
+        let of = |numbers: [&[f32]; 2]| {
+            self.present_scores(id, stands.adapter, stands.rank, numbers, norms, stands.rows.clone())
+        };
+        let mut scores = of([&stands.full[0], &stands.full[1]])?;
+        if self.settings.importance == Importance::Product && stands.masks.iter().any(|mask| mask.contains(&1)) {
+            // What is kept is ranked by the product as it is, what is not by the product as it was.
+            let now = of(stands.present)?;
+            for ((scores, now), mask) in scores.iter_mut().zip(now).zip(&stands.masks) {
+                let kept = scores.iter_mut().zip(now).zip(mask.iter()).filter(|(_, pruned)| **pruned == 0);
+                kept.for_each(|((score, now), _)| *score = now);
+            }
+        }
+        let share = self.present_share();
+        let name = self.names.get(stands.adapter).map_or("", String::as_str);
+        let silent = |numbers: &[f32]| numbers.iter().all(|&n| n == 0.0);
+        let [of_a, of_b] = scores;
+        Ok([(0, Factor::A, of_a), (1, Factor::B, of_b)].map(|(side, factor, scores)| {
+            let mask: &[u8] = &stands.masks[side];
+            let pruned = mask.iter().map(|pruned| u32::from(*pruned)).sum::<u32>();
+            let asis = f64::from(pruned) / mask.len().max(1) as f64;
+            let wanted = ratios.map(|ratios| ratios.of(id, name, factor));
+            let ratio = wanted.map_or(asis, |wanted| wanted * share);
+            let new = silent(stands.present[side]) || self.settings.importance.looks_through() && silent(&scores);
+            mask::Part {
+                key: (id, stands.adapter, factor),
+                rank: stands.rank,
+                width: stands.widths[side],
+                ratio,
+                full: wanted.unwrap_or(asis),
+                idle: ratio < 1.0 && new && pruned == 0,
+                held: Some(mask).filter(|_| self.settings.hold),
+                pruned: Some(mask),
+                scores,
+                weights: &stands.full[side],
+            }
+        }))
     }
 
     /// Importance by what the last pruning knew: its norms, its smoothed sensitivities, its random numbers.
@@ -262,7 +319,7 @@ impl Pruner {
         rank: usize,
         [a, b]: [&[f32]; 2],
         norms: &Norms,
-        rows: std::ops::Range<usize>,
+        rows: Range<usize>,
     ) -> Result<[Vec<f32>; 2]> {
         let keys = [Factor::A, Factor::B].map(|factor| (id, adapter, factor));
         if self.settings.importance == Importance::Sensitivity {
