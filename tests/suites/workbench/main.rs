@@ -3,6 +3,8 @@
 
 #[path = "../../pty/form.rs"]
 mod form;
+#[path = "../../pty/picture.rs"]
+mod picture;
 #[path = "../../pty/terminal.rs"]
 mod pty;
 #[path = "../../tiny/shim.rs"]
@@ -18,6 +20,7 @@ mod keys;
 mod looks;
 mod random;
 mod robust;
+mod scene;
 mod screen;
 mod screen_others;
 mod screen_ratios;

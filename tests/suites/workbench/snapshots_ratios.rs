@@ -146,6 +146,53 @@ fn what_a_draft_does() {
 }
 
 #[test]
+fn what_the_loss_minds() {
+    use lopper::run::sensitivity::{By, Measured};
+    use lopper::run::what_if::Change;
+    let theme = Theme::find("default", Depth::True, false).unwrap();
+    let mut app = app();
+    insta::assert_snapshot!("sensitivity_none", screen(&mut app, &theme, (80, 24), "m m m m"));
+    let measured = |by, group: String, ratio, mean: f64| Measured {
+        at: (0, 23, 0),
+        by,
+        rule: String::new(),
+        group,
+        ratio,
+        documents: [0, 8],
+        loss: [3.5, 3.5 + mean],
+        delta: Change { mean, se: Some(0.002) },
+        sparsity: [0.5, 0.6],
+        retained: [0.9, 0.8],
+        restored: 0,
+        seconds: 0.25,
+    };
+    let mut all = Vec::new();
+    for (i, ratio) in [0.7, 0.9].into_iter().enumerate() {
+        let scale = (1 + 3 * i) as f64 / 1000.0;
+        for (name, mean) in [("games A", 2.0), ("games B", 12.0), ("記事 A", -5.0), ("記事 B", 0.5)] {
+            all.push(measured(By::AdapterFactor, name.into(), ratio, mean * scale));
+        }
+        all.extend((0..12).map(|l| measured(By::Layer, format!("layers.{l}"), ratio, l as f64 * scale)));
+        for (l, p) in (0..12).flat_map(|l| Projection::ALL.map(|p| (l, p))) {
+            let mean = (p as usize as f64 - 2.0) * l as f64 / 20.0;
+            all.push(measured(By::Module, ModuleId::new(l, p).to_string(), ratio, mean * scale));
+        }
+    }
+    update(&mut app, Message::Sensitivity(all));
+    insta::assert_snapshot!("sensitivity_80x24", screen(&mut app, &theme, (80, 24), "l l l l"));
+    for size in [(40, 10), (120, 40), (200, 50)] {
+        insta::assert_snapshot!(format!("sensitivity_{}x{}", size.0, size.1), screen(&mut app, &theme, size, ""));
+    }
+    let mono = Theme::find("mono", Depth::None, true).unwrap();
+    insta::assert_snapshot!("sensitivity_mono", screen(&mut app, &mono, (80, 24), ""));
+    for width in [1, 34, 35, 79, 300] {
+        for height in [1, 8, 9, 36, 100] {
+            screen(&mut app, &theme, (width, height), "");
+        }
+    }
+}
+
+#[test]
 fn without_colours_and_in_ascii() {
     let ascii = Theme::find("mono", Depth::True, true).unwrap();
     let mut app = app();
