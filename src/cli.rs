@@ -521,10 +521,6 @@ fn watch(run: &RunDir, tail: Tail, plain: bool, options: &WatchOptions) -> Resul
         }
     } else {
         let ending = ui::watch(run.path(), options)?;
-        if let Some(rules) = ending.set_up {
-            let runs = run.path().parent().unwrap_or(Path::new("runs"));
-            return form(&ui::setup::Source::Run(run.path().to_path_buf(), rules), runs, options);
-        }
         let path = run.path().display();
         if ending.state.is_over() {
             say(&format!("the run is {}: {path}", ending.state.word()))?;

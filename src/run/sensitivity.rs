@@ -108,7 +108,9 @@ pub fn guidance(all: &[Measured], ratio: f64) -> Option<String> {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    if let Some(named @ [_, ..]) = free.get(..NAMED.min(free.len())).filter(|_| free.len() < parts.len()) {
+    if let Some(named @ [_, ..]) =
+        free.get(..NAMED.min(free.len())).filter(|_| first.delta.mean > 0.0 && is_felt(first))
+    {
         said.push(format!("no difference that {on} documents can tell: {}{more}", named.join(", ")));
     }
     Some(format!("pruned alone to {ratio}, {}", said.join("; ")))

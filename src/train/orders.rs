@@ -24,6 +24,8 @@ pub struct Orders {
     what_if: Option<Request>,
     /// A what-if that is under way is to be given up.
     give_up: bool,
+    /// The id of the what-if that was taken last.
+    answered: Option<String>,
 }
 
 impl Orders {
@@ -56,7 +58,8 @@ impl Orders {
                 Command::CancelWhatIf { request: id } => {
                     if let Some(waiting) = self.what_if.take_if(|waiting| waiting.id == id) {
                         session.answer(&waiting, false, "given up")?;
-                    } else {
+                    } else if self.answered.as_ref() == Some(&id) {
+                        // One that has had its answer is nobody's any more.
                         self.give_up = true;
                     }
                     session.answer(&request, true, "given up")?;
@@ -139,6 +142,7 @@ impl Orders {
     /// Takes it: it is under way from now on.
     pub fn take_what_if(&mut self) -> Option<Request> {
         self.give_up = false;
+        self.answered = self.what_if.as_ref().map(|request| request.id.clone());
         self.what_if.take()
     }
 

@@ -3,6 +3,7 @@
 use super::beside::Beside;
 use super::options::{self, WatchOptions};
 use super::picture::{self, render};
+use super::setup::{self, Source};
 use super::{draw, export, input, sets, status};
 use crate::Result;
 use crate::app::looks::Frames;
@@ -55,7 +56,13 @@ pub struct Ending {
 pub fn watch(dir: &Path, options: &WatchOptions) -> Result<Ending> {
     let signals = Signals::take()?;
     let (mut screen, mut theme) = options.claim()?;
-    let result = show(dir, options, &mut theme, &mut screen, &signals, false);
+    let mut result = show(dir, options, &mut theme, &mut screen, &signals, false);
+    if let Ok(Ending { set_up: Some(rules), .. }) = &result {
+        let source = Source::Run(dir.to_path_buf(), rules.clone());
+        let runs = dir.parent().unwrap_or(dir);
+        let shown = setup::screen::show(&source, runs, options, &mut theme, &mut screen, &signals);
+        result = shown.and(result);
+    }
     drop(screen);
     record::stop();
     result

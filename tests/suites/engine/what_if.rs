@@ -547,3 +547,84 @@ fn a_run_without_a_checkpoint_is_refused_with_a_sentence() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn while_it_trains_what_ifs_take_no_more_than_their_share() {
+    let project = Project::endless();
+    let run = project.detached();
+    until_event(&run, "a pruned step", |e| matches!(e, EventBody::Modules(m) if m.prunes()));
+    let share = 0.2;
+    let requests: Vec<String> = (1..6)
+        .map(|i| {
+            let rules = vec![Rule::parse(&format!("*=0.{i}1")).unwrap()];
+            let request = send(run.path(), Command::WhatIf { rules, documents: 3, samples: 3, share }).unwrap();
+            assert_eq!(answer(&run, &request).state, Progress::Done);
+            request
+        })
+        .collect();
+    // By the journal's clock: from the end of one to the begin of the next the training has its four fifths. Steps and
+    // a busy machine only make that longer.
+    let spans: Vec<(f64, f64)> = requests
+        .iter()
+        .map(|id| {
+            let of = events(&run).into_iter().filter_map(|e| match e.body {
+                EventBody::WhatIf(w) if w.request == *id => Some((e.t, w.seconds)),
+                _ => None,
+            });
+            let (end, seconds) = of.last().unwrap();
+            (end - seconds, end)
+        })
+        .collect();
+    for pair in spans.windows(2) {
+        let [(begin, end), (next, _)] = pair else { unreachable!() };
+        let (took, rest) = (end - begin, next - end);
+        assert!(rest > took * (1.0 / share - 1.0) * 0.95 - 0.002, "{took} s, then {rest} s: {spans:?}");
+    }
+    assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
+    until_over(&run);
+}
+
+#[test]
+fn a_what_if_is_taken_back_and_the_run_goes_on() {
+    let project = Project::endless();
+    let run = paused(&project);
+    let request = send(run.path(), ask("*=0.9", 3, 3)).unwrap();
+    send(run.path(), Command::CancelWhatIf { request: request.clone() }).unwrap();
+    let is_answer = |e: &EventBody| matches!(e, EventBody::Control(c) if c.id == request && c.command == "what_if");
+    let EventBody::Control(outcome) = until_event(&run, "the answer", is_answer).body else { unreachable!() };
+    // It may have been done already.
+    assert!(outcome.ok || ["given up", "given up: cancelled"].contains(&&*outcome.text), "{outcome:?}");
+    let after = send(run.path(), ask("*=0.8", 3, 0)).unwrap();
+    assert_eq!(answer(&run, &after).state, Progress::Done);
+    assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
+    until_over(&run);
+}
+
+#[test]
+fn ctrl_c_ends_a_map_and_the_same_command_goes_on() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    let project = Project::new();
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let run = project.run();
+    let ratios = (1..60).map(|i| format!("0.{i:02}")).collect::<Vec<_>>().join(",");
+    let args = ["sensitivity", utf8(run.path()), "--ratios", &ratios];
+    let mut child = project.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("by factor"), "{line}");
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    std::io::copy(&mut said, &mut std::io::sink()).unwrap();
+    let out = child.wait_with_output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(out.status.code(), Some(130), "{text}");
+    assert!(text.contains("the same command goes on from here"), "{text}");
+    let known = sensitivity::read(&run).unwrap().len();
+    let whole = project.lopper(&args);
+    assert_eq!(whole.code, Some(0), "{whole:?}");
+    let all = sensitivity::read(&run).unwrap();
+    assert!(known > 0 && all.len() > known, "{known} of {}", all.len());
+    assert!(whole.out.contains(&format!("{} of {} measured now", all.len() - known, all.len())), "{}", whole.out);
+}

@@ -57,7 +57,7 @@ fn lower_a_ratio_see_the_summary_change_and_have_ratios_suggested() {
     types(&mut screen, "0.5");
     looks(1.0);
     screen.press("\r");
-    screen.shows(&["draft: sparsity", " ± ", "summaries changed"]);
+    screen.shows(&["draft: sparsity", " ± "]);
     looks(2.0);
     screen.press("b");
     screen.shows(&["what the draft does", "ROUGE-L 25.0", "draft: "]);
@@ -68,6 +68,11 @@ fn lower_a_ratio_see_the_summary_change_and_have_ratios_suggested() {
     screen.press("K");
     screen.shows(&["kept as A"]);
     looks(1.5);
+    for _ in 0..2 {
+        screen.press("\x1b");
+        looks(0.5);
+    }
+    screen.hides("draft: ");
     // What the loss minds.
     screen.press("z");
     screen.shows(&["sensitivity at 0.7", "measuring: "]);
