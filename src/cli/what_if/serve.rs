@@ -65,7 +65,7 @@ pub fn serve(run: &RunDir) -> Result<()> {
             long => {
                 let mut customer = Patient { open, answers: &mut answers, counter: &mut counter, id: &id };
                 let ended = customer.search(run, &long);
-                say(&id, Said::Ended(ended.map_or_else(|e| Some(e.to_string()), |why| why)))?;
+                say(&id, Said::Ended(ended.unwrap_or_else(|e| Some(e.to_string()))))?;
             }
         }
     }

@@ -567,11 +567,11 @@ fn while_it_trains_what_ifs_take_no_more_than_their_share() {
     let spans: Vec<(f64, f64)> = requests
         .iter()
         .map(|id| {
-            let of = events(&run).into_iter().filter_map(|e| match e.body {
+            let mut of = events(&run).into_iter().filter_map(|e| match e.body {
                 EventBody::WhatIf(w) if w.request == *id => Some((e.t, w.seconds)),
                 _ => None,
             });
-            let (end, seconds) = of.last().unwrap();
+            let (end, seconds) = of.next_back().unwrap();
             (end - seconds, end)
         })
         .collect();
