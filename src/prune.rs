@@ -397,7 +397,7 @@ impl Sums {
             let (mut pruned, mut zeros) = (0u32, 0u32);
             for (m, w) in mask.iter().zip(weights) {
                 pruned += u32::from(*m);
-                zeros += u32::from(*m == 1 || *w == 0.0);
+                zeros += u32::from(*m) | u32::from(*w == 0.0);
             }
             sums.pruned += pruned as usize;
             sums.zeros += zeros as usize;

@@ -57,7 +57,7 @@ fn sampled(keys: &[i32], k: usize) -> Option<Threshold> {
         for &key in chunk {
             // Written always, counted where it is one: no branch to be guessed.
             gathered[count % CHUNK] = key;
-            count += usize::from(key >= low && key <= high);
+            count += usize::from(key >= low) & usize::from(key <= high);
         }
         between.extend_from_slice(&gathered[..count]);
     }
