@@ -145,6 +145,10 @@ pub fn refusal(app: &App) -> Option<String> {
 
 /// The key: shows the map and goes on measuring it, or gives that up.
 pub fn measure(app: &mut App) -> Vec<Effect> {
+    if app.is_difference() {
+        toast(app, "the map shows a difference: D leaves that first");
+        return Vec::new();
+    }
     (app.measure, app.measure_chosen) = (Measure::Sensitivity, true);
     if let Some(request) = app.sensitivity.request.clone() {
         return if request.is_empty() { Vec::new() } else { vec![Effect::Inquire(Question::GiveUp { request })] };

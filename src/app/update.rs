@@ -18,6 +18,10 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
     match message {
         Message::Key(key) => {
             let effects = press(app, &key);
+            if app.is_difference() && app.measure == Measure::Sensitivity {
+                // Of steps and runs there is none.
+                app.measure = Measure::Sparsity;
+            }
             ratios::trial::notice(app);
             return effects;
         }

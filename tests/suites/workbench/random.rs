@@ -21,9 +21,14 @@ use lopper::hub::download::Standing;
 use lopper::hub::outline::Fit;
 use lopper::hub::reference::Reference;
 use lopper::hub::search::Hit;
+use lopper::recipe::ratios::Rule;
 use lopper::run::blocks::{BARS, Block, Blocks, Histogram};
 use lopper::run::event::{ControlOutcome, Event, EventBody};
+use lopper::run::inquiry::{self, Question, Said as Answered};
 use lopper::run::listing::{Listing, Summary};
+use lopper::run::proposal::Proposal;
+use lopper::run::sensitivity::{By, Measured};
+use lopper::run::what_if::{Change, WhatIf};
 use lopper::run::{RunDir, RunState, compare};
 use lopper::theme::{Depth, THEMES, Theme};
 use lopper::ui;
@@ -155,6 +160,44 @@ fn large() -> Vec<Event> {
 }
 
 /// What the program would do for the app, and what comes of it.
+/// A measurement of a part, named so or as a part may be.
+fn measured(name: &str, random: &mut ChaCha8Rng) -> Measured {
+    let known = [(By::Layer, "layers.1"), (By::Module, "layers.0.mlp.up_proj"), (By::Projection, "q_proj")];
+    let (by, group) = *known.choose(random).unwrap();
+    let group = if random.random_bool(0.3) { name } else { group };
+    let mean = *[0.01, -1e9, f64::NAN, 1e-12].choose(random).unwrap();
+    Measured {
+        at: (1, random.random_range(0..2), 0),
+        by,
+        group: group.into(),
+        rule: name.into(),
+        ratio: *[0.7, 0.9, 1.0, 1e-3].choose(random).unwrap(),
+        documents: [9, 8],
+        loss: [3.0, 3.0 + mean],
+        delta: Change { mean, se: random.random_bool(0.5).then_some(mean) },
+        sparsity: [0.5; 2],
+        retained: [0.5; 2],
+        restored: 0,
+        seconds: 1.0,
+    }
+}
+
+fn proposal(name: &str) -> Proposal {
+    Proposal {
+        sparsity: 0.5,
+        moves: Vec::new(),
+        rules: vec![Rule::parse("*=0.8").unwrap(), Rule::parse("layers.0.*=0.3").unwrap()],
+        stands: [0.5, f64::NAN],
+        documents: [[0, 16], [16, 32]],
+        chosen: [Change::default(); 2],
+        verified: [Change::default(); 2],
+        gain: Change { mean: f64::INFINITY, se: None },
+        measured: 1,
+        slopes: 1,
+        groups: vec![(name.into(), f64::NAN)],
+    }
+}
+
 fn carry_out(app: &mut App, effect: Effect, random: &mut ChaCha8Rng) {
     match effect {
         Effect::Send(_) if random.random_bool(0.2) => {
@@ -178,6 +221,32 @@ fn carry_out(app: &mut App, effect: Effect, random: &mut ChaCha8Rng) {
             let blocks = Blocks { shape: (high, wide), grid, histogram, ..Blocks::default() };
             let found = if random.random_bool(0.8) { Ok(blocks) } else { Err(HOSTILE[1].to_string()) };
             update(app, Message::Looked { matrix, found });
+        }
+        Effect::ReadSensitivity => {
+            update(app, Message::Sensitivity(HOSTILE.iter().map(|text| measured(text, random)).collect()));
+        }
+        Effect::Inquire(question) => {
+            let name = question.name().to_owned();
+            update(app, Message::Sent { command: name, id: "id".into() });
+            let mut says = |said| update(app, Message::Answered(Box::new(inquiry::Answer { id: "id".into(), said })));
+            let text = HOSTILE.choose(random).unwrap().to_string();
+            match question {
+                Question::Sensitivity { .. } => drop(says(Answered::Measured(Box::new(measured(&text, random))))),
+                Question::Suggest { .. } => {
+                    says(Answered::Progress(text.clone()));
+                    if random.random_bool(0.7) {
+                        says(Answered::Proposed(Box::new(proposal(&text))));
+                    }
+                }
+                Question::WhatIf { rules, .. } => {
+                    let found = WhatIf { request: "id".into(), rules, text: text.clone(), ..WhatIf::default() };
+                    says(Answered::WhatIf(Box::new(found)));
+                }
+                Question::GiveUp { .. } => {}
+            }
+            if random.random_bool(0.5) {
+                says(Answered::Ended(random.random_bool(0.5).then_some(text)));
+            }
         }
         Effect::ListRuns => {
             let summary = |text: &&str| Summary { path: (*text).into(), name: (*text).into(), ..Summary::default() };
@@ -271,10 +340,10 @@ fn watch(events: &[Event], seed: u64, count: usize, seen: &mut Seen<Overlay>) {
 }
 
 #[test]
-fn eighty_thousand_keys_on_the_screen_of_a_run() {
+fn a_hundred_thousand_keys_on_the_screen_of_a_run() {
     let (_project, _run, events) = real();
     let mut seen = Seen::new();
-    for seed in 0..40 {
+    for seed in 0..50 {
         watch(&events, seed, 2000, &mut seen);
     }
     let large = large();

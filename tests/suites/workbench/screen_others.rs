@@ -50,7 +50,7 @@ fn another_run_lies_over_the_charts_and_under_the_heatmap() {
     screen.hides(&format!("1 {}", other.name()));
     screen.until("an axis of six steps", |text| end(text) == Some(6));
 
-    screen.press("1mmmmO");
+    screen.press("1MO");
     screen.shows(&["difference to another run", &other.name()]);
     screen.press("\r");
     screen.shows(&[&format!("minus {}", other.name()), "sparsity minus other", "-30.0", "here "]);
