@@ -2,6 +2,7 @@
 
 pub mod bleu;
 pub mod evaluation;
+pub mod mecab;
 pub mod report;
 pub mod rouge;
 pub mod segment;

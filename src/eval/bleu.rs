@@ -2,8 +2,9 @@
 //!
 //! Papineni et al., "BLEU: a method for automatic evaluation of machine translation", ACL 2002; the
 //! tokens and the smoothing as in Post, "A call for clarity in reporting BLEU scores", WMT 2018
-//! (sacrebleu's signatures `tok:13a|smooth:exp` and `tok:char|smooth:exp`).
+//! (sacrebleu's signatures `tok:13a|smooth:exp`, `tok:ja-mecab|smooth:exp` and `tok:char|smooth:exp`).
 
+use super::mecab;
 use super::segment::Segmentation;
 use regex::Regex;
 use std::collections::HashMap;
@@ -20,6 +21,9 @@ pub enum Tokens {
     V13a,
     /// `char`: every character that is no white space.
     Characters,
+    /// `ja-mecab`: every word of `MeCab`, by the dictionary of [`mecab::VARIABLE`] (sacrebleu has `IPADIC`);
+    /// characters where there is none.
+    JaMecab,
 }
 
 impl Tokens {
@@ -28,6 +32,7 @@ impl Tokens {
         match segmentation {
             Segmentation::Stemmed | Segmentation::Words => Self::V13a,
             Segmentation::Characters => Self::Characters,
+            Segmentation::Japanese => Self::JaMecab,
         }
     }
 
@@ -36,6 +41,7 @@ impl Tokens {
         match self {
             Self::V13a => "13a",
             Self::Characters => "char",
+            Self::JaMecab => "ja-mecab",
         }
     }
 }
@@ -142,9 +148,21 @@ fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }
 
+fn characters(text: &str) -> Vec<String> {
+    text.chars().filter(|c| !is_space(*c)).map(String::from).collect()
+}
+
 fn cut(text: &str, tokens: Tokens) -> Vec<String> {
     match tokens {
-        Tokens::Characters => text.chars().filter(|c| !is_space(*c)).map(String::from).collect(),
+        Tokens::Characters => characters(text),
+        Tokens::JaMecab => match mecab::installed() {
+            Ok(Some(dictionary)) => {
+                // Python splits once more where a word of the dictionary is or has white space.
+                let words = dictionary.words(text.trim_matches(is_space)).into_iter();
+                words.flat_map(|word| word.split(is_space)).filter(|w| !w.is_empty()).map(str::to_owned).collect()
+            }
+            _ => characters(text),
+        },
         Tokens::V13a => {
             let mut text = text.trim_end_matches(is_space).replace("<skipped>", "").replace("-\n", "");
             text = text.replace('\n', " ");

@@ -128,7 +128,7 @@ pub struct Evaluation {
     /// Documents.
     pub documents: usize,
     /// How texts are cut for ROUGE, and for BLEU.
-    pub tokens: [&'static str; 2],
+    pub tokens: [String; 2],
     /// The method that all others are compared with.
     pub reference: String,
     /// One a method, in the order of the report.
@@ -149,7 +149,7 @@ pub fn evaluate(name: &str, split: &str, reference: &str, outcomes: &[Outcome]) 
             other.method, other.seed, first.method, first.seed
         )));
     }
-    let cut = Segmentation::of(first.written.iter().map(|w| w.reference.as_str()));
+    let cut = Segmentation::of(first.written.iter().map(|w| w.reference.as_str()))?;
     let mut methods: Vec<&str> = Vec::new();
     for outcome in outcomes {
         if !methods.contains(&outcome.method.as_str()) {
@@ -176,7 +176,7 @@ pub fn evaluate(name: &str, split: &str, reference: &str, outcomes: &[Outcome]) 
         name: name.to_owned(),
         split: split.to_owned(),
         documents: all.len(),
-        tokens: [cut.label(), Tokens::of(cut).label()],
+        tokens: [cut.label(), Tokens::of(cut).label().to_owned()],
         reference: reference.to_owned(),
         rows,
     })

@@ -1,6 +1,8 @@
 //! Text to tokens, for scores.
 
+use super::mecab;
 use super::stem::stem;
+use crate::Result;
 
 /// How a text is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,27 +14,50 @@ pub enum Segmentation {
     /// Every letter or digit that is not ASCII is a token, and every ASCII word: for Japanese and others
     /// that have no spaces.
     Characters,
+    /// `MeCab`'s words of the lower-cased text that have a letter or a digit, by the dictionary of
+    /// [`mecab::VARIABLE`]; characters where there is none.
+    Japanese,
 }
 
 impl Segmentation {
     /// What a report says of it.
-    pub const fn label(self) -> &'static str {
+    pub fn label(self) -> String {
         match self {
-            Self::Stemmed => "words, Porter-stemmed (as rouge_score with use_stemmer)",
-            Self::Words => "words (as rouge_score)",
-            Self::Characters => "characters",
+            Self::Stemmed => "words, Porter-stemmed (as rouge_score with use_stemmer)".to_owned(),
+            Self::Words => "words (as rouge_score)".to_owned(),
+            Self::Characters => "characters".to_owned(),
+            Self::Japanese => {
+                let entries = mecab::installed().ok().flatten().map_or(0, mecab::Dictionary::entries);
+                format!("Japanese words (MeCab, a dictionary of {entries} entries)")
+            }
         }
     }
 
-    /// Characters where most of the references have no spaces between words, stemmed words elsewhere.
-    pub fn of<'a>(references: impl IntoIterator<Item = &'a str>) -> Self {
-        let (mut spaceless, mut all) = (0usize, 0usize);
+    /// Stemmed words where most of the references have spaces between words. Elsewhere Japanese words, where most of
+    /// them have kana and a dictionary is there, or else characters.
+    ///
+    /// # Errors
+    /// When the dictionary that [`mecab::VARIABLE`] names cannot be read.
+    pub fn of<'a>(references: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        let (mut spaceless, mut kana, mut all) = (0usize, 0usize, 0usize);
         for text in references {
             all += 1;
             spaceless += usize::from(text.chars().any(is_spaceless));
+            kana += usize::from(text.chars().any(is_kana));
         }
-        if 2 * spaceless > all { Self::Characters } else { Self::Stemmed }
+        Ok(if 2 * spaceless <= all {
+            Self::Stemmed
+        } else if 2 * kana > spaceless && mecab::installed()?.is_some() {
+            Self::Japanese
+        } else {
+            Self::Characters
+        })
     }
+}
+
+/// Hiragana and katakana: Chinese has none, and hardly a Japanese sentence is without.
+fn is_kana(c: char) -> bool {
+    matches!(c, '\u{3040}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' | '\u{ff66}'..='\u{ff9f}')
 }
 
 /// Kana, Han, Thai, Lao, Khmer, Myanmar.
@@ -48,21 +73,34 @@ pub fn tokens(text: &str, segmentation: Segmentation) -> Vec<String> {
     match segmentation {
         Segmentation::Words => words(&lower).map(str::to_owned).collect(),
         Segmentation::Stemmed => words(&lower).map(|w| if w.len() > 3 { stem(w) } else { w.to_owned() }).collect(),
-        Segmentation::Characters => {
-            let mut out: Vec<String> = Vec::new();
-            let mut word = false;
-            for c in lower.chars() {
-                match (c.is_ascii_alphanumeric(), out.last_mut()) {
-                    (true, Some(last)) if word => last.push(c),
-                    (true, _) => out.push(c.to_string()),
-                    (false, _) if c.is_alphanumeric() => out.push(c.to_string()),
-                    _ => {}
-                }
-                word = c.is_ascii_alphanumeric();
-            }
-            out
-        }
+        Segmentation::Japanese => match mecab::installed() {
+            Ok(Some(dictionary)) => japanese(&lower, dictionary),
+            _ => characters(&lower),
+        },
+        Segmentation::Characters => characters(&lower),
     }
+}
+
+/// Words of a lower-cased text that have a letter or a digit.
+fn japanese(lower: &str, dictionary: &mecab::Dictionary) -> Vec<String> {
+    let words = dictionary.words(lower).into_iter();
+    words.filter(|word| word.chars().any(char::is_alphanumeric)).map(str::to_owned).collect()
+}
+
+/// Every letter or digit that is not ASCII, and every ASCII word.
+fn characters(lower: &str) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    let mut word = false;
+    for c in lower.chars() {
+        match (c.is_ascii_alphanumeric(), out.last_mut()) {
+            (true, Some(last)) if word => last.push(c),
+            (true, _) => out.push(c.to_string()),
+            (false, _) if c.is_alphanumeric() => out.push(c.to_string()),
+            _ => {}
+        }
+        word = c.is_ascii_alphanumeric();
+    }
+    out
 }
 
 fn words(lower: &str) -> impl Iterator<Item = &str> {
@@ -70,13 +108,19 @@ fn words(lower: &str) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_language_decides() {
-        assert_eq!(Segmentation::of(["a game", "another one"]), Segmentation::Stemmed);
-        assert_eq!(Segmentation::of(["ゲーム", "another", "数値計算"]), Segmentation::Characters);
+        let of = |texts: &[&str]| Segmentation::of(texts.iter().copied()).unwrap();
+        assert_eq!(of(&["a game", "another one"]), Segmentation::Stemmed);
+        assert_eq!(of(&["数値", "another", "数値計算"]), Segmentation::Characters);
+        assert_eq!(of(&[]), Segmentation::Stemmed);
+        let words = mecab::installed().unwrap().is_some();
+        let japanese = if words { Segmentation::Japanese } else { Segmentation::Characters };
+        assert_eq!(of(&["ゲーム", "another", "数値の計算"]), japanese);
         assert_eq!(tokens("GTK版 2.0の", Segmentation::Characters), ["gtk", "版", "2", "0", "の"]);
         assert_eq!(tokens("It's 3.14!", Segmentation::Words), ["it", "s", "3", "14"]);
     }

@@ -129,7 +129,7 @@ impl Task {
         let decoder = Decoder::load(config, &weights, dtype, &place.device)?;
         phase(observer, "ready", 4, 4)?;
         let references = test.as_ref().unwrap_or(&dev).references.iter().map(String::as_str);
-        let segmentation = Segmentation::of(references);
+        let segmentation = Segmentation::of(references)?;
         let dropout = recipe.train.dropout.unwrap_or_else(|| adapters.iter().map(|a| a.0.dropout).fold(0.0, f64::max));
         Ok(Self { decoder, tokenizer, place, train, dev, test, shots, segmentation, adapters, target, dropout })
     }

@@ -237,7 +237,7 @@ mod tests {
             name: "games & <more>".into(),
             split: "test".into(),
             documents: 66,
-            tokens: ["words", "13a"],
+            tokens: ["words".into(), "13a".into()],
             reference: "the 50% one".into(),
             rows: vec![row("a|b, \"c\"\u{1b}[31m", Some(0.004)), row("the 50% one", None), row("同じ", Some(0.03))],
         }
