@@ -7,9 +7,11 @@ mod health;
 mod hub;
 mod merge;
 mod models;
+mod outcome;
 mod plain;
 mod sensitivity;
 mod suggest;
+mod sweep;
 mod what_if;
 
 use crate::app::action;
@@ -228,6 +230,11 @@ enum Verb {
         #[command(flatten)]
         asked: eval::Asked,
     },
+    /// Search prune ratios, learning rates and weights on the dev set; the test set is scored by the choice alone
+    Sweep {
+        #[command(flatten)]
+        asked: sweep::Asked,
+    },
     /// List the runs
     Runs {
         #[command(flatten)]
@@ -414,6 +421,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
             suggest::report(&asked, &mut |line| eprintln!("{line}")).and_then(|text| say(&text)).map(|()| 0)
         }
         Verb::Eval { asked } => match eval::report(&asked)? {
+            Some(text) => say(&text).map(|()| 0),
+            None => Ok(130),
+        },
+        Verb::Sweep { asked } => match sweep::report(&asked, look.ascii)? {
             Some(text) => say(&text).map(|()| 0),
             None => Ok(130),
         },

@@ -1,17 +1,14 @@
 //! `lopper eval`: the methods of a recipe on the same data and seeds, beside one another.
 
-use super::plain;
+use super::outcome::{self, finished, tell};
 use crate::data::{Dataset, Fields};
 use crate::eval::evaluation::{Evaluation, Outcome, Written, evaluate, tables};
 use crate::recipe::{Method, Recipe};
-use crate::run::event::Report;
-use crate::run::tail::Tail;
-use crate::run::{RunDir, RunState, as_file_name, launch, start, worker, write_aside};
+use crate::run::{RunDir, as_file_name, write_aside};
 use crate::text::printable;
 use crate::train::{plan, result};
-use crate::{Error, Result, bounded};
+use crate::{Error, Result};
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What is asked.
@@ -92,11 +89,6 @@ pub fn report(asked: &Asked) -> Result<Option<String>> {
     }))
 }
 
-/// A line of progress; a reader that has gone away is no error.
-fn tell(line: &str) {
-    writeln!(std::io::stderr(), "{line}").ok();
-}
-
 fn named(name: &str) -> Option<Method> {
     Method::ALL.into_iter().find(|method| method.name() == name || method.label() == name)
 }
@@ -120,56 +112,10 @@ fn methods(asked: &[String], recipe: &Recipe) -> Result<Vec<Method>> {
     }
 }
 
-/// The run of this recipe in `out`, finished: found, gone on with, or started; `None` when a signal came.
-fn finished(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
-    let same = |run: &RunDir| {
-        run.recipe().is_ok_and(|mut of| {
-            // What the hub named is pinned in the run.
-            of.base.clone_from(&wanted.base);
-            for (adapter, entry) in of.adapters.iter_mut().zip(&wanted.adapters) {
-                adapter.path.clone_from(&entry.path);
-            }
-            of == *wanted
-        })
-    };
-    let known = RunDir::list(out)?.into_iter().find(same);
-    let (run, tail) = match known {
-        Some(run) if run.state() == RunState::Finished => return Ok(Some(run)),
-        Some(run) => {
-            let tail = Tail::from_end(run.clone())?;
-            if !matches!(run.state(), RunState::Running | RunState::Paused) {
-                launch::launch(&run)?;
-            }
-            (run, tail)
-        }
-        None => {
-            let run = start::start(wanted, out)?.0;
-            (run.clone(), Tail::new(run))
-        }
-    };
-    match plain::follow(&run, tail, &mut std::io::stderr())? {
-        plain::End::Over => {}
-        plain::End::Unread | plain::End::Signal(_) => return Ok(None),
-    }
-    match worker::read_last_word(run.path()).and_then(|word| word.error()) {
-        Some(error) => Err(error),
-        None if run.state() == RunState::Finished => Ok(Some(run)),
-        None => Err(Error::user(format!(
-            "{} was stopped; the same command goes on with it",
-            printable(&run.path().display().to_string())
-        ))),
-    }
-}
-
 /// What a run's report has: the split, and each method with what it wrote.
 fn read(run: &RunDir, seed: u64) -> Result<(String, Vec<Outcome>)> {
     let recipe = run.recipe()?;
-    let path = run.result().join("report.json");
-    let damaged = |path: &Path, e: &dyn std::fmt::Display| {
-        Error::user(format!("{}: {e}; delete the run and evaluate again", printable(&path.display().to_string())))
-    };
-    let bytes = bounded::bytes(&path, bounded::SETTINGS).map_err(|e| Error::io("read", &path, &e))?;
-    let report: Report = serde_json::from_slice(&bytes).map_err(|e| damaged(&path, &e))?;
+    let report = outcome::report(run)?;
     let data = match &recipe.data.test {
         Some(test) if report.split == "test" => (test, recipe.data.test_limit),
         _ => (&recipe.data.dev, recipe.data.dev_limit),

@@ -24,6 +24,7 @@ mod run;
 mod smollm2;
 mod sources;
 mod survive;
+mod sweep;
 mod twin;
 mod what_if;
 mod writes;
