@@ -1,7 +1,7 @@
 //! `lopper eval`: the methods of a recipe on the same data and seeds, beside one another.
 
 use super::outcome::{self, finished, tell};
-use crate::data::{Dataset, Fields};
+use crate::data::{Dataset, Fields, dataset};
 use crate::eval::evaluation::{Evaluation, Outcome, Written, evaluate, tables};
 use crate::recipe::{Method, Recipe};
 use crate::run::{RunDir, as_file_name, write_aside};
@@ -74,7 +74,8 @@ pub fn report(asked: &Asked) -> Result<Option<String>> {
         outcomes.extend(found);
         split = of;
     }
-    let found = evaluate(&recipe.name, &split, &reference, &outcomes)?;
+    let mut found = evaluate(&recipe.name, &split, &reference, &outcomes)?;
+    found.notes.extend(leaks(&recipe)?);
     write(&found, &out)?;
     Ok(Some(match asked.format {
         Format::Text => {
@@ -141,6 +142,20 @@ fn read(run: &RunDir, seed: u64) -> Result<(String, Vec<Outcome>)> {
         });
     }
     Ok((report.split, outcomes))
+}
+
+/// What the splits of a recipe share, and summaries that stand in their documents.
+fn leaks(recipe: &Recipe) -> Result<Vec<String>> {
+    let data = &recipe.data;
+    let (train, dev) = ((Some(&data.train), data.train_limit), (Some(&data.dev), data.dev_limit));
+    let mut splits = Vec::new();
+    for (name, (path, limit)) in [("train", train), ("dev", dev), ("test", (data.test.as_ref(), data.test_limit))] {
+        if let Some(path) = path {
+            splits.push((name, Dataset::read(path, Fields::from(data), limit)?.examples));
+        }
+    }
+    let splits: Vec<_> = splits.iter().map(|(name, examples)| (*name, &examples[..])).collect();
+    Ok(dataset::leaks(&splits))
 }
 
 fn json(of: &Evaluation) -> Result<String> {

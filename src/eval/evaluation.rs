@@ -5,7 +5,7 @@ pub mod tables;
 
 use super::bleu::{self, Tokens};
 use super::rouge;
-use super::segment::Segmentation;
+use super::segment::{self, Segmentation};
 use super::significance::{self, Resampling};
 use super::surface::{self, Surface};
 use crate::{Error, Result};
@@ -133,6 +133,8 @@ pub struct Evaluation {
     pub reference: String,
     /// One a method, in the order of the report.
     pub rows: Vec<Row>,
+    /// What makes these figures say less than they seem to.
+    pub notes: Vec<String>,
 }
 
 /// Compares what all methods wrote. `reference` is the name of the method that the others are compared with.
@@ -179,6 +181,7 @@ pub fn evaluate(name: &str, split: &str, reference: &str, outcomes: &[Outcome]) 
         tokens: [cut.label(), Tokens::of(cut).label().to_owned()],
         reference: reference.to_owned(),
         rows,
+        notes: segment::tokenless(first.written.iter().map(|w| w.reference.as_str()), cut).into_iter().collect(),
     })
 }
 
@@ -273,6 +276,36 @@ mod tests {
         assert!((against.p - 2.0 / 256.0).abs() < 1e-9 && against.mark() == "**", "{against:?}");
         assert!((against.difference + 100.0).abs() < 1e-9 && (good.length.mean - 1.0).abs() < 1e-9);
         assert!(good.copied.mean > bad.copied.mean);
+    }
+
+    #[test]
+    fn empty_summaries_references_without_a_word_and_one_document_have_figures() {
+        let mut empty = outcome("empty", 1, &["", " \n", "", ""]);
+        let mut marks = outcome("marks", 1, &["...", "small game engine", "囲碁", "small"]);
+        for outcome in [&mut empty, &mut marks] {
+            outcome.written[1].reference = "...".into();
+            outcome.written[2].reference = "囲碁".into();
+        }
+        let found = evaluate("n", "test", "marks", &[empty.clone(), marks.clone()]).unwrap();
+        let figures =
+            |row: &Row| [row.rouge1, row.rouge_l, row.bleu, row.length, row.copied, row.repeated].map(|f| f.mean);
+        assert_eq!(figures(&found.rows[0]), [0.0; 6]);
+        assert!(figures(&found.rows[1]).iter().all(|f| f.is_finite()) && found.rows[1].rouge_l.mean > 0.0);
+        assert!(found.notes[0].starts_with("2 of 4 references have no token"), "{:?}", found.notes);
+        [&mut empty, &mut marks].into_iter().for_each(|outcome| outcome.written.truncate(1));
+        let one = evaluate("n", "test", "marks", &[empty, marks]).unwrap();
+        let against = one.rows[0].against.unwrap();
+        assert!(against.bounds.is_none() && against.p == 1.0 && one.notes.is_empty(), "{against:?}");
+    }
+
+    #[test]
+    fn a_hundred_thousand_characters_are_scored_within_seconds() {
+        let long = "one two three four five ".repeat(4_167);
+        let mut outcome = outcome("long", 1, &["one two three", "four five six"]);
+        outcome.written.iter_mut().for_each(|w| (w.document, w.reference) = (long.clone(), long.clone()));
+        let clock = std::time::Instant::now();
+        let found = evaluate("n", "test", "long", &[outcome]).unwrap();
+        assert!(found.rows[0].rouge1.mean > 0.0 && clock.elapsed().as_secs() < 30, "{:?}", clock.elapsed());
     }
 
     #[test]

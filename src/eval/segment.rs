@@ -55,6 +55,23 @@ impl Segmentation {
     }
 }
 
+/// A sentence on references that have no token when cut like this, as those of another language or of marks alone: no
+/// summary scores there. `None` where all have one.
+pub fn tokenless<'a>(references: impl IntoIterator<Item = &'a str>, segmentation: Segmentation) -> Option<String> {
+    let (mut without, mut all) = (0usize, 0usize);
+    for text in references {
+        all += 1;
+        without += usize::from(tokens(text, segmentation).is_empty());
+    }
+    (without > 0).then(|| {
+        let verb = if without == 1 { "has" } else { "have" };
+        format!(
+            "{without} of {all} references {verb} no token as ROUGE cuts them ({}): whatever is written there scores 0",
+            segmentation.label()
+        )
+    })
+}
+
 /// Hiragana and katakana: Chinese has none, and hardly a Japanese sentence is without.
 fn is_kana(c: char) -> bool {
     matches!(c, '\u{3040}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' | '\u{ff66}'..='\u{ff9f}')
@@ -111,6 +128,19 @@ fn words(lower: &str) -> impl Iterator<Item = &str> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn references_that_nothing_can_match_are_told() {
+        let mixed = ["a game", "another one", "囲碁", "...", "Go 囲碁"];
+        let of = Segmentation::of(mixed).unwrap();
+        let said = tokenless(mixed, of).unwrap();
+        assert!(said.starts_with("2 of 5 references have no token as ROUGE cuts them (words, Porter"), "{said}");
+        assert_eq!(tokenless(["a game", "b 囲碁"], of), None);
+        assert_eq!(
+            tokenless(mixed, Segmentation::Characters).unwrap().split(" as").next(),
+            Some("1 of 5 references has no token")
+        );
+    }
 
     #[test]
     fn the_language_decides() {

@@ -2,7 +2,7 @@
 
 use crate::data::template::Encoded;
 use crate::data::{Dataset, Fields, Template, Tokenizer};
-use crate::eval::segment::Segmentation;
+use crate::eval::segment::{self, Segmentation};
 use crate::lora::Adapter;
 use crate::model::config::Config;
 use crate::model::decoder::Decoder;
@@ -128,8 +128,11 @@ impl Task {
         let dtype = device::base_type(recipe.dtype, &place.device);
         let decoder = Decoder::load(config, &weights, dtype, &place.device)?;
         phase(observer, "ready", 4, 4)?;
-        let references = test.as_ref().unwrap_or(&dev).references.iter().map(String::as_str);
-        let segmentation = Segmentation::of(references)?;
+        let references = || test.as_ref().unwrap_or(&dev).references.iter().map(String::as_str);
+        let segmentation = Segmentation::of(references())?;
+        if let Some(text) = segment::tokenless(references(), segmentation) {
+            observer.record(EventBody::Warning { text })?;
+        }
         let dropout = recipe.train.dropout.unwrap_or_else(|| adapters.iter().map(|a| a.0.dropout).fold(0.0, f64::max));
         Ok(Self { decoder, tokenizer, place, train, dev, test, shots, segmentation, adapters, target, dropout })
     }

@@ -38,7 +38,7 @@ fn name(row: &Row) -> String {
 pub fn legend(of: &Evaluation) -> Vec<String> {
     let seeds = of.rows.iter().map(|row| row.seeds.len()).max().unwrap_or(0);
     let spread = if seeds > 1 { format!("; mean ± standard deviation of {seeds} seeds") } else { String::new() };
-    vec![
+    let mut lines = vec![
         format!("{} {} documents, greedy summaries, loss in nats per summary token{spread}", of.documents, of.split),
         format!("R: ROUGE F over {}; BLEU over {} tokens", of.tokens[0], of.tokens[1]),
         "length: tokens for each of the reference; copied: share of tokens in fragments of the document; repeated: of 4-grams"
@@ -47,7 +47,9 @@ pub fn legend(of: &Evaluation) -> Vec<String> {
             "* p < 0.05, ** p < 0.01: R-L differs from that of {} (paired randomisation over documents)",
             printable(&of.reference)
         ),
-    ]
+    ];
+    lines.extend(of.notes.iter().map(|note| format!("note: {}", printable(note))));
+    lines
 }
 
 /// Aligned for a terminal, with the legend.
@@ -240,6 +242,7 @@ mod tests {
             tokens: ["words".into(), "13a".into()],
             reference: "the 50% one".into(),
             rows: vec![row("a|b, \"c\"\u{1b}[31m", Some(0.004)), row("the 50% one", None), row("同じ", Some(0.03))],
+            notes: vec!["3 of 4 <x> & \u{1b}".into()],
         }
     }
 
@@ -262,6 +265,7 @@ mod tests {
     #[test]
     fn no_format_is_broken_by_a_name() {
         let of = evaluation();
+        assert!(html(&of).contains("note: 3 of 4 &lt;x&gt; &amp; "), "{}", html(&of));
         assert!(markdown(&of).contains("| a\\|b, \"c\""), "{}", markdown(&of));
         assert!(markdown(&of).contains("21.00±0.25\\*\\* |"), "{}", markdown(&of));
         let csv = csv(&of);

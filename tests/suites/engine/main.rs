@@ -16,6 +16,7 @@ mod eval;
 mod faulty;
 mod kills;
 mod layering;
+mod paper;
 mod paths;
 mod peft;
 mod prune;
