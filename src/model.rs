@@ -11,6 +11,7 @@ pub mod inventory;
 pub mod kernels;
 pub mod linear;
 pub mod mapped;
+pub mod matrix;
 pub mod product;
 pub mod weights;
 

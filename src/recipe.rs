@@ -75,6 +75,9 @@ pub enum BaseType {
     F32,
     /// bfloat16.
     Bf16,
+    /// As the base's file has them: GGUF's blocks, and on the CPU bf16 and f16; unpacked piece by piece for the same
+    /// activations as with `Auto`.
+    Stored,
 }
 
 fn seed() -> u64 {

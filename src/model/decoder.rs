@@ -9,7 +9,7 @@ use super::attention::{self, Heads, Masks};
 use super::config::Config;
 use super::kernels::{self, Causal};
 use super::linear::{Attached, Dropout, Frozen};
-use super::product::{As, product};
+use super::matrix::Matrix;
 use super::weights::Weights;
 use crate::Result;
 use crate::lora::MergedSet;
@@ -21,11 +21,12 @@ use candle_core::{DType, Device, Tensor};
 pub struct Decoder {
     config: Config,
     device: Device,
-    embeddings: Tensor,
+    dtype: DType,
+    embeddings: Matrix,
     layers: Vec<Layer>,
     norm: Tensor,
     /// Vocabulary × hidden; the embeddings themselves where they are tied.
-    head: Tensor,
+    head: Matrix,
 }
 
 #[derive(Debug)]
@@ -59,6 +60,9 @@ impl Pass {
         self.modules.get(layer)?[projection as usize].as_ref()
     }
 }
+
+/// How a linear is computed: for training and losses, or for what is generated.
+type Forward = fn(&Frozen, &Tensor, Option<&Attached>) -> candle_core::Result<(Tensor, Option<Tensor>)>;
 
 /// What the backward pass of a layer needs.
 #[derive(Debug)]
@@ -110,14 +114,16 @@ pub fn logits_at_once(vocabulary: usize) -> usize {
 }
 
 impl Decoder {
-    /// Reads the base's weights in `dtype` onto `device`.
+    /// Reads the base's weights in `dtype` onto `device`; with `packed`, matrices stay in the type that they are stored in,
+    /// as far as that takes less than `dtype`.
     ///
     /// # Errors
     /// Names the first tensor that is missing or has another shape than the configuration says.
-    pub fn load(config: Config, weights: &Weights, dtype: DType, device: &Device) -> Result<Self> {
+    pub fn load(config: Config, weights: &Weights, dtype: DType, packed: bool, device: &Device) -> Result<Self> {
         let get = |name: &str, shape: &[usize]| weights.tensor(name, shape, dtype, device);
+        let matrix = |name: &str, shape: [usize; 2]| weights.matrix(name, shape, dtype, packed, device);
         let hidden = config.hidden;
-        let embeddings = get("model.embed_tokens.weight", &[config.vocab, hidden])?;
+        let embeddings = matrix("model.embed_tokens.weight", [config.vocab, hidden])?;
         let mut layers = Vec::with_capacity(config.layers);
         for i in 0..config.layers {
             let prefix = format!("model.layers.{i}");
@@ -125,7 +131,7 @@ impl Decoder {
             for projection in Projection::ALL {
                 let (d_out, d_in) = config.linear_shape(projection);
                 let name = format!("{prefix}.{}.{projection}", projection.block());
-                let weight = get(&format!("{name}.weight"), &[d_out, d_in])?;
+                let weight = matrix(&format!("{name}.weight"), [d_out, d_in])?;
                 let bias =
                     if config.has_bias(projection) { Some(get(&format!("{name}.bias"), &[d_out])?) } else { None };
                 linears.push(Frozen::new(weight, bias));
@@ -149,8 +155,8 @@ impl Decoder {
             });
         }
         let norm = get("model.norm.weight", &[hidden])?;
-        let head = if config.tie { embeddings.clone() } else { get("lm_head.weight", &[config.vocab, hidden])? };
-        Ok(Self { config, device: device.clone(), embeddings, layers, norm, head })
+        let head = if config.tie { embeddings.clone() } else { matrix("lm_head.weight", [config.vocab, hidden])? };
+        Ok(Self { config, device: device.clone(), dtype, embeddings, layers, norm, head })
     }
 
     /// The base's configuration.
@@ -165,7 +171,7 @@ impl Decoder {
 
     /// Type of weights and activations.
     pub fn dtype(&self) -> DType {
-        self.embeddings.dtype()
+        self.dtype
     }
 
     /// Number of frozen parameters.
@@ -179,8 +185,8 @@ impl Decoder {
                     + norms.into_iter().flatten().map(Tensor::elem_count).sum::<usize>()
             })
             .sum();
-        let head = if self.config.tie { 0 } else { self.head.elem_count() };
-        layers + self.embeddings.elem_count() + self.norm.elem_count() + head
+        let head = if self.config.tie { 0 } else { self.head.parameters() };
+        layers + self.embeddings.parameters() + self.norm.elem_count() + head
     }
 
     /// Prepares adapters for a pass; with `dropout` for training.
@@ -223,7 +229,7 @@ impl Decoder {
                 self.config.vocab
             )));
         }
-        let x = self.embeddings.index_select(&Tensor::new(tokens, &self.device)?, 0)?;
+        let x = self.embeddings.select(&Tensor::new(tokens, &self.device)?)?;
         let (cos, sin) = self.rotary(lengths.iter().flat_map(|&t| 0..t))?;
         let masks = if kernels::on_cpu(&x) {
             Masks::default()
@@ -251,18 +257,18 @@ impl Decoder {
         Heads { query: self.config.heads, key: self.config.kv_heads, dim: self.config.head_dim }
     }
 
-    /// One layer over `x`; `attend` gets query, key and value and returns the attended rows.
+    /// One layer over `x`, its linears by `forward`; `attend` gets query, key and value and returns the attended rows.
     fn layer(
         &self,
         index: usize,
         x: &Tensor,
         (cos, sin): (&Tensor, &Tensor),
-        pass: &Pass,
+        (pass, forward): (&Pass, Forward),
         attend: impl FnOnce(&Tensor, &Tensor, &Tensor, Causal) -> candle_core::Result<(Tensor, Vec<Tensor>)>,
     ) -> candle_core::Result<(Tensor, Trace)> {
         use Projection as P;
         let layer = &self.layers[index];
-        let run = |p: P, x: &Tensor| layer.linears[p as usize].forward(x, pass.at(index, p));
+        let run = |p: P, x: &Tensor| forward(&layer.linears[p as usize], x, pass.at(index, p));
         let h = kernels::rms_norm(x, &layer.input_norm, self.config.eps)?;
         let (q_raw, zq) = run(P::QProj, &h)?;
         let (k_raw, zk) = run(P::KProj, &h)?;
@@ -305,7 +311,7 @@ impl Decoder {
         packed: &Packed,
         pass: &Pass,
     ) -> candle_core::Result<(Tensor, Trace)> {
-        self.layer(index, x, (&packed.cos, &packed.sin), pass, |q, k, v, causal| {
+        self.layer(index, x, (&packed.cos, &packed.sin), (pass, Frozen::forward), |q, k, v, causal| {
             attention::forward(q, k, v, &packed.lengths, self.heads(), (causal, &packed.masks))
         })
     }
@@ -395,10 +401,10 @@ impl Decoder {
             let rows = Tensor::new(rows, &self.device)?;
             let before = x.index_select(&rows, 0)?;
             let h = kernels::rms_norm(&before, &self.norm, self.config.eps)?;
-            let (losses, d_logits) = kernels::cross_entropy(product(&h, As::Is, &self.head, As::T)?, &tokens, scale)?;
+            let (losses, d_logits) = kernels::cross_entropy(self.head.forward(&h)?, &tokens, scale)?;
             sum += losses.iter().map(|&l| f64::from(l)).sum::<f64>();
             if let (Some(all), Some(d_logits)) = (gradient.take(), d_logits) {
-                let dh = product(&d_logits, As::Is, &self.head, As::Is)?;
+                let dh = self.head.backward(&d_logits)?;
                 let dx = kernels::rms_norm_backward(&before, &self.norm, self.config.eps, &dh)?;
                 gradient = Some(all.index_add(&rows, &dx, 0)?);
             }
@@ -417,7 +423,7 @@ impl Decoder {
             let tokens: Vec<u32> = part.iter().map(|t| t.1).collect();
             let before = x.index_select(&Tensor::new(rows, &self.device)?, 0)?;
             let h = kernels::rms_norm(&before, &self.norm, self.config.eps)?;
-            all.extend(kernels::cross_entropy(product(&h, As::Is, &self.head, As::T)?, &tokens, None)?.0);
+            all.extend(kernels::cross_entropy(self.head.forward(&h)?, &tokens, None)?.0);
         }
         Ok(all)
     }
@@ -427,6 +433,14 @@ impl Decoder {
     /// # Errors
     /// When memory is short.
     pub fn logits(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(product(x, As::Is, &self.head, As::T)?)
+        Ok(self.head.forward(x)?)
+    }
+
+    /// The same for what is generated, token by token ([`Matrix::forward_few`]).
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn logits_of_few(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(self.head.forward_few(x)?)
     }
 }

@@ -174,14 +174,14 @@ fn named() -> std::result::Result<Vec<String>, String> {
     Ok(Vec::new())
 }
 
-/// The type of frozen weights on `device`.
+/// The type of activations on `device`, and of frozen weights that are not kept as they are stored.
 pub fn base_type(wanted: crate::recipe::BaseType, device: &Device) -> DType {
     use crate::recipe::BaseType;
     match wanted {
         BaseType::F32 => DType::F32,
         BaseType::Bf16 => DType::BF16,
-        BaseType::Auto if device.is_cuda() => DType::BF16,
-        BaseType::Auto => DType::F32,
+        BaseType::Auto | BaseType::Stored if device.is_cuda() => DType::BF16,
+        BaseType::Auto | BaseType::Stored => DType::F32,
     }
 }
 

@@ -6,6 +6,7 @@ use super::mapped::Mapped;
 use crate::text::printable;
 use crate::{Error, Result};
 use candle_core::quantized::gguf_file::{Content, TensorInfo};
+use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -104,19 +105,49 @@ impl Gguf {
     /// When there is no such tensor or its data can't be read.
     pub fn tensor(&self, name: &str, heads: Option<usize>) -> Result<Tensor> {
         let at = || format!("{}: {name}", place(self.file.path()));
-        let Some(original) = self.names.get(name) else {
-            return Err(Error::user(format!("{}: there is no such tensor", at())));
-        };
-        let quantized = self
-            .content
-            .tensor(&mut Cursor::new(&self.file[..]), original, &Device::Cpu)
-            .map_err(|e| Error::from(e).at(at()))?;
+        let quantized = self.read(name, &Device::Cpu)?;
         let tensor = quantized.dequantize(&Device::Cpu).map_err(|e| Error::from(e).at(at()))?;
         match heads.filter(|_| self.permuted) {
             Some(heads) => unpermute(&tensor, heads).map_err(|e| Error::from(e).at(at())),
             None => Ok(tensor),
         }
     }
+
+    /// The matrix of Hugging Face name `name` in its blocks on `device`, otherwise as [`Self::tensor`]: rows are moved as they
+    /// are, every one has blocks of its own.
+    ///
+    /// # Errors
+    /// When there is no such tensor or its data can't be read.
+    pub fn packed(&self, name: &str, heads: Option<usize>, device: &Device) -> Result<QTensor> {
+        let Some(heads) = heads.filter(|_| self.permuted) else { return self.read(name, device) };
+        let at = |e: candle_core::Error| Error::from(e).at(format!("{}: {name}", place(self.file.path())));
+        let stored = self.read(name, &Device::Cpu)?;
+        let rows = stored.shape().dims2().map_err(at)?.0;
+        let bytes = unpermute_bytes(&stored.data().map_err(at)?, rows, heads);
+        let storage = QStorage::from_data(bytes.into(), device, stored.dtype()).map_err(at)?;
+        QTensor::new(storage, stored.shape().clone()).map_err(at)
+    }
+
+    fn read(&self, name: &str, device: &Device) -> Result<QTensor> {
+        let at = || format!("{}: {name}", place(self.file.path()));
+        let Some(original) = self.names.get(name) else {
+            return Err(Error::user(format!("{}: there is no such tensor", at())));
+        };
+        let read = self.content.tensor(&mut Cursor::new(&self.file[..]), original, device);
+        read.map_err(|e| Error::from(e).at(at()))
+    }
+}
+
+/// The bytes of a matrix with its rows in Hugging Face's order, see [`unpermute`].
+fn unpermute_bytes(packed: &[u8], rows: usize, heads: usize) -> Vec<u8> {
+    let (row, half) = (packed.len() / rows, rows / heads / 2);
+    let mut out = Vec::with_capacity(packed.len());
+    for at in 0..rows {
+        let (head, within) = (at / (2 * half), at % (2 * half));
+        let from = head * 2 * half + 2 * (within % half) + within / half;
+        out.extend_from_slice(&packed[from * row..(from + 1) * row]);
+    }
+    out
 }
 
 /// Candle divides by this number without a look.

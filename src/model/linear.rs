@@ -1,5 +1,6 @@
 //! A frozen linear with adapters beside it: `y = W0 x + bias + Σ_i scale_i B_i (A_i x)`.
 
+use super::matrix::Matrix;
 use super::product::{As, product, product_onto};
 use crate::lora::MergedModule;
 use candle_core::{DType, Device, Result, Tensor};
@@ -9,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 /// A linear of the base. Nothing here ever computes a gradient for it.
 #[derive(Debug, Clone)]
 pub struct Frozen {
-    weight: Tensor,
+    weight: Matrix,
     bias: Option<Tensor>,
 }
 
@@ -100,13 +101,13 @@ impl Attached {
 
 impl Frozen {
     /// A linear with `weight` (`d_out` × `d_in`) and perhaps a bias (`d_out`).
-    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
+    pub fn new(weight: Matrix, bias: Option<Tensor>) -> Self {
         Self { weight, bias }
     }
 
     /// Number of parameters.
     pub fn parameters(&self) -> usize {
-        self.weight.elem_count() + self.bias.as_ref().map_or(0, Tensor::elem_count)
+        self.weight.parameters() + self.bias.as_ref().map_or(0, Tensor::elem_count)
     }
 
     /// y (T × `d_out`) of `x` (T × `d_in`), and z = A x (T × R), which the backward pass and the norms of B need.
@@ -114,7 +115,19 @@ impl Frozen {
     /// # Errors
     /// When shapes don't fit or memory is short.
     pub fn forward(&self, x: &Tensor, adapters: Option<&Attached>) -> Result<(Tensor, Option<Tensor>)> {
-        let mut y = product(x, As::Is, &self.weight, As::T)?;
+        self.beside(self.weight.forward(x)?, x, adapters)
+    }
+
+    /// The same for what is generated, token by token ([`Matrix::forward_few`]).
+    ///
+    /// # Errors
+    /// When shapes don't fit or memory is short.
+    pub fn forward_few(&self, x: &Tensor, adapters: Option<&Attached>) -> Result<(Tensor, Option<Tensor>)> {
+        self.beside(self.weight.forward_few(x)?, x, adapters)
+    }
+
+    /// What the frozen weight gives (`y`), with the bias and the adapters.
+    fn beside(&self, mut y: Tensor, x: &Tensor, adapters: Option<&Attached>) -> Result<(Tensor, Option<Tensor>)> {
         if let Some(bias) = &self.bias {
             y = y.broadcast_add(bias)?;
         }
@@ -135,7 +148,7 @@ impl Frozen {
         adapters: Option<(&Attached, &Tensor)>,
         wants_dx: bool,
     ) -> Result<(Option<Tensor>, Option<AdapterGradient>)> {
-        let mut dx = if wants_dx { Some(product(dy, As::Is, &self.weight, As::Is)?) } else { None };
+        let mut dx = if wants_dx { Some(self.weight.backward(dy)?) } else { None };
         let Some((adapters, z)) = adapters else { return Ok((dx, None)) };
         let zs = z.broadcast_mul(&adapters.scale)?;
         let b = product(&zs, As::T, dy, As::Is)?;

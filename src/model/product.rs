@@ -104,6 +104,52 @@ pub fn product_onto(c: Tensor, a: &Tensor, ta: As, b: &Tensor, tb: As) -> Result
     c + oriented(a, ta)?.matmul(&oriented(b, tb)?)?
 }
 
+/// `y` with x · wᵀ in the columns from `first` on, in f32 on the CPU: `y` is consumed and must not be shared.
+///
+/// # Errors
+/// When shapes or types don't fit.
+pub fn product_into_columns(y: Tensor, first: usize, x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    let (rows, columns) = y.dims2()?;
+    let (count, inner) = w.dims2()?;
+    if x.dims2()? != (rows, inner) || first + count > columns {
+        candle_core::bail!(
+            "the product of {:?} and {:?} (T) does not fit {:?} at {first}",
+            x.dims(),
+            w.dims(),
+            y.dims()
+        );
+    }
+    y.inplace_op3(x, w, &IntoColumns { first, count })?;
+    Ok(y)
+}
+
+struct IntoColumns {
+    first: usize,
+    count: usize,
+}
+
+impl InplaceOp3 for IntoColumns {
+    fn name(&self) -> &'static str {
+        "product-into-columns"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &mut CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<()> {
+        let (m, n) = l1.shape().dims2()?;
+        let y = MatMut::from_row_major_slice_mut(slice_mut(s1, l1)?, m, n);
+        let (x, w) = (view(s2, l2, As::Is)?, view(s3, l3, As::T)?);
+        matmul(y.subcols_mut(self.first, self.count), Accum::Replace, x, w, 1.0, threads());
+        Ok(())
+    }
+}
+
 /// Floating-point operations a second that this machine's cores reach together, measured on a product of a
 /// decoder's size in some tens of milliseconds: the best of a few.
 pub fn measured_rate() -> f64 {

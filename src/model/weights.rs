@@ -5,11 +5,14 @@ use super::gguf::Gguf;
 use super::header::{Entry, Stored, place};
 use super::inventory::{self, Located, Source};
 use super::mapped::Mapped;
+use super::matrix::{Blocks, Matrix, kept_packed};
 use crate::text::printable;
 use crate::{Error, Result};
+use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -60,31 +63,62 @@ impl Weights {
     /// # Errors
     /// When it is missing, its shape is not `shape`, or a number in it is NaN or infinite.
     pub fn tensor(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
-        let Some(Located { file, entry }) = self.tensors.get(name) else {
-            return Err(Error::user(format!("the base has no tensor {}", printable(name))));
-        };
-        if entry.shape != shape {
-            return Err(Error::user(format!(
-                "the base's tensor {} has the shape {:?}, not {shape:?}",
-                printable(name),
-                entry.shape
-            )));
-        }
+        let Located { file, entry } = self.located(name, shape)?;
         match &self.store {
             Store::Safetensors(files) => numbers(&files[*file], name, entry, dtype, device),
             Store::Gguf(gguf) => {
-                let heads = match name.rsplit('.').nth(1) {
-                    Some("q_proj") => Some(self.heads),
-                    Some("k_proj") => Some(self.kv_heads),
-                    _ => None,
-                };
-                let tensor = gguf.tensor(name, heads)?;
+                let tensor = gguf.tensor(name, self.permuted_heads(name))?;
                 let sum = tensor.abs()?.max_all()?.to_scalar::<f32>()?;
                 if !sum.is_finite() {
                     return Err(not_finite(name));
                 }
                 Ok(tensor.to_dtype(dtype)?.to_device(device)?)
             }
+        }
+    }
+
+    /// The matrix `name` for activations of type `dtype` on `device`: with `packed` as it is stored, as far as that takes less.
+    ///
+    /// # Errors
+    /// As [`Self::tensor`].
+    pub fn matrix(&self, name: &str, shape: [usize; 2], dtype: DType, packed: bool, device: &Device) -> Result<Matrix> {
+        let Located { file, entry } = self.located(name, &shape)?;
+        let Some(kind) = kept_packed(entry.stored, !device.is_cpu()).filter(|_| packed) else {
+            return Ok(Matrix::Dense(self.tensor(name, &shape, dtype, device)?));
+        };
+        let packed = match &self.store {
+            Store::Gguf(gguf) => gguf.packed(name, self.permuted_heads(name), device)?,
+            Store::Safetensors(files) => {
+                let file = &files[*file];
+                let beyond = || Error::fault(format!("{} is beyond the end of the file", printable(name)));
+                let bytes = file.get(entry.bytes.clone()).ok_or_else(|| beyond().at(place(file.path())))?;
+                QTensor::new(QStorage::from_data(aligned(bytes), device, kind)?, &shape[..])?
+            }
+        };
+        let matrix = Matrix::Blocks(Blocks::new(packed, dtype)?);
+        if matrix.finite()? { Ok(matrix) } else { Err(not_finite(name)) }
+    }
+
+    fn located(&self, name: &str, shape: &[usize]) -> Result<&Located> {
+        let Some(located) = self.tensors.get(name) else {
+            return Err(Error::user(format!("the base has no tensor {}", printable(name))));
+        };
+        if located.entry.shape != shape {
+            return Err(Error::user(format!(
+                "the base's tensor {} has the shape {:?}, not {shape:?}",
+                printable(name),
+                located.entry.shape
+            )));
+        }
+        Ok(located)
+    }
+
+    /// Heads of a projection whose rows llama.cpp puts in an order of its own.
+    fn permuted_heads(&self, name: &str) -> Option<usize> {
+        match name.rsplit('.').nth(1) {
+            Some("q_proj") => Some(self.heads),
+            Some("k_proj") => Some(self.kv_heads),
+            _ => None,
         }
     }
 
@@ -102,6 +136,11 @@ impl Weights {
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(|t| t.entry.shape.as_slice())
     }
+}
+
+/// `bytes` where numbers of two bytes may lie: as they are, or copied.
+fn aligned(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if bytes.as_ptr().align_offset(4) == 0 { Cow::Borrowed(bytes) } else { Cow::Owned(bytes.to_vec()) }
 }
 
 fn not_finite(name: &str) -> Error {

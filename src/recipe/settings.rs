@@ -82,8 +82,8 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "",
         "dtype",
-        Kind::Word(&["auto", "f32", "bf16"], false),
-        "of the base in memory; auto: f32 on CPU, bf16 on CUDA",
+        Kind::Word(&["auto", "f32", "bf16", "stored"], false),
+        "of the base in memory; auto: f32 on CPU, bf16 on CUDA; stored: as the file has it",
     ),
     row("data", "train", Kind::File, "training examples: JSON lines").or(REQUIRED),
     row("data", "dev", Kind::File, "dev examples: best checkpoint, samples").or(REQUIRED),

@@ -9,7 +9,7 @@ use crate::model::decoder::Decoder;
 use crate::model::device::{self, Place};
 use crate::model::weights::Weights;
 use crate::module::ModuleId;
-use crate::recipe::{Method, Recipe, Role};
+use crate::recipe::{BaseType, Method, Recipe, Role};
 use crate::run::event::{AdapterInfo, Document, EventBody, Observer, Phase, PhaseKind};
 use crate::{Error, Result, data};
 use std::collections::BTreeMap;
@@ -126,7 +126,7 @@ impl Task {
         phase(observer, "base model", 2, 4)?;
         let weights = Weights::load(&recipe.base, &config)?;
         let dtype = device::base_type(recipe.dtype, &place.device);
-        let decoder = Decoder::load(config, &weights, dtype, &place.device)?;
+        let decoder = Decoder::load(config, &weights, dtype, recipe.dtype == BaseType::Stored, &place.device)?;
         phase(observer, "ready", 4, 4)?;
         let references = || test.as_ref().unwrap_or(&dev).references.iter().map(String::as_str);
         let segmentation = Segmentation::of(references())?;

@@ -54,7 +54,7 @@ impl Case {
         let config = Config::read(&folder).unwrap();
         let weights = Weights::load(&folder, &config).unwrap();
         let adapter = Adapter::read(&folder.join("adapter"), &config, device).unwrap();
-        let decoder = Decoder::load(config, &weights, dtype, device).unwrap();
+        let decoder = Decoder::load(config, &weights, dtype, false, device).unwrap();
         let text = std::fs::read_to_string(folder.join("expected.json")).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let inputs: Vec<Vec<u32>> = serde_json::from_value(json["inputs"].clone()).unwrap();

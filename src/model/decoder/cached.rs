@@ -4,6 +4,7 @@ use super::{Decoder, Pass};
 use crate::Result;
 use crate::model::attention::{self, Cache};
 use crate::model::kernels::{self, Causal};
+use crate::model::linear::Frozen;
 use candle_core::Tensor;
 
 /// Keys and values of every layer and sequence.
@@ -62,13 +63,13 @@ impl Decoder {
     /// # Errors
     /// When the caches' room is used up.
     pub fn step(&self, tokens: &[u32], caches: &mut Caches, pass: &Pass) -> Result<Tensor> {
-        let mut x = self.embeddings.index_select(&Tensor::new(tokens, &self.device)?, 0)?;
+        let mut x = self.embeddings.select(&Tensor::new(tokens, &self.device)?)?;
         let (cos, sin) = self.rotary(caches.positions.iter().copied())?;
         for (index, sequences) in caches.layers.iter_mut().enumerate() {
             let attend = |q: &Tensor, k: &Tensor, v: &Tensor, causal: Causal| {
                 Ok((attention::step(sequences, (q, k, v), self.heads(), causal)?, Vec::new()))
             };
-            x = self.layer(index, &x, (&cos, &sin), pass, attend)?.0;
+            x = self.layer(index, &x, (&cos, &sin), (pass, Frozen::forward_few), attend)?.0;
         }
         caches.positions.iter_mut().for_each(|p| *p += 1);
         Ok(kernels::rms_norm(&x, &self.norm, self.config.eps)?)

@@ -112,7 +112,7 @@ fn logits(base: &std::path::Path, adapter: Option<&std::path::Path>) -> Tensor {
         let adapter = Adapter::read(folder, &config, &Device::Cpu).unwrap();
         MergedSet::merged(&[(adapter, 1.0)]).unwrap()
     });
-    let decoder = Decoder::load(config, &weights, DType::F32, &Device::Cpu).unwrap();
+    let decoder = Decoder::load(config, &weights, DType::F32, false, &Device::Cpu).unwrap();
     let pass = decoder.pass(set.as_ref(), None).unwrap();
     let tokens: Vec<u32> = (0..40).map(|i| (i * 37 + 5) % 640).collect();
     let (x, packed) = decoder.embed(&tokens, &[40]).unwrap();

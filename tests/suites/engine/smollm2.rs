@@ -329,7 +329,7 @@ fn lopper(folder: &Path, args: &[&str]) -> String {
 fn logits(base: &Path, set: Option<&MergedSet>, tokens: &[u32]) -> Vec<f32> {
     let config = Config::read(base).unwrap();
     let weights = Weights::load(base, &config).unwrap();
-    let decoder = Decoder::load(config, &weights, DType::F32, &Device::Cpu).unwrap();
+    let decoder = Decoder::load(config, &weights, DType::F32, false, &Device::Cpu).unwrap();
     let pass = decoder.pass(set, None).unwrap();
     let (x, packed) = decoder.embed(tokens, &[tokens.len()]).unwrap();
     flat(&decoder.logits(&decoder.forward(&x, &packed, &pass).unwrap()).unwrap())

@@ -1,0 +1,241 @@
+//! A frozen matrix of the base: as numbers, or in the blocks that its file has.
+
+use super::header::Stored;
+use super::kernels::{in_memory, on_cpu};
+use super::product::{As, product, product_into_columns, product_onto};
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{DType, Result, Tensor};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Numbers that are unpacked at once in this machine's memory (4 MB: they stay in the cache until they are used), ...
+const UNPACKED: usize = 1 << 20;
+/// ... and on a card.
+const UNPACKED_ON_CARD: usize = 64 << 20;
+/// Rows of activations, up to which the product is taken in the blocks' own numbers.
+const FEW: usize = 8;
+
+/// A matrix that no gradient is computed for.
+#[derive(Debug, Clone)]
+pub enum Matrix {
+    /// Rows × columns in the type of the activations.
+    Dense(Tensor),
+    /// Blocks of GGUF, or bf16 and f16 beside activations in f32.
+    Blocks(Blocks),
+}
+
+/// Rows × columns in a packed type. Products unpack some rows after another, to the same numbers that an unpacked matrix
+/// would have: in f32 they differ from its products by nothing.
+#[derive(Debug, Clone)]
+pub struct Blocks {
+    packed: Arc<QTensor>,
+    rows: usize,
+    columns: usize,
+    dtype: DType,
+}
+
+/// The packed type that a matrix stored like this keeps beside activations on the CPU or on a card: `None` where it is
+/// numbers there. A card unpacks GGUF's blocks itself; what it would have to send here and back is no gain.
+pub fn kept_packed(stored: Stored, on_card: bool) -> Option<GgmlDType> {
+    match stored {
+        Stored::F16 | Stored::Gguf(GgmlDType::F16) => Some(GgmlDType::F16).filter(|_| !on_card),
+        Stored::Bf16 | Stored::Gguf(GgmlDType::BF16) => Some(GgmlDType::BF16).filter(|_| !on_card),
+        Stored::Gguf(GgmlDType::F32 | GgmlDType::Q8_1) => None,
+        Stored::Gguf(kind) => Some(kind),
+        _ => None,
+    }
+}
+
+impl Blocks {
+    /// `packed` (rows × columns) beside activations of type `dtype`.
+    ///
+    /// # Errors
+    /// When it is no matrix.
+    pub fn new(packed: QTensor, dtype: DType) -> Result<Self> {
+        let (rows, columns) = packed.shape().dims2()?;
+        Ok(Self { packed: Arc::new(packed), rows, columns, dtype })
+    }
+
+    /// Rows that are unpacked at once.
+    fn step(&self) -> usize {
+        let at_once = if self.packed.device().is_cpu() { UNPACKED } else { UNPACKED_ON_CARD };
+        (at_once / self.columns.max(1)).clamp(1, self.rows.max(1))
+    }
+
+    /// The first rows and counts of the pieces.
+    fn pieces(&self) -> impl Iterator<Item = (usize, usize)> {
+        let step = self.step();
+        (0..self.rows).step_by(step).map(move |start| (start, step.min(self.rows - start)))
+    }
+
+    /// `count` rows from `start` on as numbers.
+    fn unpacked(&self, start: usize, count: usize) -> Result<Tensor> {
+        let device = self.packed.device();
+        let rows = |from: usize, to: usize| {
+            let ids: Vec<u32> = (from as u32..to as u32).collect();
+            self.packed.embedding(&Tensor::new(ids, &device)?)
+        };
+        let whole = if !device.is_cpu() {
+            if count == self.rows { self.packed.dequantize(&device)? } else { rows(start, start + count)? }
+        } else {
+            // By several threads: a piece is small beside what a thread costs, but not beside unpacking it.
+            let share = count.div_ceil(rayon::current_num_threads()).max(1);
+            let starts: Vec<usize> = (start..start + count).step_by(share).collect();
+            let parts: Vec<Tensor> = starts
+                .into_par_iter()
+                .map(|from| rows(from, (from + share).min(start + count)))
+                .collect::<Result<_>>()?;
+            if let [one] = &parts[..] { one.clone() } else { Tensor::cat(&parts, 0)? }
+        };
+        whole.to_dtype(self.dtype)
+    }
+
+    /// x · Wᵀ.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let rows = x.dim(0)?;
+        if on_cpu(x) && x.is_contiguous() {
+            let mut y = Tensor::zeros((rows, self.rows), DType::F32, x.device())?;
+            for (start, count) in self.pieces() {
+                y = product_into_columns(y, start, x, &self.unpacked(start, count)?)?;
+            }
+            return Ok(y);
+        }
+        let parts = self
+            .pieces()
+            .map(|(start, count)| product(x, As::Is, &self.unpacked(start, count)?, As::T))
+            .collect::<Result<Vec<_>>>()?;
+        if let [one] = &parts[..] { Ok(one.clone()) } else { Tensor::cat(&parts, 1) }
+    }
+
+    /// y · W.
+    fn backward(&self, y: &Tensor) -> Result<Tensor> {
+        let mut sum: Option<Tensor> = None;
+        for (start, count) in self.pieces() {
+            let part = y.narrow(1, start, count)?.contiguous()?;
+            let w = self.unpacked(start, count)?;
+            sum = Some(match sum {
+                Some(sum) => product_onto(sum, &part, As::Is, &w, As::Is)?,
+                None => product(&part, As::Is, &w, As::Is)?,
+            });
+        }
+        sum.map_or_else(|| Tensor::zeros((y.dim(0)?, self.columns), y.dtype(), y.device()), Ok)
+    }
+}
+
+impl Matrix {
+    /// Number of parameters.
+    pub fn parameters(&self) -> usize {
+        match self {
+            Self::Dense(w) => w.elem_count(),
+            Self::Blocks(w) => w.rows * w.columns,
+        }
+    }
+
+    /// x · Wᵀ of `x` (T × columns): (T × rows).
+    ///
+    /// # Errors
+    /// When shapes or types don't fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(w) => product(x, As::Is, w, As::T),
+            Self::Blocks(w) => w.forward(x),
+        }
+    }
+
+    /// The same for what is generated, token by token: few rows are multiplied in the blocks' own numbers, `x` rounded to
+    /// 8 bits as llama.cpp does it, off by some thousandths.
+    ///
+    /// # Errors
+    /// When shapes or types don't fit.
+    pub fn forward_few(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Blocks(w) if x.dim(0)? <= FEW && in_memory(x) => x.contiguous()?.apply_op1_no_bwd(&*w.packed),
+            _ => self.forward(x),
+        }
+    }
+
+    /// y · W of `y` (T × rows): (T × columns), the way back to what [`Self::forward`] was given.
+    ///
+    /// # Errors
+    /// When shapes or types don't fit.
+    pub fn backward(&self, y: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(w) => product(y, As::Is, w, As::Is),
+            Self::Blocks(w) => w.backward(y),
+        }
+    }
+
+    /// The rows `ids` (u32): (ids, columns).
+    ///
+    /// # Errors
+    /// When a row is not there.
+    pub fn select(&self, ids: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(w) => w.index_select(ids, 0),
+            Self::Blocks(w) => w.packed.embedding(ids)?.to_dtype(w.dtype),
+        }
+    }
+
+    /// Whether all numbers are finite; of packed ones.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn finite(&self) -> Result<bool> {
+        let finite = |t: &Tensor| Ok(t.to_dtype(DType::F32)?.abs()?.max_all()?.to_scalar::<f32>()?.is_finite());
+        match self {
+            Self::Dense(w) => finite(w),
+            Self::Blocks(w) => {
+                for (start, count) in w.pieces() {
+                    if !finite(&w.unpacked(start, count)?)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    fn numbers(rows: usize, columns: usize, seed: f32) -> Tensor {
+        let v: Vec<f32> = (0..rows * columns).map(|i| ((i as f32 * 0.7311 + seed) * 1.913).sin()).collect();
+        Tensor::from_vec(v, (rows, columns), &Device::Cpu).unwrap()
+    }
+
+    fn off(got: &Tensor, want: &Tensor) -> f32 {
+        let largest = |t: &Tensor| t.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert_eq!(got.dims(), want.dims());
+        largest(&(got - want).unwrap()) / largest(want)
+    }
+
+    #[test]
+    fn products_with_blocks_are_those_with_their_numbers() {
+        use GgmlDType as K;
+        // More rows than are unpacked at once.
+        let (rows, columns) = (UNPACKED / 512 + 100, 512);
+        let w = numbers(rows, columns, 0.3);
+        let (x, y) = (numbers(13, columns, 0.7), numbers(13, rows, 0.1));
+        let ids = Tensor::new(&[5u32, 0, (rows - 1) as u32], &Device::Cpu).unwrap();
+        for kind in
+            [K::Q4_0, K::Q4_1, K::Q5_0, K::Q5_1, K::Q8_0, K::Q2K, K::Q3K, K::Q4K, K::Q5K, K::Q6K, K::BF16, K::F16]
+        {
+            let packed = QTensor::quantize(&w, kind).unwrap();
+            let dense = Matrix::Dense(packed.dequantize(&Device::Cpu).unwrap());
+            let blocks = Matrix::Blocks(Blocks::new(packed, DType::F32).unwrap());
+            assert!(off(&blocks.forward(&x).unwrap(), &dense.forward(&x).unwrap()) < 1e-6, "{kind:?}");
+            assert!(off(&blocks.backward(&y).unwrap(), &dense.backward(&y).unwrap()) < 1e-5, "{kind:?}");
+            assert_eq!(off(&blocks.select(&ids).unwrap(), &dense.select(&ids).unwrap()), 0.0, "{kind:?}");
+            let few = x.narrow(0, 0, FEW).unwrap();
+            let error = off(&blocks.forward_few(&few).unwrap(), &dense.forward(&few).unwrap());
+            assert!(error < 0.02, "{kind:?}: {error}");
+            assert!(blocks.finite().unwrap() && blocks.parameters() == dense.parameters());
+        }
+        let broken = QTensor::quantize(&Tensor::full(f32::INFINITY, (2, 32), &Device::Cpu).unwrap(), K::BF16).unwrap();
+        assert!(!Matrix::Blocks(Blocks::new(broken, DType::F32).unwrap()).finite().unwrap());
+    }
+}
