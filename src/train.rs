@@ -15,8 +15,8 @@ pub mod what_if;
 
 use crate::lora::{Adapter, MergedSet, combine};
 use crate::module::Factor;
-use crate::recipe::Recipe;
 use crate::recipe::ratios::{Ratios, Rule};
+use crate::recipe::{BaseType, Recipe};
 use crate::run::event::{EventBody, MatrixInfo, Phase, PhaseKind, Report, ReportRow, Started};
 use crate::run::journal;
 use crate::run::origin::{self, Origin};
@@ -176,7 +176,11 @@ pub(crate) fn matrices(adapters: &[(Adapter, f64)]) -> Vec<MatrixInfo> {
 
 #[allow(clippy::needless_pass_by_value)]
 fn started(recipe: &Recipe, task: &Task, matrices: &[MatrixInfo], run: String, origin: Origin) -> EventBody {
-    let dtype = if task.decoder.dtype() == DType::F32 { "f32" } else { "bf16" };
+    let dtype = match (recipe.dtype, task.decoder.dtype()) {
+        (BaseType::Stored, _) => "stored",
+        (_, DType::F32) => "f32",
+        _ => "bf16",
+    };
     EventBody::Started(Box::new(Started {
         lopper: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),

@@ -4,6 +4,7 @@ use super::config::Config;
 use super::header::{self, place};
 pub use super::header::{Entry, Stored};
 use super::mapped::Mapped;
+use super::matrix;
 use crate::module::Projection;
 use crate::text::printable;
 use crate::{Error, Result};
@@ -131,6 +132,30 @@ pub struct Located {
 }
 
 impl Inventory {
+    /// Bytes of the base with its matrices as they are stored and the rest in f32, or bf16 (`half`); on the CPU with the
+    /// copies that answering makes.
+    pub fn packed_bytes(&self, config: &Config, half: bool, on_card: bool) -> u64 {
+        let bytes = |(name, shape): &(String, Vec<usize>)| {
+            let entry = self.tensors.get(name).map(|t| &t.entry);
+            let kept = entry.and_then(|entry| Some((entry, matrix::kept_packed(entry.stored, on_card)?)));
+            match (kept, &shape[..]) {
+                (Some((entry, kind)), &[rows, columns]) => {
+                    let copy = if on_card { 0 } else { matrix::answering_copy(kind, rows, columns) };
+                    entry.bytes.len() as u64 + copy
+                }
+                _ => shape.iter().product::<usize>() as u64 * if half { 2 } else { 4 },
+            }
+        };
+        expected(config).iter().map(bytes).sum()
+    }
+
+    /// Bytes that the base takes less with its matrices as they are stored than with all numbers in f32, or bf16 (`half`).
+    pub fn packing_saves(&self, config: &Config, half: bool, on_card: bool) -> u64 {
+        let numbers: usize = expected(config).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        let whole = numbers as u64 * if half { 2 } else { 4 };
+        whole.saturating_sub(self.packed_bytes(config, half, on_card))
+    }
+
     /// Reads the headers of `folder`'s weights.
     ///
     /// # Errors

@@ -46,6 +46,24 @@ pub fn kept_packed(stored: Stored, on_card: bool) -> Option<GgmlDType> {
     }
 }
 
+/// Bytes that unpacked rows take at most, and while they are put together twice that; on a card as f32 and as bf16.
+pub fn unpacked(on_card: bool) -> u64 {
+    if on_card { UNPACKED_ON_CARD as u64 * 6 } else { UNPACKED as u64 * 8 }
+}
+
+/// Bytes of the copy that candle makes of a matrix on the CPU when it is first multiplied in its blocks' own numbers
+/// (`quantized/repack_x86.rs`); 0 for the types that it takes as they are.
+pub fn answering_copy(kind: GgmlDType, rows: usize, columns: usize) -> u64 {
+    let fits = rows.is_multiple_of(16) && columns.is_multiple_of(256);
+    let hundredths = match kind {
+        GgmlDType::Q4K => 75,
+        GgmlDType::Q6K => 125,
+        GgmlDType::Q8_0 => 107,
+        _ => 0,
+    };
+    if fits { (rows * columns) as u64 * hundredths / 100 } else { 0 }
+}
+
 impl Blocks {
     /// `packed` (rows × columns) beside activations of type `dtype`.
     ///

@@ -2,6 +2,9 @@
 
 use super::event::{EventBody, Started};
 use super::{RunDir, journal, launch, lock, memory};
+use crate::model::config::Config;
+use crate::model::inventory::Inventory;
+use crate::recipe::{BaseType, Recipe};
 use crate::run::estimate::bytes;
 use crate::text::printable;
 
@@ -68,14 +71,21 @@ fn advice(run: &RunDir, path: &str) -> String {
     if !train.recompute {
         lower.push("--set train.recompute=true".into());
     }
-    if recipe.dtype != crate::recipe::BaseType::Bf16 {
-        lower.push("--set dtype=bf16".into());
+    if recipe.dtype != BaseType::Stored && saved_by_packing(&recipe) > 0 {
+        lower.push("--set dtype=stored".into());
     }
     format!(
         ": free some, or lower what a step needs (train.micro_tokens is {}): `lopper resume {path} {}`",
         train.micro_tokens,
         lower.join("`, `")
     )
+}
+
+/// Bytes that the base would take less as it is stored; 0 where that cannot be told.
+fn saved_by_packing(recipe: &Recipe) -> u64 {
+    let half = recipe.dtype == BaseType::Bf16;
+    let saves = |config| Some(Inventory::read(&recipe.base).ok()?.packing_saves(&config, half, false));
+    Config::read(&recipe.base).ok().and_then(saves).unwrap_or(0)
 }
 
 #[cfg(test)]

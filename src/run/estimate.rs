@@ -19,7 +19,7 @@ use std::path::Path;
 pub struct Estimate {
     /// `cpu` or `cuda:0`: where `device` of the recipe leads on this machine.
     pub device: String,
-    /// `f32` or `bf16`: type of the frozen weights in memory.
+    /// `f32`, `bf16`, or `stored` for that of their file: type of the frozen weights in memory.
     pub dtype: &'static str,
     /// What needs most: `training`, `pruning`, `writing summaries`, `loading`.
     pub moment: &'static str,
@@ -29,6 +29,8 @@ pub struct Estimate {
     pub total: u64,
     /// The total with `recompute` the other way round, bytes.
     pub other_recompute: u64,
+    /// What `dtype = "stored"` would save of the base's memory, bytes; 0 where it is set or saves nothing.
+    pub saved_by_packing: u64,
     /// The most that the system will show as the worker's resident memory on the CPU, bytes: the total, or while it
     /// loads the weights' file with it, which the kernel takes back when it needs the room.
     pub resident: u64,
@@ -63,11 +65,15 @@ impl Estimate {
     /// Why it will not fit, as a sentence; `None` if it will, or nothing is known of the room.
     pub fn problem(&self) -> Option<String> {
         let free = self.free.filter(|free| *free < self.total)?;
-        let remedy = if self.other_recompute < self.total {
-            "set train.recompute = true, lower train.micro_tokens, or use a smaller base"
-        } else {
-            "lower train.micro_tokens, or use a smaller base"
-        };
+        let mut remedies = Vec::new();
+        if self.saved_by_packing > 0 {
+            remedies.push("set dtype = \"stored\"");
+        }
+        if self.other_recompute < self.total {
+            remedies.push("set train.recompute = true");
+        }
+        remedies.push("lower train.micro_tokens");
+        let remedy = format!("{}, or use a smaller base", remedies.join(", "));
         Some(format!(
             "about {} are needed and {} are free on {}: {remedy}",
             bytes(self.total),
@@ -120,8 +126,9 @@ pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estim
     let inventory = Inventory::read(&recipe.base)?;
     inventory.check(&config)?;
     let card = device::leads_to(&recipe.device, recipe.cuda_ordinal());
-    let half = recipe.dtype == BaseType::Bf16 || recipe.dtype == BaseType::Auto && card.is_some();
+    let half = recipe.dtype == BaseType::Bf16 || recipe.dtype != BaseType::F32 && card.is_some();
     let mut need = need(recipe, preview, &config, &outlines, half, card.is_some());
+    need.packed = (recipe.dtype == BaseType::Stored).then(|| inventory.packed_bytes(&config, half, card.is_some()));
     let files = match &inventory.source {
         Source::Safetensors(paths) => paths.clone(),
         Source::Gguf(path) => vec![path.clone()],
@@ -133,7 +140,11 @@ pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estim
     let resident = need.resident();
     let other = Need { recompute: !need.recompute, ..need.clone() };
     let device = card.map_or_else(|| "cpu".to_owned(), |card| format!("cuda:{card}"));
-    let dtype = if half { "bf16" } else { "f32" };
+    let dtype = match (need.packed, half) {
+        (Some(_), _) => "stored",
+        (None, true) => "bf16",
+        (None, false) => "f32",
+    };
     let speed = pace::speed(recipe, &need, &config, runs, card.is_some(), &format!("{device}, {dtype}"));
     let mut stages = Vec::new();
     for stage in plan::stages(recipe) {
@@ -147,6 +158,10 @@ pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estim
         moment,
         parts,
         total,
+        saved_by_packing: match need.packed {
+            Some(_) => 0,
+            None => inventory.packing_saves(&config, half, card.is_some()),
+        },
         other_recompute: other.most().1.iter().map(|p| p.bytes).sum(),
         resident,
         free: card.map_or_else(super::memory::free, device::free_on_card),
@@ -198,6 +213,7 @@ fn need(recipe: &Recipe, preview: &Preview, config: &Config, outlines: &[Outline
         ranks,
         numbers,
         half,
+        packed: None,
         card,
         recompute: recipe.train.recompute,
         dropout: recipe.train.dropout.unwrap_or(dropout) > 0.0,

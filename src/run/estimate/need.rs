@@ -4,7 +4,7 @@
 use super::Part;
 use crate::model::config::Config;
 use crate::model::decoder::logits_at_once;
-use crate::model::inventory;
+use crate::model::{inventory, matrix};
 use crate::module::Projection;
 
 /// The program itself: code, thread stacks, packed panels of matrix products; fitted to the run on
@@ -60,6 +60,8 @@ pub(super) struct Need {
     pub numbers: u64,
     /// Base and activations in bf16.
     pub half: bool,
+    /// Bytes of the base where its matrices stay as they are stored.
+    pub packed: Option<u64>,
     /// On a card: what stays in this machine's memory does not count.
     pub card: bool,
     pub recompute: bool,
@@ -91,6 +93,9 @@ impl Need {
     }
 
     pub fn base(&self) -> u64 {
+        if let Some(bytes) = self.packed {
+            return bytes;
+        }
         let numbers: usize = inventory::expected(&self.config).iter().map(|(_, s)| s.iter().product::<usize>()).sum();
         numbers as u64 * self.width()
     }
@@ -199,11 +204,12 @@ impl Need {
         let base = ("base weights", self.base());
         let program = if self.card { 600_000_000 } else { PROGRAM + TOKENIZER * self.tokenizer };
         let program = ("program, tokenizer", program);
+        let unpacked = ("unpacked rows", if self.packed.is_some() { matrix::unpacked(self.card) } else { 0 });
         // As loaded, as they are trained, the best so far, and in the type of the activations.
         let adapters = ("adapters", 12 * n + if self.half { 2 * n } else { 0 });
         let moments = ("optimiser moments", 4 * self.moments * n);
         let masks = ("prune masks", masks);
-        let held = [base, adapters, moments, masks, program];
+        let held = [base, unpacked, adapters, moments, masks, program];
         let gradients = |there: bool| ("gradients", if there { 4 * n } else { 0 });
         let (activations, working, logits) = self.training();
         let with = |more: &[(&'static str, u64)]| held.iter().chain(more).copied().collect::<Vec<_>>();
@@ -215,7 +221,7 @@ impl Need {
         };
         let (layer, cache) = self.writing(&self.samples);
         let (report_layer, report_cache) = self.writing(&self.summaries);
-        let light = [base, ("adapters", 8 * n + if self.half { 2 * n } else { 0 }), program];
+        let light = [base, unpacked, ("adapters", 8 * n + if self.half { 2 * n } else { 0 }), program];
         vec![
             ("training", {
                 let logits = if working > logits { ("logits", 0) } else { ("logits", logits) };
@@ -240,6 +246,9 @@ impl Need {
 
     /// Room that the largest tensor takes twice while it is read.
     fn largest_tensor(&self) -> u64 {
+        if self.packed.is_some() {
+            return 0;
+        }
         (self.config.vocab * self.config.hidden) as u64 * 4 * u64::from(!self.card)
     }
 

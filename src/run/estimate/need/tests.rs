@@ -28,6 +28,7 @@ fn need(config: Config, rank: usize, length: usize) -> Need {
         numbers: (numbers * config.layers) as u64,
         config,
         half: false,
+        packed: None,
         card: false,
         recompute: false,
         dropout: false,

@@ -1,0 +1,176 @@
+//! Greedy answers, alternately with transformers (`tests/bench/peer/generate.py`).
+//!
+//! ```text
+//! cargo bench --bench generation -- --base target/smollm2                       # lopper alone
+//! cargo bench --bench generation -- --base target/smollm2 --peer python3        # beside transformers in f32
+//! cargo bench --bench generation -- --base target/smollm2-q4_1 --dtype stored --peer python3 --peer-base target/smollm2
+//! ```
+//! Both sides read the same prompts and write the same number of tokens, with a key-value cache and as many threads. A turn
+//! is the whole answer, the reading of the prompt included; what both wrote is compared where both compute in f32.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use candle_core::{DType, Device};
+use clap::Parser;
+use lopper::data::Tokenizer;
+use lopper::lora::{Adapter, MergedSet};
+use lopper::model::config::Config;
+use lopper::model::decoder::{Decoder, Pass};
+use lopper::model::generate::{Generation, generate};
+use lopper::model::weights::Weights;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+#[derive(Parser)]
+struct Settings {
+    /// Folder of the base model
+    #[arg(long, default_value = "assets/demo/base")]
+    base: PathBuf,
+    /// Python with torch and transformers; none times lopper alone
+    #[arg(long)]
+    peer: Option<PathBuf>,
+    /// The peer's folder, where it is not the same
+    #[arg(long)]
+    peer_base: Option<PathBuf>,
+    /// f32, or stored: matrices as the file has them
+    #[arg(long, default_value = "f32")]
+    dtype: String,
+    /// An adapter in PEFT's format on lopper's side
+    #[arg(long)]
+    adapter: Option<PathBuf>,
+    /// Prompts at once
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// Tokens of a prompt
+    #[arg(long, default_value_t = 64)]
+    prompt: usize,
+    /// Tokens that are written
+    #[arg(long, default_value_t = 64)]
+    tokens: usize,
+    /// Turns that count
+    #[arg(long, default_value_t = 7)]
+    turns: usize,
+    /// Threads of each side
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn prompts(settings: &Settings) -> Vec<Vec<u32>> {
+    let text = std::fs::read_to_string("assets/demo/data/train.jsonl").expect("the demo's data");
+    let tokenizer = Tokenizer::read(&settings.base).unwrap();
+    let documents: Vec<String> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["document"].as_str().unwrap().to_owned())
+        .collect();
+    (0..settings.batch)
+        .map(|i| {
+            let joined: Vec<&str> = documents.iter().cycle().skip(i * 3).take(8).map(String::as_str).collect();
+            let mut ids = tokenizer.encode(&joined.join("\n"), false).unwrap();
+            assert!(ids.len() >= settings.prompt, "the demo's documents are too short for --prompt");
+            ids.truncate(settings.prompt);
+            ids
+        })
+        .collect()
+}
+
+fn peer(
+    python: &Path,
+    base: &Path,
+    settings: &Settings,
+    prompts: &[Vec<u32>],
+) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut child = Command::new(python)
+        .arg("tests/bench/peer/generate.py")
+        .arg(
+            json!({ "base": base, "threads": settings.threads, "tokens": settings.tokens, "prompts": prompts })
+                .to_string(),
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the peer's Python starts");
+    let answers = BufReader::new(child.stdout.take().unwrap());
+    (child, answers)
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+fn range(values: &[f64]) -> String {
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(0.0, f64::max);
+    format!("{:.2} ({low:.2} to {high:.2})", median(values))
+}
+
+fn main() {
+    let settings = Settings::parse();
+    rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build_global().unwrap();
+    let config = Config::read(&settings.base).unwrap();
+    let weights = Weights::load(&settings.base, &config).unwrap();
+    let adapter = settings.adapter.as_ref().map(|path| Adapter::read(path, &config, &Device::Cpu).unwrap());
+    let decoder = Decoder::load(config, &weights, DType::F32, settings.dtype == "stored", &Device::Cpu).unwrap();
+    let set = adapter.map(|adapter| MergedSet::merged(&[(adapter, 1.0)]).unwrap());
+    let pass = set.map_or_else(Pass::default, |set| decoder.pass(Some(&set), None).unwrap());
+    let prompts = prompts(&settings);
+    let how = Generation { max_new_tokens: settings.tokens, temperature: 0.0, top_p: 1.0, seed: 1, ends: Vec::new() };
+    let mut beside = settings.peer.as_deref().map(|python| {
+        let base = settings.peer_base.as_ref().unwrap_or(&settings.base).canonicalize().unwrap();
+        let (child, mut answers) = peer(python, &base, &settings, &prompts);
+        let mut line = String::new();
+        answers.read_line(&mut line).unwrap();
+        println!("peer     {}", line.trim());
+        (child, answers)
+    });
+    let written = (settings.batch * settings.tokens) as f64;
+    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for turn in 0..=settings.turns {
+        let clock = Instant::now();
+        let answers = generate(&decoder, &pass, &prompts, &how, &mut |_| Ok(true)).unwrap();
+        let own = written / clock.elapsed().as_secs_f64();
+        let mut line = format!("turn {turn}: lopper {own:.1} tokens/s");
+        if let Some((child, lines)) = &mut beside {
+            writeln!(child.stdin.as_mut().unwrap(), "go").unwrap();
+            let mut text = String::new();
+            assert!(lines.read_line(&mut text).unwrap() > 0, "the peer ended; its message is above");
+            let answer: Value = serde_json::from_str(&text).unwrap();
+            let other = written / answer["seconds"].as_f64().unwrap();
+            let same =
+                answers.iter().zip(answer["answers"].as_array().unwrap()).filter(|(a, b)| json!(a) == **b).count();
+            line += &format!("; transformers {other:.1}; {same} of {} answers are the same", settings.batch);
+            if settings.dtype == "f32" && settings.adapter.is_none() {
+                assert!(2 * same >= settings.batch, "the answers part: {line}");
+            }
+            if turn > 0 {
+                theirs.push(other);
+                ratios.push(own / other);
+            }
+        }
+        // The first one reads the weights into the cache.
+        if turn > 0 {
+            ours.push(own);
+        }
+        println!("{line}");
+    }
+    println!(
+        "lopper       {} tokens/s, {} x {} after {}, {}",
+        range(&ours),
+        settings.batch,
+        settings.tokens,
+        settings.prompt,
+        settings.dtype
+    );
+    if let Some((mut child, _)) = beside {
+        println!("transformers {} tokens/s, f32", range(&theirs));
+        println!("ratio        lopper writes {} times as many (median of the turns' ratios)", range(&ratios));
+        child.kill().ok();
+        child.wait().ok();
+    }
+}
