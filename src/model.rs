@@ -4,6 +4,7 @@ pub mod attention;
 pub mod config;
 pub mod decoder;
 pub mod device;
+mod few;
 pub mod generate;
 pub mod gguf;
 pub mod header;

@@ -1,10 +1,11 @@
 //! A frozen matrix of the base: as numbers, or in the blocks that its file has.
 
+use super::few::{self, Rows};
 use super::header::Stored;
-use super::kernels::{in_memory, on_cpu};
+use super::kernels::{on_cpu, slice};
 use super::product::{As, product, product_into_columns, product_onto};
 use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{DType, Result, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -12,8 +13,11 @@ use std::sync::Arc;
 const UNPACKED: usize = 1 << 20;
 /// ... and on a card.
 const UNPACKED_ON_CARD: usize = 64 << 20;
-/// Rows of activations, up to which the product is taken in the blocks' own numbers.
-const FEW: usize = 8;
+/// Rows of activations, up to which candle's products in the blocks' own numbers are taken where it has vector units for
+/// them, ...
+const FEW_PACKED: usize = 8;
+/// ... and where not.
+const FEW_SLOW: usize = 2;
 
 /// A matrix that no gradient is computed for.
 #[derive(Debug, Clone)]
@@ -58,7 +62,6 @@ pub fn answering_copy(kind: GgmlDType, rows: usize, columns: usize) -> u64 {
     let hundredths = match kind {
         GgmlDType::Q4K => 75,
         GgmlDType::Q6K => 125,
-        GgmlDType::Q8_0 => 107,
         _ => 0,
     };
     if fits { (rows * columns) as u64 * hundredths / 100 } else { 0 }
@@ -72,6 +75,15 @@ impl Blocks {
     pub fn new(packed: QTensor, dtype: DType) -> Result<Self> {
         let (rows, columns) = packed.shape().dims2()?;
         Ok(Self { packed: Arc::new(packed), rows, columns, dtype })
+    }
+
+    /// Up to so many rows are multiplied in the blocks' own numbers: more take less time with unpacked ones.
+    fn few(&self) -> usize {
+        match self.packed.dtype() {
+            GgmlDType::BF16 | GgmlDType::Q8_0 => few::FEW,
+            kind if answering_copy(kind, self.rows, self.columns) > 0 => FEW_PACKED,
+            _ => FEW_SLOW,
+        }
     }
 
     /// Rows that are unpacked at once.
@@ -140,6 +152,22 @@ impl Blocks {
     }
 }
 
+/// A product of few rows with a matrix of so many columns.
+struct FewRows<'a>(Rows<'a>, usize);
+
+impl CustomOp1 for FewRows<'_> {
+    fn name(&self) -> &'static str {
+        "product-of-few"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let rows = layout.shape().dims2()?.0;
+        let y = few::product(slice(storage, layout)?, self.1, self.0);
+        let columns = y.len() / rows.max(1);
+        Ok((CpuStorage::F32(y), (rows, columns).into()))
+    }
+}
+
 impl Matrix {
     /// Number of parameters.
     pub fn parameters(&self) -> usize {
@@ -160,14 +188,23 @@ impl Matrix {
         }
     }
 
-    /// The same for what is generated, token by token: few rows are multiplied in the blocks' own numbers, `x` rounded to
-    /// 8 bits as llama.cpp does it, off by some thousandths.
+    /// The same for what is generated, token by token. Few rows are multiplied with bf16 and Q8_0 as they lie, to the numbers
+    /// of [`Self::forward`]; with other blocks candle multiplies them in 8 bits, to which it rounds `x` too, as llama.cpp
+    /// does it: off by some thousandths.
     ///
     /// # Errors
     /// When shapes or types don't fit.
     pub fn forward_few(&self, x: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Blocks(w) if x.dim(0)? <= FEW && in_memory(x) => x.contiguous()?.apply_op1_no_bwd(&*w.packed),
+            Self::Blocks(w) if on_cpu(x) && x.dim(0)? <= w.few() => {
+                let x = x.contiguous()?;
+                let data = w.packed.data()?;
+                match w.packed.dtype() {
+                    GgmlDType::BF16 => x.apply_op1_no_bwd(&FewRows(Rows::Bf16(&data), w.columns)),
+                    GgmlDType::Q8_0 => x.apply_op1_no_bwd(&FewRows(Rows::Q8(&data), w.columns)),
+                    _ => x.apply_op1_no_bwd(&*w.packed),
+                }
+            }
             _ => self.forward(x),
         }
     }
@@ -248,9 +285,12 @@ mod tests {
             assert!(off(&blocks.forward(&x).unwrap(), &dense.forward(&x).unwrap()) < 1e-6, "{kind:?}");
             assert!(off(&blocks.backward(&y).unwrap(), &dense.backward(&y).unwrap()) < 1e-5, "{kind:?}");
             assert_eq!(off(&blocks.select(&ids).unwrap(), &dense.select(&ids).unwrap()), 0.0, "{kind:?}");
-            let few = x.narrow(0, 0, FEW).unwrap();
-            let error = off(&blocks.forward_few(&few).unwrap(), &dense.forward(&few).unwrap());
-            assert!(error < 0.02, "{kind:?}: {error}");
+            for count in [1, FEW_SLOW, few::FEW, FEW_PACKED] {
+                let few = x.narrow(0, 0, count).unwrap();
+                let error = off(&blocks.forward_few(&few).unwrap(), &dense.forward(&few).unwrap());
+                let rounded = !matches!(kind, K::BF16 | K::Q8_0);
+                assert!(error < if rounded { 0.02 } else { 1e-5 }, "{kind:?}, {count} rows: {error}");
+            }
             assert!(blocks.finite().unwrap() && blocks.parameters() == dense.parameters());
         }
         let broken = QTensor::quantize(&Tensor::full(f32::INFINITY, (2, 32), &Device::Cpu).unwrap(), K::BF16).unwrap();

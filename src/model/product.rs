@@ -4,6 +4,7 @@
 //! with AVX-512 it reached 134–193 GFLOP/s over the decoder's shapes where candle's own product
 //! reached 86–174 (`cargo bench --bench step` shows both). Other devices and types use candle's.
 
+use super::few::{self, Rows};
 use super::kernels::{on_cpu, slice, slice_mut};
 use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor};
 use faer::linalg::matmul::matmul;
@@ -36,6 +37,11 @@ impl CustomOp2 for Product {
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, inner) = l1.shape().dims2()?;
+        if (self.0, self.1) == (As::Is, As::T) && (1..=few::FEW).contains(&rows) && inner > 0 {
+            let y = few::product(slice(s1, l1)?, inner, Rows::F32(slice(s2, l2)?));
+            return Ok((CpuStorage::F32(y), (rows, l2.shape().dims2()?.0).into()));
+        }
         let (a, b) = (view(s1, l1, self.0)?, view(s2, l2, self.1)?);
         let (m, n) = (a.nrows(), b.ncols());
         let mut c = vec![0f32; m * n];
