@@ -1,13 +1,27 @@
 //! Causal attention with grouped queries over packed sequences, forward, backward and with a cache.
 //!
 //! Sequences lie one after another in the rows, without padding: every linear sees them as one
-//! matrix, and only here each sequence is looked at on its own.
+//! matrix, and only here each sequence is looked at on its own: some queries at a time, so that memory grows with a
+//! sequence's length and not with its square. Attention weights are not kept for the way back but computed again.
 
-use super::kernels::{self, Causal};
+use super::kernels::{self, Block, Causal};
 use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+
+/// Scores that are computed at once for a sequence, all heads together: in this machine's memory (16 MB), ...
+pub const SCORES: usize = 4 << 20;
+/// ... and on a card.
+pub const SCORES_ON_CARD: usize = 64 << 20;
+/// Queries of a block, unless there are less.
+const FEWEST: usize = 64;
+
+/// Queries that are computed at once of a sequence of `t` tokens.
+pub fn queries_at_once(t: usize, heads: usize, on_card: bool) -> usize {
+    let scores = if on_card { SCORES_ON_CARD } else { SCORES };
+    (scores / (heads * t).max(1)).max(FEWEST).min(t)
+}
 
 /// Head counts and sizes.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +62,16 @@ fn by_token(x: &Tensor, heads: usize) -> Result<Tensor> {
 pub struct Masks(HashMap<(usize, Causal), Tensor>);
 
 impl Masks {
+    /// The mask of a block of a sequence of `t` tokens; `None` where there are none.
+    fn of(&self, t: usize, causal: Causal, block: &Block) -> Result<Option<Tensor>> {
+        let Some(whole) = self.0.get(&(t, causal)) else { return Ok(None) };
+        if block.queries.len() == t {
+            return Ok(Some(whole.clone()));
+        }
+        let rows = whole.narrow(1, block.queries.start, block.queries.len())?;
+        rows.narrow(2, block.keys.start, block.keys.len()).map(Some)
+    }
+
     /// The masks of sequences of `lengths` in layers that look back as `layers` say.
     ///
     /// # Errors
@@ -62,7 +86,7 @@ impl Masks {
         for &t in lengths {
             for causal in layers.clone() {
                 if let Entry::Vacant(entry) = masks.entry((t, causal)) {
-                    entry.insert(kernels::hidden(t, causal, dtype, device)?);
+                    entry.insert(kernels::hidden(&causal.block(0..t), causal, dtype, device)?);
                 }
             }
         }
@@ -88,60 +112,147 @@ fn each<T: Send>(x: &Tensor, lengths: &[usize], f: impl Fn(usize, usize, usize) 
     lengths.par_iter().zip(starts).enumerate().map(|(i, (&t, start))| f(i, start, t)).collect()
 }
 
-/// Attention of packed sequences. `q` (T, query heads, dim), `k` and `v` (T, key heads, dim), all after
-/// rotary embedding; `masks` may be empty. Returns (T, query heads · dim) and the attention weights of each sequence.
-///
-/// # Errors
-/// When shapes or types don't fit.
-pub fn forward(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    lengths: &[usize],
+/// One sequence by head: (key heads, group·t, dim) of q and what lies like it, (key heads, t, dim) of k and v.
+struct Sequence<'a> {
+    t: usize,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
     heads: Heads,
-    (causal, masks): (Causal, &Masks),
-) -> Result<(Tensor, Vec<Tensor>)> {
-    let parts = each(q, lengths, |_, start, t| {
-        let q = by_head(&q.narrow(0, start, t)?, heads.key)?;
-        let k = by_head(&k.narrow(0, start, t)?, heads.key)?;
-        let v = by_head(&v.narrow(0, start, t)?, heads.key)?;
-        let p =
-            kernels::causal_softmax(q.matmul(&k.transpose(1, 2)?)?, heads.scale(), causal, masks.0.get(&(t, causal)))?;
-        let out = by_token(&p.matmul(&v)?, heads.query)?;
-        Ok((out, p))
-    })?;
-    let (outs, weights): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    Ok((Tensor::cat(&outs, 0)?.flatten_from(1)?, weights))
+    causal: Causal,
+    masks: &'a Masks,
 }
 
-/// Gradients of q, k and v, in their shapes, from `dy` (T, query heads · dim).
-///
-/// # Errors
-/// When shapes or types don't fit.
-pub fn backward(
-    dy: &Tensor,
-    (q, k, v): (&Tensor, &Tensor, &Tensor),
-    weights: &[Tensor],
-    lengths: &[usize],
-    heads: Heads,
-) -> Result<(Tensor, Tensor, Tensor)> {
-    let rows = dy.dim(0)?;
-    let dy = dy.reshape((rows, heads.query, heads.dim))?;
-    let parts = each(&dy, lengths, |i, start, t| {
-        let q = by_head(&q.narrow(0, start, t)?, heads.key)?;
-        let k = by_head(&k.narrow(0, start, t)?, heads.key)?;
-        let v = by_head(&v.narrow(0, start, t)?, heads.key)?;
-        let dy = by_head(&dy.narrow(0, start, t)?, heads.key)?;
-        let p = &weights[i];
-        let dv = p.transpose(1, 2)?.matmul(&dy)?;
-        let ds = kernels::softmax_backward(dy.matmul(&v.transpose(1, 2)?)?, p, heads.scale())?;
-        let dq = ds.matmul(&k)?;
-        let dk = ds.transpose(1, 2)?.matmul(&q)?;
-        Ok((by_token(&dq, heads.query)?, by_token(&dk, heads.key)?, by_token(&dv, heads.key)?))
-    })?;
-    let cat =
-        |pick: fn(&(Tensor, Tensor, Tensor)) -> &Tensor| Tensor::cat(&parts.iter().map(pick).collect::<Vec<_>>(), 0);
-    Ok((cat(|p| &p.0)?, cat(|p| &p.1)?, cat(|p| &p.2)?))
+impl Sequence<'_> {
+    /// The blocks of queries, one after another.
+    fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
+        let (t, causal) = (self.t, self.causal);
+        let step = queries_at_once(t, self.heads.query, !kernels::in_memory(&self.q)).max(1);
+        (0..t).step_by(step).map(move |from| causal.block(from..(from + step).min(t)))
+    }
+
+    /// The block's rows of `x`, which lies as q does.
+    fn rows(&self, x: &Tensor, block: &Block) -> Result<Tensor> {
+        let n = block.queries.len();
+        if n == self.t {
+            return Ok(x.clone());
+        }
+        let (key, group, dim) = (self.heads.key, self.heads.group(), self.heads.dim);
+        let x = x.reshape((key, group, self.t, dim))?.narrow(2, block.queries.start, n)?;
+        x.contiguous()?.reshape((key, group * n, dim))
+    }
+
+    /// The inverse of [`Self::rows`] over all blocks.
+    fn joined(&self, mut blocks: Vec<Tensor>) -> Result<Tensor> {
+        if blocks.len() == 1 {
+            return Ok(blocks.remove(0));
+        }
+        let (key, group, dim) = (self.heads.key, self.heads.group(), self.heads.dim);
+        let apart = |x: &Tensor| x.reshape((key, group, x.dim(1)? / group, dim));
+        let blocks = blocks.iter().map(apart).collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&blocks, 2)?.reshape((key, group * self.t, dim))
+    }
+
+    fn keys(&self, x: &Tensor, block: &Block) -> Result<Tensor> {
+        x.narrow(1, block.keys.start, block.keys.len())
+    }
+
+    /// The attention weights of a block.
+    fn weights(&self, block: &Block) -> Result<Tensor> {
+        let scores = self.rows(&self.q, block)?.matmul(&self.keys(&self.k, block)?.transpose(1, 2)?)?;
+        let mask = self.masks.of(self.t, self.causal, block)?;
+        kernels::causal_softmax(scores, self.heads.scale(), self.causal, block, mask.as_ref())
+    }
+
+    fn forward(&self) -> Result<Tensor> {
+        let out = |block: Block| self.weights(&block)?.matmul(&self.keys(&self.v, &block)?);
+        self.joined(self.blocks().map(out).collect::<Result<_>>()?)
+    }
+
+    /// Gradients of q, k and v from `dy`, which lies as q does.
+    fn backward(&self, dy: &Tensor) -> Result<[Tensor; 3]> {
+        let (mut dq, mut dk, mut dv) = (Vec::new(), None, None);
+        for block in self.blocks() {
+            let (q, dy) = (self.rows(&self.q, &block)?, self.rows(dy, &block)?);
+            let p = self.weights(&block)?;
+            self.add(&mut dv, p.transpose(1, 2)?.matmul(&dy)?, &block)?;
+            let dp = dy.matmul(&self.keys(&self.v, &block)?.transpose(1, 2)?)?;
+            let ds = kernels::softmax_backward(dp, &p, self.heads.scale())?;
+            self.add(&mut dk, ds.transpose(1, 2)?.matmul(&q)?, &block)?;
+            dq.push(ds.matmul(&self.keys(&self.k, &block)?)?);
+        }
+        let like = |sum: Option<Tensor>| sum.map_or_else(|| self.k.zeros_like(), |sum| sum.to_dtype(self.k.dtype()));
+        Ok([self.joined(dq)?, like(dk)?, like(dv)?])
+    }
+
+    /// Adds a block's part of a gradient of k or v; the sum of several is in f32.
+    fn add(&self, sum: &mut Option<Tensor>, part: Tensor, block: &Block) -> Result<()> {
+        if block.queries.len() == self.t {
+            *sum = Some(part);
+            return Ok(());
+        }
+        let all = match sum.take() {
+            Some(all) => all,
+            None => Tensor::zeros((self.heads.key, self.t, self.heads.dim), DType::F32, part.device())?,
+        };
+        let more = (self.keys(&all, block)? + part.to_dtype(DType::F32)?)?;
+        all.slice_set(&more.contiguous()?, 1, block.keys.start)?;
+        *sum = Some(all);
+        Ok(())
+    }
+}
+
+/// q, k and v of packed sequences, after rotary embedding, and what they see.
+#[derive(Debug, Clone, Copy)]
+pub struct Packed<'a> {
+    /// (T, query heads, dim).
+    pub q: &'a Tensor,
+    /// (T, key heads, dim).
+    pub k: &'a Tensor,
+    /// (T, key heads, dim).
+    pub v: &'a Tensor,
+    /// Length of each sequence.
+    pub lengths: &'a [usize],
+    /// Head counts and sizes.
+    pub heads: Heads,
+    /// What a query sees.
+    pub causal: Causal,
+    /// Masks for devices that need them as tensors; may be empty.
+    pub masks: &'a Masks,
+}
+
+impl<'a> Packed<'a> {
+    fn sequence(&self, start: usize, t: usize) -> Result<Sequence<'a>> {
+        let of = |x: &Tensor| by_head(&x.narrow(0, start, t)?, self.heads.key);
+        let (q, k, v) = (of(self.q)?, of(self.k)?, of(self.v)?);
+        Ok(Sequence { t, q, k, v, heads: self.heads, causal: self.causal, masks: self.masks })
+    }
+
+    /// Attention: (T, query heads · dim).
+    ///
+    /// # Errors
+    /// When shapes or types don't fit.
+    pub fn forward(&self) -> Result<Tensor> {
+        let outs =
+            each(self.q, self.lengths, |_, start, t| by_token(&self.sequence(start, t)?.forward()?, self.heads.query))?;
+        Tensor::cat(&outs, 0)?.flatten_from(1)
+    }
+
+    /// Gradients of q, k and v, in their shapes, from `dy` (T, query heads · dim).
+    ///
+    /// # Errors
+    /// When shapes or types don't fit.
+    pub fn backward(&self, dy: &Tensor) -> Result<[Tensor; 3]> {
+        let heads = self.heads;
+        let dy = dy.reshape((dy.dim(0)?, heads.query, heads.dim))?;
+        let parts = each(&dy, self.lengths, |_, start, t| {
+            let dy = by_head(&dy.narrow(0, start, t)?, heads.key)?;
+            let [dq, dk, dv] = self.sequence(start, t)?.backward(&dy)?;
+            Ok([by_token(&dq, heads.query)?, by_token(&dk, heads.key)?, by_token(&dv, heads.key)?])
+        })?;
+        let cat = |at: usize| Tensor::cat(&parts.iter().map(|p| &p[at]).collect::<Vec<_>>(), 0);
+        Ok([cat(0)?, cat(1)?, cat(2)?])
+    }
 }
 
 /// [`Cache::step`] for several sequences, one a row of `q`, `k` and `v`. Returns (sequences, query heads · dim).
@@ -202,5 +313,68 @@ impl Cache {
         let scores = (q.matmul(&keys.transpose(1, 2)?)? * heads.scale())?;
         let p = candle_nn::ops::softmax_last_dim(&scores)?;
         p.matmul(&values)?.reshape((1, heads.query * heads.dim))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use candle_core::{D, Var};
+
+    fn ramp(shape: (usize, usize, usize), seed: f32) -> Tensor {
+        let n = shape.0 * shape.1 * shape.2;
+        let values: Vec<f32> = (0..n).map(|i| ((i as f32 * 0.7311 + seed) * 1.913).sin() * 1.5).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+
+    fn off(got: &Tensor, want: &Tensor) -> f32 {
+        let largest = |t: &Tensor| t.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert_eq!(got.dims(), want.dims());
+        largest(&(got - want).unwrap()) / largest(want)
+    }
+
+    /// Attention of one sequence by plain operations, all scores at once.
+    fn plain(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads, causal: Causal) -> Result<Tensor> {
+        let t = q.dim(0)?;
+        let repeated = |x: &Tensor| {
+            let x = x.transpose(0, 1)?.unsqueeze(1)?.broadcast_as((heads.key, heads.group(), t, heads.dim))?;
+            x.reshape((heads.query, t, heads.dim))
+        };
+        let scores = (q.transpose(0, 1)?.contiguous()?.matmul(&repeated(k)?.t()?.contiguous()?)? * heads.scale())?;
+        let mask = kernels::hidden(&causal.block(0..t), causal, DType::F32, &Device::Cpu)?;
+        let p = candle_nn::ops::softmax(&scores.broadcast_add(&mask)?, D::Minus1)?;
+        p.matmul(&repeated(v)?)?.transpose(0, 1)?.reshape((t, heads.query * heads.dim))
+    }
+
+    #[test]
+    fn blocks_of_queries_give_what_all_scores_at_once_give() {
+        let heads = Heads { query: 4, key: 2, dim: 8 };
+        let lengths = [1100, 1, 37];
+        assert!(queries_at_once(1100, 4, false) < 1100 && queries_at_once(37, 4, false) == 37);
+        let total: usize = lengths.iter().sum();
+        let make = |n: usize, seed: f32| ramp((total, n, heads.dim), seed);
+        let (q, k, v, dy) = (make(4, 0.1), make(2, 0.5), make(2, 0.9), make(4, 1.3));
+        let dy = dy.flatten_from(1).unwrap();
+        for causal in [Causal { window: None }, Causal { window: Some(300) }] {
+            let masks = Masks::default();
+            let packed = Packed { q: &q, k: &k, v: &v, lengths: &lengths, heads, causal, masks: &masks };
+            let (y, gradients) = (packed.forward().unwrap(), packed.backward(&dy).unwrap());
+            let mut start = 0;
+            for t in lengths {
+                let of = |x: &Tensor| Var::from_tensor(&x.narrow(0, start, t).unwrap().contiguous().unwrap()).unwrap();
+                let inputs = [of(&q), of(&k), of(&v)];
+                let want = plain(&inputs[0], &inputs[1], &inputs[2], heads, causal).unwrap();
+                assert!(off(&y.narrow(0, start, t).unwrap(), &want) < 1e-5, "{causal:?}, {t}");
+                let loss = (want * dy.narrow(0, start, t).unwrap()).unwrap().sum_all().unwrap();
+                let grads = loss.backward().unwrap();
+                for (got, input) in gradients.iter().zip(&inputs) {
+                    let (got, want) = (got.narrow(0, start, t).unwrap(), grads.get(input).unwrap());
+                    let small = want.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-4;
+                    assert!(small || off(&got, want) < 1e-5, "{causal:?}, {t}: {}", off(&got, want));
+                }
+                start += t;
+            }
+        }
     }
 }

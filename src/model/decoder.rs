@@ -74,7 +74,6 @@ struct Trace {
     q: Tensor,
     k: Tensor,
     v: Tensor,
-    weights: Vec<Tensor>,
     attended: Tensor,
     mid: Tensor,
     h2: Tensor,
@@ -257,6 +256,11 @@ impl Decoder {
         Heads { query: self.config.heads, key: self.config.kv_heads, dim: self.config.head_dim }
     }
 
+    fn attention<'a>(&self, [q, k, v]: [&'a Tensor; 3], packed: &'a Packed, causal: Causal) -> attention::Packed<'a> {
+        let Packed { lengths, masks, .. } = packed;
+        attention::Packed { q, k, v, lengths, heads: self.heads(), causal, masks }
+    }
+
     /// One layer over `x`, its linears by `forward`; `attend` gets query, key and value and returns the attended rows.
     fn layer(
         &self,
@@ -264,7 +268,7 @@ impl Decoder {
         x: &Tensor,
         (cos, sin): (&Tensor, &Tensor),
         (pass, forward): (&Pass, Forward),
-        attend: impl FnOnce(&Tensor, &Tensor, &Tensor, Causal) -> candle_core::Result<(Tensor, Vec<Tensor>)>,
+        attend: impl FnOnce(&Tensor, &Tensor, &Tensor, Causal) -> candle_core::Result<Tensor>,
     ) -> candle_core::Result<(Tensor, Trace)> {
         use Projection as P;
         let layer = &self.layers[index];
@@ -274,7 +278,7 @@ impl Decoder {
         let (k_raw, zk) = run(P::KProj, &h)?;
         let (v_raw, zv) = run(P::VProj, &h)?;
         let [q, k, v] = self.qkv(layer, [&q_raw, &k_raw, &v_raw], cos, sin)?;
-        let (attended, weights) = attend(&q, &k, &v, layer.causal)?;
+        let attended = attend(&q, &k, &v, layer.causal)?;
         let (o, zo) = run(P::OProj, &attended)?;
         let mid = (x + o)?;
         let h2 = kernels::rms_norm(&mid, &layer.post_norm, self.config.eps)?;
@@ -292,7 +296,6 @@ impl Decoder {
             q,
             k,
             v,
-            weights,
             attended,
             mid,
             h2,
@@ -312,7 +315,7 @@ impl Decoder {
         pass: &Pass,
     ) -> candle_core::Result<(Tensor, Trace)> {
         self.layer(index, x, (&packed.cos, &packed.sin), (pass, Frozen::forward), |q, k, v, causal| {
-            attention::forward(q, k, v, &packed.lengths, self.heads(), (causal, &packed.masks))
+            self.attention([q, k, v], packed, causal).forward()
         })
     }
 

@@ -10,7 +10,7 @@ mod softmax;
 
 pub use loss::cross_entropy;
 pub use norm::{rms_norm, rms_norm_backward};
-pub use softmax::{Causal, causal_softmax, hidden, softmax_backward};
+pub use softmax::{Block, Causal, causal_softmax, hidden, softmax_backward};
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;

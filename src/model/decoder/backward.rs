@@ -3,7 +3,7 @@
 use super::{Decoder, Kept, Packed, Pass, Tape, Trace};
 use crate::Result;
 use crate::lora::{Gradients, SquareSums};
-use crate::model::{attention, kernels};
+use crate::model::kernels;
 use crate::module::{ModuleId, Projection};
 use candle_core::{DType, Tensor};
 
@@ -106,13 +106,8 @@ impl Decoder {
             + back(P::UpProj, &d_up, true)?.ok_or_else(missing)?)?;
         let d_mid = (dy + kernels::rms_norm_backward(&trace.mid, &layer.post_norm, eps, &dh2)?)?;
         let d_attended = back(P::OProj, &d_mid, true)?.ok_or_else(missing)?;
-        let (dq, dk, dv) = attention::backward(
-            &d_attended,
-            (&trace.q, &trace.k, &trace.v),
-            &trace.weights,
-            &packed.lengths,
-            self.heads(),
-        )?;
+        let attention = self.attention([&trace.q, &trace.k, &trace.v], packed, layer.causal);
+        let [dq, dk, dv] = attention.backward(&d_attended)?;
         let opposite = packed.sin.neg()?;
         let mut dq = kernels::rope(&dq, &packed.cos, &opposite)?;
         let mut dk = kernels::rope(&dk, &packed.cos, &opposite)?;

@@ -67,7 +67,7 @@ impl Decoder {
         let (cos, sin) = self.rotary(caches.positions.iter().copied())?;
         for (index, sequences) in caches.layers.iter_mut().enumerate() {
             let attend = |q: &Tensor, k: &Tensor, v: &Tensor, causal: Causal| {
-                Ok((attention::step(sequences, (q, k, v), self.heads(), causal)?, Vec::new()))
+                attention::step(sequences, (q, k, v), self.heads(), causal)
             };
             x = self.layer(index, &x, (&cos, &sin), (pass, Frozen::forward_few), attend)?.0;
         }

@@ -3,6 +3,7 @@
 use super::{PIECE, dot, exp, on_cpu, slice, slice_mut, sum};
 use candle_core::{CpuStorage, D, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Tensor};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// What a query may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,15 +14,29 @@ pub struct Causal {
 
 impl Causal {
     /// The keys that query `i` sees.
-    fn range(self, i: usize) -> std::ops::Range<usize> {
+    fn range(self, i: usize) -> Range<usize> {
         self.window.map_or(0, |w| (i + 1).saturating_sub(w))..i + 1
     }
+
+    /// The scores of some queries: over the keys that one of them sees.
+    pub fn block(self, queries: Range<usize>) -> Block {
+        Block { keys: self.range(queries.start).start..queries.end, queries }
+    }
+}
+
+/// Some queries and the keys that they see of one sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The queries.
+    pub queries: Range<usize>,
+    /// The keys.
+    pub keys: Range<usize>,
 }
 
 struct CausalSoftmax {
     causal: Causal,
     scale: f32,
-    keys: usize,
+    block: Block,
 }
 
 impl InplaceOp1 for CausalSoftmax {
@@ -30,10 +45,12 @@ impl InplaceOp1 for CausalSoftmax {
     }
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let t = self.keys;
+        let (keys, queries) = (&self.block.keys, &self.block.queries);
+        let width = keys.len();
         let scores = slice_mut(storage, layout)?;
-        scores.par_chunks_mut(t).with_min_len(PIECE.div_ceil(t)).enumerate().for_each(|(row, scores)| {
-            let seen = self.causal.range(row % t);
+        scores.par_chunks_mut(width).with_min_len(PIECE.div_ceil(width)).enumerate().for_each(|(row, scores)| {
+            let seen = self.causal.range(queries.start + row % queries.len());
+            let seen = seen.start.saturating_sub(keys.start)..seen.end - keys.start;
             scores[..seen.start].fill(0.0);
             scores[seen.end..].fill(0.0);
             let seen = &mut scores[seen];
@@ -46,36 +63,46 @@ impl InplaceOp1 for CausalSoftmax {
     }
 }
 
-/// Attention weights of one sequence: softmax over the keys that each query sees of `scale · scores`.
-/// `scores` is (heads, rows, t) with rows a multiple of t (grouped queries one after another); it is
-/// consumed, on CPU in place. `mask` is [`hidden`]'s, made where it is needed if left out.
+/// Attention weights of some queries of one sequence: softmax over the keys that each of them sees of `scale · scores`.
+/// `scores` is (heads, rows, keys of the block) with rows a multiple of its queries (grouped queries one after another); it is
+/// consumed, on CPU in place. `mask` is [`hidden`]'s of this block, made where it is needed if left out.
 ///
 /// # Errors
 /// When shapes or types don't fit.
-pub fn causal_softmax(scores: Tensor, scale: f64, causal: Causal, mask: Option<&Tensor>) -> Result<Tensor> {
-    let (heads, rows, t) = scores.dims3()?;
+pub fn causal_softmax(
+    scores: Tensor,
+    scale: f64,
+    causal: Causal,
+    block: &Block,
+    mask: Option<&Tensor>,
+) -> Result<Tensor> {
+    let (heads, rows, keys) = scores.dims3()?;
     if on_cpu(&scores) {
-        scores.inplace_op1(&CausalSoftmax { causal, scale: scale as f32, keys: t })?;
+        scores.inplace_op1(&CausalSoftmax { causal, scale: scale as f32, block: block.clone() })?;
         return Ok(scores);
     }
     let mask = match mask {
         Some(mask) => mask.clone(),
-        None => hidden(t, causal, scores.dtype(), scores.device())?,
+        None => hidden(block, causal, scores.dtype(), scores.device())?,
     };
-    let scores = (scores.reshape((heads * rows / t, t, t))? * scale)?.broadcast_add(&mask)?;
-    candle_nn::ops::softmax_last_dim(&scores)?.reshape((heads, rows, t))
+    let queries = block.queries.len();
+    let scores = (scores.reshape((heads * rows / queries, queries, keys))? * scale)?.broadcast_add(&mask)?;
+    candle_nn::ops::softmax_last_dim(&scores)?.reshape((heads, rows, keys))
 }
 
-/// What is added to the scores of `t` queries over `t` keys: 0 for a key that is seen, −∞ for the others. (1, t, t).
+/// What is added to the scores of a block's queries over its keys: 0 for a key that is seen, −∞ for the others.
+/// (1, queries, keys).
 ///
 /// # Errors
 /// When memory is short.
-pub fn hidden(t: usize, causal: Causal, dtype: DType, device: &Device) -> Result<Tensor> {
-    let mut mask = vec![f32::NEG_INFINITY; t * t];
-    for (i, row) in mask.chunks_mut(t).enumerate() {
-        row[causal.range(i)].fill(0.0);
+pub fn hidden(block: &Block, causal: Causal, dtype: DType, device: &Device) -> Result<Tensor> {
+    let (queries, keys) = (block.queries.len(), block.keys.len());
+    let mut mask = vec![f32::NEG_INFINITY; queries * keys];
+    for (i, row) in block.queries.clone().zip(mask.chunks_mut(keys)) {
+        let seen = causal.range(i);
+        row[seen.start.saturating_sub(block.keys.start)..seen.end - block.keys.start].fill(0.0);
     }
-    Tensor::from_vec(mask, (1, t, t), device)?.to_dtype(dtype)
+    Tensor::from_vec(mask, (1, queries, keys), device)?.to_dtype(dtype)
 }
 
 struct SoftmaxBackward {
@@ -136,7 +163,7 @@ mod tests {
             let mask = Tensor::from_vec(mask, (1, 10, 5), &Device::Cpu).unwrap();
             let masked = (var.as_tensor() * 0.25).unwrap().broadcast_add(&mask).unwrap();
             let want = candle_nn::ops::softmax(&masked, D::Minus1).unwrap();
-            let p = causal_softmax(s.copy().unwrap(), 0.25, causal, None).unwrap();
+            let p = causal_softmax(s.copy().unwrap(), 0.25, causal, &causal.block(0..5), None).unwrap();
             close(&p, &want, 1e-6);
             let grads = (want * &dp).unwrap().sum_all().unwrap().backward().unwrap();
             let ds = softmax_backward(dp.copy().unwrap(), &p, 0.25).unwrap();

@@ -2,6 +2,7 @@
 //! of shapes; every term names the code that allocates it.
 
 use super::Part;
+use crate::model::attention::queries_at_once;
 use crate::model::config::Config;
 use crate::model::decoder::logits_at_once;
 use crate::model::{inventory, matrix};
@@ -107,43 +108,44 @@ impl Need {
     }
 
     /// What a layer keeps for the way back (`decoder::Trace`), bytes: x, h, mid, h2; q, attended; k, v; gate, up, act;
-    /// z of every adapted module; the attention weights; before head norms also raw q and k.
+    /// z of every adapted module; before head norms also raw q and k.
     fn trace(&self, sequences: &[(usize, usize)], rank: usize) -> u64 {
         let (q, kv) = self.heads();
         let raw = if self.config.qk_norm { q + kv } else { 0 };
         let row =
             4 * self.config.hidden as u64 + 2 * q + 2 * kv + raw + 3 * self.config.intermediate as u64 + rank as u64;
         let tokens: u64 = sequences.iter().map(|s| s.0 as u64).sum();
-        (tokens * row + self.weights(sequences)) * self.width()
+        tokens * row * self.width()
     }
 
-    /// Attention weights: heads · t² of each sequence.
-    fn weights(&self, sequences: &[(usize, usize)]) -> u64 {
-        sequences.iter().map(|s| self.config.heads as u64 * (s.0 as u64).pow(2)).sum()
+    /// Attention scores that are there at once: those of a block of queries, of the sequences that run at once.
+    fn scores(&self, sequences: &[(usize, usize)]) -> u64 {
+        let heads = self.config.heads;
+        let block = |s: &(usize, usize)| (heads * queries_at_once(s.0, heads, self.card) * s.0) as u64;
+        let mut blocks: Vec<u64> = sequences.iter().map(block).collect();
+        blocks.sort_unstable_by_key(|b| std::cmp::Reverse(*b));
+        blocks.iter().take(if self.card { 1 } else { self.threads }).sum()
     }
 
-    /// What a layer needs beside its trace, forward: the copies by head, or the MLP's output; masks of dropout.
+    /// What a layer needs beside its trace, forward: the copies by head and scores, or the MLP's output; masks of dropout.
     fn forward(&self, sequences: &[(usize, usize)]) -> u64 {
         let tokens: u64 = sequences.iter().map(|s| s.0 as u64).sum();
         let (q, kv) = self.heads();
         let dropout = if self.dropout { 2 * self.config.intermediate.max(self.config.hidden) as u64 } else { 0 };
-        // Scores before the mask is added, where that is not done in place.
-        let scores = if self.half || self.card { 2 * self.weights(sequences) } else { 0 };
+        // Also before the mask is added, where that is not done in place.
+        let scores = self.scores(sequences) * if self.half || self.card { 3 } else { 1 };
         (tokens * (2 * q + 2 * kv + dropout) + scores) * self.width()
     }
 
     /// What a layer's way back needs beside its trace: `d_act`, `d_gate` and `d_up` together, three rows of the hidden width;
-    /// or of the attention three matrices of t² for the sequences that run at once, and the gradients by head.
+    /// or of the attention three matrices of scores, and the gradients by head.
     fn backward(&self, sequences: &[(usize, usize)]) -> u64 {
         let tokens: u64 = sequences.iter().map(|s| s.0 as u64).sum();
         let (q, kv) = self.heads();
         let (hidden, inner) = (self.config.hidden as u64, self.config.intermediate as u64);
-        let mut squares: Vec<u64> = sequences.iter().map(|s| (s.0 as u64).pow(2)).collect();
-        squares.sort_unstable_by_key(|s| std::cmp::Reverse(*s));
-        let at_once: u64 = squares.iter().take(if self.card { 1 } else { self.threads }).sum();
         let dropout = if self.dropout { 2 * inner.max(hidden) } else { 0 };
         let mlp = tokens * (3 * inner + 3 * hidden + dropout);
-        let attention = 3 * self.config.heads as u64 * at_once + tokens * (3 * (q + 2 * kv) + 2 * hidden);
+        let attention = 3 * self.scores(sequences) + tokens * (3 * (q + 2 * kv) + 2 * hidden);
         // Without a fused pass every step of the formulas is a tensor of its own.
         mlp.max(attention) * self.width() * if self.half || self.card { 2 } else { 1 }
     }

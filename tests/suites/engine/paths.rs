@@ -46,9 +46,10 @@ fn every_kernel_has_two_paths_that_agree() {
     same("up's gradient", || kernels::swiglu_backward(&x, &up, &dy).unwrap().1);
     for causal in [Causal { window: None }, Causal { window: Some(3) }] {
         let scores = ramp(&[2, 10, 5], 0.1);
-        let p = |mask| kernels::causal_softmax(scores.copy().unwrap(), 0.25, causal, mask).unwrap();
+        let p =
+            |mask| kernels::causal_softmax(scores.copy().unwrap(), 0.25, causal, &causal.block(0..5), mask).unwrap();
         same("causal softmax", || p(None));
-        let mask = kernels::hidden(5, causal, DType::F32, &Device::Cpu).unwrap();
+        let mask = kernels::hidden(&causal.block(0..5), causal, DType::F32, &Device::Cpu).unwrap();
         same("causal softmax with a mask at hand", || p(Some(&mask)));
         let weights = p(None);
         same("softmax backward", || kernels::softmax_backward(ramp(&[2, 10, 5], 0.9), &weights, 0.25).unwrap());
@@ -102,5 +103,18 @@ fn a_base_in_bf16_is_within_a_hundredth_of_f32() {
         let (losses, zeros, _) = half.prune("adamw", "direct");
         assert_eq!(zeros, full.prune("adamw", "direct").1, "{name}");
         assert!(losses.iter().all(|l| l.is_finite()));
+    }
+}
+
+#[test]
+fn a_base_in_its_blocks_gives_the_losses_and_gradients_of_its_numbers() {
+    for (name, base) in [("llama", "llama-q8_0"), ("qwen3", "qwen3")] {
+        let unpacked = Case::with_base(name, base, DType::F32, false, &Device::Cpu);
+        let packed = Case::with_base(name, base, DType::F32, true, &Device::Cpu);
+        let (want, got) = (unpacked.gradients(), packed.gradients());
+        assert!((want.0 - got.0).abs() < 1e-6 * want.0, "{name}: {} and {}", want.0, got.0);
+        let off = worst(&got.1, &want.1).max(worst(&got.2, &want.2));
+        assert!(off < 1e-5, "{name}: off by {off}");
+        assert_eq!(packed.answers(), unpacked.answers(), "{name}");
     }
 }

@@ -335,6 +335,25 @@ fn logits(base: &Path, set: Option<&MergedSet>, tokens: &[u32]) -> Vec<f32> {
     flat(&decoder.logits(&decoder.forward(&x, &packed, &pass).unwrap()).unwrap())
 }
 
+#[test]
+#[ignore = "needs SmolLM2-135M: tests/fixtures/smollm2/fetch.py"]
+fn blocks_of_llama_cpp_give_the_logits_of_their_numbers() {
+    let blocks = base().with_file_name("smollm2-q4_1");
+    let config = Config::read(&blocks).unwrap();
+    let weights = Weights::load(&blocks, &config).unwrap();
+    let decoder = Decoder::load(config, &weights, DType::F32, true, &Device::Cpu).unwrap();
+    let tokens: Vec<u32> = (0..200).map(|i| 1000 + 37 * i).collect();
+    let pass = decoder.pass(None, None).unwrap();
+    let (x, packed) = decoder.embed(&tokens, &[tokens.len()]).unwrap();
+    let rows = decoder.forward(&x, &packed, &pass).unwrap();
+    let off = worst(&flat(&decoder.logits(&rows).unwrap()), &logits(&base(), None, &tokens));
+    // A token's row alone, as it is when it is generated: in 8 bits.
+    let last = rows.narrow(0, tokens.len() - 1, 1).unwrap();
+    let rough = worst(&flat(&decoder.logits_of_few(&last).unwrap()), &flat(&decoder.logits(&last).unwrap()));
+    println!("blocks of Q4_1 against their numbers in f32: logits {off:.1e}; one row in 8 bits {rough:.1e}");
+    assert!(off < 1e-3 && rough < 0.5, "{off} {rough}");
+}
+
 fn worst(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).fold(0.0, |worst, (a, b)| worst.max((a - b).abs()))

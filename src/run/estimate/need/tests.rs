@@ -56,13 +56,15 @@ fn smollm2_by_hand() {
     assert_eq!(need.base(), 134_515_008 * 4);
     // d_in + d_out: q 1152, k and v 768, o 1152, gate, up and down 2112: 10,176 · 64 · 30.
     assert_eq!(need.numbers, 19_537_920);
-    // A row: 4·576 + 2·576 + 2·192 + 3·1536 + 7·64 = 8,896; weights 9 · 256² for each of four sequences.
-    assert_eq!(need.trace(&need.largest, 448), (1024 * 8896 + 4 * 9 * 65_536) * 4);
+    // A row: 4·576 + 2·576 + 2·192 + 3·1536 + 7·64 = 8,896.
+    assert_eq!(need.trace(&need.largest, 448), 1024 * 8896 * 4);
+    // All scores of two sequences at once: 9 · 256² each.
+    assert_eq!(need.scores(&need.largest), 2 * 9 * 65_536);
     // 64 rows of 49,152 logits.
     assert_eq!(need.logits(&need.largest, true), 64 * 49_152 * 4);
     let moments = need.moments();
     let training = &moments[0].1;
-    assert_eq!(part(training, "activations"), 30 * 45_875_200 + 1024 * 576 * 4);
+    assert_eq!(part(training, "activations"), 30 * 36_438_016 + 1024 * 576 * 4);
     assert_eq!(part(training, "optimiser moments"), 8 * 19_537_920);
     assert_eq!(part(training, "adapters"), 12 * 19_537_920);
     assert_eq!(part(training, "prune masks"), 19_537_920);
@@ -71,7 +73,7 @@ fn smollm2_by_hand() {
     // 264 tokens of 2 · 192 numbers in 30 layers.
     assert_eq!(part(&moments[3].1, "keys and values"), 264 * 2 * 192 * 30 * 4);
     let again = Need { recompute: true, ..need.clone() };
-    assert_eq!(part(&again.moments()[0].1, "activations"), 31 * 1024 * 576 * 4 + 45_875_200);
+    assert_eq!(part(&again.moments()[0].1, "activations"), 31 * 1024 * 576 * 4 + 36_438_016);
 }
 
 #[test]
@@ -83,8 +85,14 @@ fn eight_billion_by_hand() {
     need.half = true;
     need.card = true;
     assert_eq!(need.base(), 8_030_261_248 * 2);
-    // 4·4096 + 2·4096 + 2·1024 + 3·14,336 + 7·16 = 69,744; weights 32 · 1024².
-    assert_eq!(need.trace(&need.largest, 112), (4096 * 69_744 + 4 * 32 * 1_048_576) * 2);
+    // 4·4096 + 2·4096 + 2·1024 + 3·14,336 + 7·16 = 69,744.
+    assert_eq!(need.trace(&need.largest, 112), 4096 * 69_744 * 2);
+    // One sequence after another; of 8,192 tokens 256 queries at once.
+    assert_eq!(need.scores(&need.largest), 32 * 1_048_576);
+    assert_eq!(need.scores(&[(8192, 1)]), 32 * 256 * 8192);
+    // As Q4_K has it, 4.5 bits a number: less than a third of bf16.
+    let packed = Need { packed: Some(8_030_261_248 * 9 / 16), ..need.clone() };
+    assert!(3 * packed.base() < need.base() && packed.most().1.iter().any(|p| p.name == "unpacked rows"));
     // Three times 4,096 numbers of bf16 in A's and B's copies come to what the card holds of the adapters.
     let moments = need.moments();
     assert_eq!(part(&moments[0].1, "adapters"), 14 * 41_943_040);
