@@ -18,6 +18,7 @@ pub mod sensitivity;
 pub mod series;
 pub mod setup;
 pub mod steady;
+pub mod study;
 pub mod themes;
 pub mod update;
 pub mod watch;

@@ -22,7 +22,7 @@ use crate::run::tail::Tail;
 use crate::run::{RunDir, RunState, change, launch, start, worker};
 use crate::text::{printable, printable_lines};
 use crate::ui::{self, WatchOptions};
-use crate::{Error, Result, config, contained, demo, train};
+use crate::{Error, Result, config, contained, demo, study, train};
 use clap::{Parser, Subcommand};
 use color_eyre::config::{HookBuilder, Theme};
 use std::io::{IsTerminal, Write};
@@ -283,7 +283,7 @@ enum Verb {
     },
     /// Draw a run's screen, or the list of runs, into an SVG file
     Picture {
-        /// The run directory, a folder of runs, or a recipe
+        /// The run directory, a folder of runs, an evaluation, a sweep, or a recipe
         run: PathBuf,
         #[command(flatten)]
         place: Place,
@@ -305,6 +305,12 @@ enum Verb {
     Worker {
         /// The run directory
         run: PathBuf,
+    },
+    /// Work on an evaluation (started by the screen)
+    #[command(hide = true)]
+    Study {
+        /// Its folder
+        folder: PathBuf,
     },
 }
 
@@ -338,7 +344,8 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<u8> {
     let look = cli.look;
     // A worker has no keys, and a wrong file of keys must not stop it.
-    let without = matches!(cli.command, Some(Verb::Worker { .. } | Verb::Keys { default: true, .. }));
+    let without =
+        matches!(cli.command, Some(Verb::Worker { .. } | Verb::Study { .. } | Verb::Keys { default: true, .. }));
     if !without && let Some((path, text)) = config::key_file()? {
         action::take_keys(&path.display().to_string(), &text)?;
     }
@@ -388,6 +395,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
         }
         Verb::Hub { verb } => hub::run(&verb, &WatchOptions::from(look).picture_theme()?),
         Verb::Attach { run, plain, read_only, replay, tape } => {
+            if !run.join("recipe.toml").exists() && study::kind(&run).is_some() && !plain && on_terminal() {
+                ui::study::watch(&run, &WatchOptions { record: tape.record, ..look.into() })?;
+                return Ok(0);
+            }
             let run = RunDir::open(&run)?;
             if run.state() == RunState::Created {
                 let path = run.path().display();
@@ -452,6 +463,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
             let theme = WatchOptions::from(look).picture_theme()?;
             let svg = if run.is_file() && until.is_none() {
                 ui::setup::picture_of_form(&run, &place.runs, &theme, size, &keys)?
+            } else if run.is_dir() && !run.join("recipe.toml").exists() && study::kind(&run).is_some() {
+                ui::study::picture_of_study(&run, &theme, size, &keys)?
             } else if run.is_dir() && !run.join("recipe.toml").exists() && until.is_none() {
                 ui::runs::picture_of_list(&run, &theme, size, &keys)?
             } else {
@@ -460,6 +473,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
             crate::run::write_aside(&out, svg.as_bytes())?;
             say(&out.display().to_string())?;
             Ok(0)
+        }
+        Verb::Study { folder } => {
+            launch::detach();
+            eval::serve(&folder)
         }
         Verb::Worker { run } => {
             launch::detach();

@@ -1,5 +1,6 @@
 //! How good the summaries are, and how sure that is.
 
+pub mod bertscore;
 pub mod bleu;
 pub mod evaluation;
 pub mod mecab;

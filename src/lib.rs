@@ -35,6 +35,7 @@ pub mod module;
 pub mod prune;
 pub mod recipe;
 pub mod run;
+pub mod study;
 pub mod sweep;
 pub mod terminal;
 pub mod text;

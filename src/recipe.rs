@@ -149,6 +149,7 @@ impl Recipe {
         place(&mut self.data.train);
         place(&mut self.data.dev);
         self.data.test.iter_mut().for_each(place);
+        self.eval.encoder.iter_mut().for_each(place);
         Ok(())
     }
 
@@ -177,6 +178,15 @@ impl Recipe {
     /// Whether anything is to be pruned.
     pub fn prunes(&self) -> bool {
         self.prune.ratio > 0.0 || self.prune.rules.iter().any(|r| r.ratio > 0.0)
+    }
+
+    /// The methods that are compared unless others are asked for: those of `[eval]`, or all there is something to prune for.
+    pub fn compared(&self) -> Vec<Method> {
+        let fits = |method: &Method| self.prunes() || !method.prunes();
+        match self.eval.methods.as_slice() {
+            [] => Method::ALL.into_iter().filter(fits).collect(),
+            methods => methods.to_vec(),
+        }
     }
 
     fn validate_methods(&self) -> Result<()> {
@@ -208,7 +218,8 @@ impl Recipe {
     /// `data.train`.
     pub fn file_problems(&self) -> Vec<(String, Error)> {
         let adapters = self.adapters.iter().filter_map(|a| Some((format!("adapter {}", a.name), a.path.as_ref()?)));
-        let folders = std::iter::once(("base".to_owned(), &self.base)).chain(adapters);
+        let encoder = self.eval.encoder.iter().map(|path| ("eval.encoder".to_owned(), path));
+        let folders = std::iter::once(("base".to_owned(), &self.base)).chain(adapters).chain(encoder);
         let wrong_folder = |(key, path): (String, &PathBuf)| match std::fs::metadata(path) {
             Err(e) => Some((key, crate::hub::place::absent(path).unwrap_or_else(|| Error::io("read", path, &e)))),
             Ok(meta) if meta.is_dir() => None,

@@ -7,11 +7,11 @@ pub mod plan;
 pub mod tables;
 
 use crate::run::event::Rouge;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 /// What a run scored on a split.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Score {
     /// Documents.
     pub documents: usize,
@@ -29,7 +29,7 @@ pub struct Score {
 }
 
 /// One run of a sweep.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// Its settings, in the order of the axes.
     pub settings: Vec<f64>,
@@ -44,7 +44,7 @@ pub struct Trial {
 }
 
 /// The run of the settings that were chosen.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Chosen {
     /// The settings, in the order of the axes.
     pub settings: Vec<f64>,
@@ -57,12 +57,12 @@ pub struct Chosen {
 }
 
 /// A whole sweep.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sweep {
     /// The recipe's name.
     pub name: String,
     /// How settings were searched.
-    pub search: &'static str,
+    pub search: String,
     /// What was varied: `ratio`, `lr`, `weight NAME`.
     pub axes: Vec<String>,
     /// How texts are cut for ROUGE.
@@ -121,7 +121,7 @@ pub(crate) mod tests {
 
     pub(crate) fn sweep(trials: Vec<Trial>) -> Sweep {
         let axes = vec!["ratio".into(), "lr".into()];
-        Sweep { name: "games".into(), search: "grid", axes, tokens: "words".into(), trials, chosen: None }
+        Sweep { name: "games".into(), search: "grid".into(), axes, tokens: "words".into(), trials, chosen: None }
     }
 
     #[test]

@@ -290,6 +290,8 @@ fn score(context: &mut Context<'_>, stage: &Stage, set: Option<&MergedSet>) -> R
     })?;
     let Some(texts) = texts else { return Ok(false) };
     let rouge = evaluate::rouge(task, split, &texts);
+    let bert = evaluate::bertscore(task, split, &texts, &mut |done, total| tell("BERTScore", done, total))?;
+    let Some(bert) = bert else { return Ok(false) };
     let dir = context.session.dir().clone();
     with_room(context.session, || result::write_summaries(&dir, &stage.label, split, &texts))?;
     context.position.rows.push(ReportRow {
@@ -299,8 +301,9 @@ fn score(context: &mut Context<'_>, stage: &Stage, set: Option<&MergedSet>) -> R
         rouge,
         sparsity: sparsity(set)?,
         seconds: context.position.seconds,
+        bert,
     });
-    let report = Report { split: name.into(), rows: context.position.rows.clone() };
+    let report = Report { split: name.into(), rows: context.position.rows.clone(), encoder: task.encoder() };
     context.session.record(EventBody::Report(report))?;
     Ok(true)
 }

@@ -33,6 +33,7 @@ mod sensitivity;
 pub mod sets;
 pub mod setup;
 pub mod status;
+pub mod study;
 mod threads;
 pub mod timeline;
 mod trial;

@@ -5,6 +5,7 @@ mod looks;
 mod ratios;
 pub mod runs;
 pub mod setup;
+pub mod study;
 mod watch;
 
 pub use ratios::RatioAction;
@@ -77,6 +78,8 @@ pub enum Action {
     List(runs::List),
     /// In the recipe form.
     Form(setup::Form),
+    /// In an evaluation or a sweep.
+    Study(study::Study),
 }
 
 impl Action {
@@ -163,6 +166,8 @@ pub enum Screen {
     Runs,
     /// A recipe.
     Setup,
+    /// An evaluation or a sweep.
+    Study,
 }
 
 /// Entries that belong together, with their heading in the help.
@@ -262,7 +267,7 @@ pub fn sections() -> impl Iterator<Item = &'static Section> {
 
 /// The table as it is without a file of the user's.
 pub fn default_sections() -> impl Iterator<Item = &'static Section> {
-    WATCH.iter().chain(runs::SECTIONS).chain(setup::SECTIONS)
+    WATCH.iter().chain(runs::SECTIONS).chain(study::SECTIONS).chain(setup::SECTIONS)
 }
 
 /// All entries.
@@ -369,7 +374,7 @@ mod tests {
 
     #[test]
     fn no_key_means_two_things() {
-        for screen in [Screen::Watch, Screen::Runs, Screen::Setup] {
+        for screen in [Screen::Watch, Screen::Runs, Screen::Study, Screen::Setup] {
             for pane in Pane::ALL {
                 let entries = sections().filter(|s| s.screen == screen).flat_map(|s| s.entries);
                 let keys: Vec<&str> = entries.filter(|e| e.is_for(pane)).flat_map(|e| e.keys).copied().collect();
@@ -385,7 +390,7 @@ mod tests {
             [Action::Up, Action::NextPane, Action::ToggleDebug].map(Action::name),
             ["up", "next_pane", "toggle_debug"]
         );
-        for screen in [Screen::Watch, Screen::Runs, Screen::Setup] {
+        for screen in [Screen::Watch, Screen::Runs, Screen::Study, Screen::Setup] {
             let entries = sections().filter(|s| s.screen == screen).flat_map(|s| s.entries);
             let names: Vec<String> = entries.map(|e| e.action.name()).collect();
             assert!(names.iter().all(|n| n.chars().all(|c| c.is_ascii_lowercase() || c == '_')), "{names:?}");

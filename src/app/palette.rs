@@ -41,7 +41,13 @@ pub fn title(entry: &Entry) -> String {
 
 /// Whether it opens what is open already.
 fn is_palette(action: Action) -> bool {
-    matches!(action, Action::Palette | Action::List(List::Palette) | Action::Form(Form::Palette))
+    matches!(
+        action,
+        Action::Palette
+            | Action::List(List::Palette)
+            | Action::Form(Form::Palette)
+            | Action::Study(action::study::Study::Palette)
+    )
 }
 
 /// The actions that hold on `screen` while `pane` has the keys and that `text` fits: a key by its name, then by

@@ -22,6 +22,7 @@ use crate::run::compare::Compared;
 use crate::run::control::Command;
 use crate::run::listing::Summary;
 use crate::run::notes::Notes;
+use crate::study::Kind;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -104,6 +105,8 @@ pub enum Overlay {
 pub enum Effect {
     /// Show a run; come back afterwards.
     Watch(PathBuf),
+    /// Show an evaluation or a sweep; come back afterwards.
+    Study(PathBuf),
     /// Write a run's `notes.toml`.
     Save(PathBuf, Notes),
     /// Start a worker on a run.
@@ -248,12 +251,16 @@ impl Runs {
     /// Whether an action has something to do for the run under the cursor, or for the list.
     pub fn works(&self, action: List) -> bool {
         let state = self.current().map(|row| row.state);
+        let study = self.current().and_then(|row| row.study);
         let alive = matches!(state, Some(RunState::Running | RunState::Paused));
         match action {
-            List::Pause | List::Stop => alive,
+            List::Pause => alive && study.is_none(),
+            List::Stop => alive,
+            List::Resume if study == Some(Kind::Sweep) => false,
             List::Resume => state.is_some_and(|s| !alive && s != RunState::Finished),
             List::Delete => state.is_some() && !alive,
-            List::Watch | List::Clone | List::Log | List::Tags | List::Note | List::Mark => state.is_some(),
+            List::Clone | List::Mark => state.is_some() && study.is_none(),
+            List::Watch | List::Log | List::Tags | List::Note => state.is_some(),
             List::Compare => self.marked.len() > 1,
             List::Filter | List::Order => self.rows.len() > 1,
             _ => true,
@@ -275,6 +282,9 @@ fn tidy(mut row: Summary) -> Summary {
     let adapters = row.about.adapters.iter_mut().flat_map(|(name, role)| [name, role]);
     let errors = row.about.error.iter_mut().chain(&mut row.notes_error);
     texts.into_iter().chain(lists).chain(adapters).chain(errors).for_each(|text| *text = clean::line(text));
+    if let Some(report) = &mut row.report {
+        report.rows.iter_mut().for_each(|row| row.method = clean::line(&row.method));
+    }
     row
 }
 

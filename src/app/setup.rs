@@ -1,6 +1,7 @@
 //! The recipe form, as data: the draft, what is wrong with it, what is known of what it names, what lies over it.
 
 pub mod edit;
+pub mod evaluate;
 pub mod fits;
 pub mod hub;
 pub mod look;
@@ -13,6 +14,7 @@ pub mod rows;
 pub mod update;
 
 pub use edit::{Editing, Menu};
+pub use evaluate::Evaluate;
 pub use hub::{Hub, Named};
 pub use look::Looked;
 pub use pick::Purpose;
@@ -30,6 +32,7 @@ use crate::data::preview::Preview;
 use crate::hub::desk::{Answer, Ask};
 use crate::hub::reference::Reference;
 use crate::hub::{AdapterFacts, BaseEntry, Catalog};
+use crate::recipe::Method;
 use crate::recipe::draft::{Draft, Place};
 use crate::run::compare::Compared;
 use crate::run::estimate::Estimate;
@@ -71,6 +74,8 @@ pub enum Then {
     Leave,
     /// Start the run.
     Start,
+    /// Start an evaluation of these methods over these seeds.
+    Evaluate(Vec<Method>, Vec<u64>),
     /// Open another recipe.
     Open(PathBuf),
 }
@@ -129,6 +134,8 @@ pub enum Overlay {
         /// The answer that Enter gives.
         at: usize,
     },
+    /// Methods and seeds of an evaluation.
+    Evaluate(Evaluate),
     /// A name for a copy, and what is wrong with it.
     SaveAs(Line, Option<String>),
     /// The settings that differ from another recipe, from this line on.
@@ -219,6 +226,10 @@ pub enum Effect {
     Forget(PathBuf),
     /// Start a run of the saved recipe.
     Start(PathBuf),
+    /// Start an evaluation of the saved recipe.
+    Evaluate(PathBuf, Vec<Method>, Vec<u64>),
+    /// Show an evaluation; come back afterwards.
+    Study(PathBuf),
     /// End a start that waits for the hub.
     GiveUp,
     /// Show a run; come back afterwards.
@@ -268,6 +279,8 @@ pub enum Message {
     Compared(Vec<Compared>),
     /// A run has begun.
     Started(PathBuf),
+    /// An evaluation has begun.
+    Evaluating(PathBuf),
     /// No run has begun, and why.
     NotStarted(String),
     /// Something to tell the user for a while.

@@ -223,8 +223,8 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Palette | Action::Theme | Action::Export | Action::CopyRun | Action::ToggleDebug => {
             return looks::act(app, action);
         }
-        // The list and the form have tables and states of their own.
-        Action::List(_) | Action::Form(_) => {}
+        // The other screens have tables and states of their own.
+        Action::List(_) | Action::Form(_) | Action::Study(_) => {}
         Action::Quantity
         | Action::PreviousQuantity
         | Action::Smoothing

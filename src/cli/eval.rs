@@ -2,11 +2,13 @@
 
 use super::outcome::{self, finished, tell};
 use crate::data::{Dataset, Fields, dataset};
+use crate::eval::bertscore::Scorer;
 use crate::eval::evaluation::{Evaluation, Outcome, Written, evaluate, tables};
-use crate::recipe::{Method, Recipe};
-use crate::run::{RunDir, as_file_name, write_aside};
+use crate::recipe::{self, Method, Recipe};
+use crate::run::{RunDir, write_aside};
+use crate::study::{self, Kind, Plan};
 use crate::text::printable;
-use crate::train::{plan, result};
+use crate::train::result;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,11 @@ pub struct Asked {
     /// The method that the others are compared with [default: the run's own]
     #[arg(long)]
     against: Option<String>,
+    #[arg(long, value_name = "DIR", help = "The encoder of BERTScore, a BERT or RoBERTa [default: the recipe's]")]
+    encoder: Option<PathBuf>,
+    /// Its layer; 0: before the first [default: the recipe's, that of `bert-score` for its name, or the last]
+    #[arg(long, value_name = "LAYER")]
+    encoder_layer: Option<usize>,
     /// The folder of the runs and tables [default: runs/NAME-eval]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -49,34 +56,21 @@ enum Format {
 /// # Errors
 /// When the recipe or a method is none, or a run fails; what is finished stays, and the same command goes on.
 pub fn report(asked: &Asked) -> Result<Option<String>> {
-    let mut recipe = Recipe::read(&asked.recipe)?;
-    recipe.eval.methods = methods(&asked.methods, &recipe)?;
+    let mut recipe = study::launch::recipe(&asked.recipe, |recipe| methods(&asked.methods, recipe))?;
+    if let Some(folder) = &asked.encoder {
+        recipe.eval.encoder = Some(std::path::absolute(folder).map_err(|e| Error::io("find", folder, &e))?);
+    }
+    recipe.eval.encoder_layer = asked.encoder_layer.or(recipe.eval.encoder_layer);
     recipe.validate()?;
-    if recipe.name.is_empty() {
-        recipe.name = asked.recipe.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
+    if let Some((key, error)) = recipe.file_problems().into_iter().find(|(key, _)| key == "eval.encoder") {
+        return Err(error.at(key));
     }
-    let folder = || Path::new("runs").join(format!("{}-eval", as_file_name(&recipe.name)));
-    let out = asked.out.clone().unwrap_or_else(folder);
+    let out = asked.out.clone().unwrap_or_else(|| study::launch::folder(&recipe, Path::new("runs")));
     let seeds = if asked.seeds.is_empty() { vec![recipe.seed] } else { asked.seeds.clone() };
-    let own = plan::stages(&recipe).pop().map_or(String::new(), |stage| stage.label);
-    let reference = match &asked.against {
-        None => own,
-        Some(name) => named(name).map_or_else(|| name.clone(), |method| method.label().to_owned()),
-    };
-    let (mut outcomes, mut split) = (Vec::new(), String::new());
-    for (number, seed) in seeds.iter().enumerate() {
-        let mut wanted = recipe.clone();
-        wanted.seed = *seed;
-        wanted.name = format!("{}-seed-{seed}", recipe.name);
-        tell(&format!("seed {seed}, {} of {}", number + 1, seeds.len()));
-        let Some(run) = finished(&wanted, &out)? else { return Ok(None) };
-        let (of, found) = read(&run, *seed)?;
-        outcomes.extend(found);
-        split = of;
-    }
-    let mut found = evaluate(&recipe.name, &split, &reference, &outcomes)?;
-    found.notes.extend(leaks(&recipe)?);
-    write(&found, &out)?;
+    let against = asked.against.clone();
+    let against = against.map(|name| Method::named(&name).map_or(name, |method| method.label().to_owned()));
+    let plan = study::launch::plan(&recipe, &seeds, against);
+    let Some(found) = study::hold(&out, &plan, &recipe, || compared(&recipe, &plan, &out))? else { return Ok(None) };
     Ok(Some(match asked.format {
         Format::Text => {
             let files = printable(&out.display().to_string()).into_owned();
@@ -90,21 +84,64 @@ pub fn report(asked: &Asked) -> Result<Option<String>> {
     }))
 }
 
-fn named(name: &str) -> Option<Method> {
-    Method::ALL.into_iter().find(|method| method.name() == name || method.label() == name)
+/// Works on an evaluation that was prepared, as a process of its own; the exit code. The last word has what went wrong.
+///
+/// # Errors
+/// When the folder does not say what was asked, or another process works on it.
+pub fn serve(folder: &Path) -> Result<u8> {
+    let recipe = Recipe::read(&study::recipe_file(folder))?;
+    let Some(plan) = Plan::read(folder).filter(|plan| plan.kind == Kind::Evaluation) else {
+        return Err(Error::user(format!("{} is no evaluation", printable(&folder.display().to_string()))));
+    };
+    // One that could not take the folder says so itself.
+    let mut taken = false;
+    let done = study::hold(folder, &plan, &recipe, || {
+        taken = true;
+        compared(&recipe, &plan, folder)
+    });
+    match done {
+        Ok(Some(_)) => Ok(0),
+        Ok(None) => Ok(130),
+        Err(error) if taken => Ok(error.exit_code()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs what is missing and compares; after every seed the tables are about those that are finished.
+fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluation>> {
+    let (mut outcomes, mut last) = (Vec::new(), None);
+    let notes = leaks(recipe)?;
+    // Before the first run.
+    let mut scorer = match &recipe.eval.encoder {
+        Some(folder) => Some(Scorer::open(folder, recipe.eval.encoder_layer).map_err(|e| e.at("eval.encoder"))?),
+        None => None,
+    };
+    for (number, seed) in plan.seeds.iter().enumerate() {
+        tell(&format!("seed {seed}, {} of {}", number + 1, plan.seeds.len()));
+        let Some(run) = finished(&study::of_seed(recipe, *seed), out)? else { return Ok(None) };
+        let (split, found) = read(&run, *seed, scorer.as_mut())?;
+        outcomes.extend(found);
+        let mut found = evaluate(&recipe.name, &split, &plan.reference, &outcomes)?;
+        if number + 1 < plan.seeds.len() {
+            found.notes.push(format!("seeds so far: {} of {}", number + 1, plan.seeds.len()));
+        }
+        found.encoder = scorer.as_ref().map(Scorer::label);
+        found.notes.extend(notes.clone());
+        write(&found, out)?;
+        last = Some(found);
+    }
+    Ok(last)
 }
 
 fn methods(asked: &[String], recipe: &Recipe) -> Result<Vec<Method>> {
-    let fits = |method: &Method| recipe.prunes() || !method.prunes();
-    let all = || Method::ALL.into_iter().filter(fits).collect();
+    let all = || Recipe { eval: recipe::Eval::default(), ..recipe.clone() }.compared();
     match asked {
-        [] if recipe.eval.methods.is_empty() => Ok(all()),
-        [] => Ok(recipe.eval.methods.clone()),
+        [] => Ok(recipe.compared()),
         [word] if word == "all" => Ok(all()),
         names => names
             .iter()
             .map(|name| {
-                named(name).ok_or_else(|| {
+                Method::named(name).ok_or_else(|| {
                     let known = Method::ALL.map(Method::name).join(", ");
                     Error::user(format!("--methods: {:?} is not known here; use all, {known}", printable(name)))
                 })
@@ -113,8 +150,8 @@ fn methods(asked: &[String], recipe: &Recipe) -> Result<Vec<Method>> {
     }
 }
 
-/// What a run's report has: the split, and each method with what it wrote.
-fn read(run: &RunDir, seed: u64) -> Result<(String, Vec<Outcome>)> {
+/// What a run's report has: the split, and each method with what it wrote; `BERTScore` too where there is a scorer.
+fn read(run: &RunDir, seed: u64, mut scorer: Option<&mut Scorer>) -> Result<(String, Vec<Outcome>)> {
     let recipe = run.recipe()?;
     let report = outcome::report(run)?;
     let data = match &recipe.data.test {
@@ -126,6 +163,17 @@ fn read(run: &RunDir, seed: u64) -> Result<(String, Vec<Outcome>)> {
     let mut outcomes = Vec::new();
     for row in &report.rows {
         let written = result::read_summaries(run, &row.method)?;
+        let bert = match scorer.as_deref_mut() {
+            None => None,
+            // The run has computed the same.
+            Some(scorer) if row.bert.is_some() && report.encoder == Some(scorer.label()) => row.bert,
+            Some(scorer) => {
+                let pairs: Vec<_> =
+                    written.iter().map(|(_, reference, text)| (reference.as_str(), text.as_str())).collect();
+                tell(&format!("BERTScore of {}", printable(&row.method)));
+                scorer.mean(pairs.into_iter(), &mut |_, _| Ok(true))?
+            }
+        };
         let written = written.into_iter().map(|(id, reference, summary)| Written {
             document: documents.get(id.as_str()).map_or(String::new(), |d| (*d).to_owned()),
             id,
@@ -138,6 +186,7 @@ fn read(run: &RunDir, seed: u64) -> Result<(String, Vec<Outcome>)> {
             loss: row.loss,
             sparsity: row.sparsity,
             seconds: row.seconds,
+            bert,
             written: written.collect(),
         });
     }

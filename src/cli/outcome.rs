@@ -6,7 +6,7 @@ use crate::run::event::Report;
 use crate::run::tail::Tail;
 use crate::run::{RunDir, RunState, launch, start, worker};
 use crate::text::printable;
-use crate::{Error, Result, bounded};
+use crate::{Error, Result, bounded, study};
 use std::io::Write;
 use std::path::Path;
 
@@ -20,16 +20,7 @@ pub fn tell(line: &str) {
 /// # Errors
 /// When the folder cannot be read.
 pub fn found(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
-    let same = |run: &RunDir| {
-        run.recipe().is_ok_and(|mut of| {
-            // What the hub named is pinned in the run.
-            of.base.clone_from(&wanted.base);
-            for (adapter, entry) in of.adapters.iter_mut().zip(&wanted.adapters) {
-                adapter.path.clone_from(&entry.path);
-            }
-            of == *wanted
-        })
-    };
+    let same = |run: &RunDir| run.recipe().is_ok_and(|of| study::is_of(of, wanted));
     Ok(RunDir::list(out)?.into_iter().find(same))
 }
 

@@ -12,7 +12,7 @@ use crate::sweep::plan::{Plan, Search};
 use crate::sweep::{Chosen, Score, Sweep, Trial, mean_and_error, order, tables};
 use crate::text::printable;
 use crate::train::result;
-use crate::{Error, Result};
+use crate::{Error, Result, study};
 use std::path::{Path, PathBuf};
 
 /// What is asked.
@@ -83,33 +83,25 @@ pub fn report(asked: &Asked, ascii: bool) -> Result<Option<String>> {
     look_at_data(&recipe)?;
     let folder = || Path::new("runs").join(format!("{}-sweep", as_file_name(&recipe.name)));
     let out = asked.out.clone().unwrap_or_else(folder);
-    let Some(trials) = run(&plan, &recipe, &out)? else { return Ok(None) };
-    let mut sweep = Sweep {
+    let begun = Sweep {
         name: recipe.name.clone(),
-        search: search(asked)?.name(),
+        search: search(asked)?.name().to_owned(),
         axes: plan.axes.iter().map(Axis::name).collect(),
         tokens: String::new(),
-        trials,
+        trials: Vec::new(),
         chosen: None,
     };
-    sweep.rank();
-    let Some(best) = sweep.whole().next().map(|(trial, _)| trial.clone()) else {
-        let why = sweep.trials.iter().find_map(|trial| trial.failed.clone()).unwrap_or_default();
-        return Err(Error::user(format!("no trial came to its end: {why}")));
+    let study = study::Plan {
+        kind: study::Kind::Sweep,
+        name: recipe.name.clone(),
+        methods: Vec::new(),
+        reference: String::new(),
+        seeds: Vec::new(),
+        runs: plan.trials(),
+        started: 0.0,
     };
-    sweep.tokens = segmentation(&out.join(&best.run))?.label();
-    let wanted = plan.chosen(&recipe, &best.settings)?;
-    write_aside(&out.join("chosen.toml"), wanted.to_toml()?.as_bytes())?;
-    let mut chosen = Chosen { settings: best.settings, run: None, test: None, looks: 0 };
-    if recipe.data.test.is_some() && !asked.no_test {
-        tell(&format!("chosen: {}", tables::settings(&sweep, &chosen.settings)));
-        let Some(run) = outcome::finished(&wanted, &out)? else { return Ok(None) };
-        (chosen.test, chosen.run) = (Some(score(&run)?), Some(run.name()));
-    }
-    let saw_test = |run: &RunDir| run.recipe().is_ok_and(|of| of.data.test.is_some());
-    chosen.looks = RunDir::list(&out)?.iter().filter(|run| run.state() == RunState::Finished && saw_test(run)).count();
-    sweep.chosen = Some(chosen);
-    write(&sweep, &out)?;
+    let work = || swept(asked, &plan, &recipe, begun, &out);
+    let Some(sweep) = study::hold(&out, &study, &recipe, work)? else { return Ok(None) };
     Ok(Some(match asked.format {
         Format::Text => {
             let files = printable(&out.display().to_string()).into_owned();
@@ -120,6 +112,30 @@ pub fn report(asked: &Asked, ascii: bool) -> Result<Option<String>> {
         Format::Csv => tables::csv(&sweep),
         Format::Json => json(&sweep)?,
     }))
+}
+
+/// Runs all trials and the one that is chosen; after every trial the tables are about those so far.
+fn swept(asked: &Asked, plan: &Plan, recipe: &Recipe, begun: Sweep, out: &Path) -> Result<Option<Sweep>> {
+    let Some(mut sweep) = run(plan, recipe, begun, out)? else { return Ok(None) };
+    sweep.rank();
+    let Some(best) = sweep.whole().next().map(|(trial, _)| trial.clone()) else {
+        let why = sweep.trials.iter().find_map(|trial| trial.failed.clone()).unwrap_or_default();
+        return Err(Error::user(format!("no trial came to its end: {why}")));
+    };
+    sweep.tokens = segmentation(&out.join(&best.run))?.label();
+    let wanted = plan.chosen(recipe, &best.settings)?;
+    write_aside(&out.join("chosen.toml"), wanted.to_toml()?.as_bytes())?;
+    let mut chosen = Chosen { settings: best.settings, run: None, test: None, looks: 0 };
+    if recipe.data.test.is_some() && !asked.no_test {
+        tell(&format!("chosen: {}", tables::settings(&sweep, &chosen.settings)));
+        let Some(run) = outcome::finished(&wanted, out)? else { return Ok(None) };
+        (chosen.test, chosen.run) = (Some(score(&run)?), Some(run.name()));
+    }
+    let saw_test = |run: &RunDir| run.recipe().is_ok_and(|of| of.data.test.is_some());
+    chosen.looks = RunDir::list(out)?.iter().filter(|run| run.state() == RunState::Finished && saw_test(run)).count();
+    sweep.chosen = Some(chosen);
+    write(&sweep, out)?;
+    Ok(Some(sweep))
 }
 
 fn axes(asked: &Asked) -> Result<Vec<Axis>> {
@@ -172,9 +188,9 @@ fn look_at_data(recipe: &Recipe) -> Result<()> {
 }
 
 /// All trials of the plan; `None` when a signal came.
-fn run(plan: &Plan, recipe: &Recipe, out: &Path) -> Result<Option<Vec<Trial>>> {
+fn run(plan: &Plan, recipe: &Recipe, mut sweep: Sweep, out: &Path) -> Result<Option<Sweep>> {
     let mut alive = plan.points.clone();
-    let (mut trials, mut number) = (Vec::new(), 0);
+    let mut number = 0;
     for rung in &plan.rungs {
         alive.truncate(rung.trials);
         let mut round = Vec::new();
@@ -201,12 +217,25 @@ fn run(plan: &Plan, recipe: &Recipe, out: &Path) -> Result<Option<Vec<Trial>>> {
                     None => return Err(error),
                 },
             }
+            let mut so_far = sweep.clone();
+            so_far.trials.extend(round.clone());
+            show(so_far, out)?;
         }
         round.sort_by(order);
         alive = round.iter().filter(|trial| trial.score.is_some()).map(|trial| trial.settings.clone()).collect();
-        trials.extend(round);
+        sweep.trials.extend(round);
     }
-    Ok(Some(trials))
+    Ok(Some(sweep))
+}
+
+/// Writes the tables of the trials so far.
+fn show(mut sweep: Sweep, out: &Path) -> Result<()> {
+    sweep.rank();
+    let best = sweep.whole().next().map(|(trial, _)| trial.run.clone());
+    if let Some(run) = best {
+        sweep.tokens = segmentation(&out.join(run))?.label();
+    }
+    write(&sweep, out)
 }
 
 /// What a run's own method scored.

@@ -1,6 +1,7 @@
 //! Methods compared on the same documents, over several seeds: what each scores, how far that varies, and whether it
 //! differs from one of them by more than chance.
 
+pub mod columns;
 pub mod tables;
 
 use super::bleu::{self, Tokens};
@@ -8,8 +9,9 @@ use super::rouge;
 use super::segment::{self, Segmentation};
 use super::significance::{self, Resampling};
 use super::surface::{self, Surface};
+use crate::run::event::BertScore;
 use crate::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// What a method wrote for one document.
@@ -38,12 +40,14 @@ pub struct Outcome {
     pub sparsity: f64,
     /// Seconds of training.
     pub seconds: f64,
+    /// `BERTScore`, where an encoder was given.
+    pub bert: Option<BertScore>,
     /// What it wrote, in the order of the data.
     pub written: Vec<Written>,
 }
 
 /// A figure over seeds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Figure {
     /// The mean over the seeds.
     pub mean: f64,
@@ -62,7 +66,7 @@ impl Figure {
 }
 
 /// A method against the one that all are compared with, by ROUGE-L of the same documents.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Against {
     /// Mean difference, percent points: above 0 this method is better.
     pub difference: f64,
@@ -86,7 +90,7 @@ impl Against {
 }
 
 /// One method over all seeds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The method's name.
     pub method: String,
@@ -114,12 +118,15 @@ pub struct Row {
     pub sparsity: Figure,
     /// Seconds of training.
     pub seconds: Figure,
+    /// `BERTScore`: precision, recall and F, percent; where an encoder was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bert: Option<[Figure; 3]>,
     /// Beside the method that all are compared with; `None` for itself.
     pub against: Option<Against>,
 }
 
 /// The whole comparison.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// The recipe's name.
     pub name: String,
@@ -135,6 +142,9 @@ pub struct Evaluation {
     pub rows: Vec<Row>,
     /// What makes these figures say less than they seem to.
     pub notes: Vec<String>,
+    /// The encoder and layer of `BERTScore`, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<String>,
 }
 
 /// Compares what all methods wrote. `reference` is the name of the method that the others are compared with.
@@ -182,6 +192,7 @@ pub fn evaluate(name: &str, split: &str, reference: &str, outcomes: &[Outcome]) 
         reference: reference.to_owned(),
         rows,
         notes: segment::tokenless(first.written.iter().map(|w| w.reference.as_str()), cut).into_iter().collect(),
+        encoder: None,
     })
 }
 
@@ -234,9 +245,17 @@ fn scored(outcomes: &[&Outcome], cut: Segmentation) -> Scored {
         repeated,
         sparsity: figure(|o| o.sparsity),
         seconds: figure(|o| o.seconds),
+        bert: bert(outcomes),
         against: None,
     };
     Scored { row, rouge_l: by_document }
+}
+
+/// `BERTScore` over seeds, where all have it.
+fn bert(outcomes: &[&Outcome]) -> Option<[Figure; 3]> {
+    let all: Vec<BertScore> = outcomes.iter().map(|o| o.bert).collect::<Option<_>>()?;
+    let figure = |of: fn(&BertScore) -> f64| Figure::of(&all.iter().map(of).collect::<Vec<_>>());
+    (!all.is_empty()).then(|| [figure(|b| b.precision), figure(|b| b.recall), figure(|b| b.f)])
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::range;
 use crate::Result;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Which dev documents to summarise while training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,11 +37,15 @@ pub struct Eval {
     pub hub_steps: usize,
     /// Share of entries that `ties`, `dare-ties`, `dare-linear` and `magnitude-prune` keep, above 0 to 1.
     pub density: f64,
+    /// The encoder of `BERTScore`, a folder; without one it is not computed.
+    pub encoder: Option<PathBuf>,
+    /// The layer whose embeddings it takes, 0 for those before the first.
+    pub encoder_layer: Option<usize>,
 }
 
 impl Default for Eval {
     fn default() -> Self {
-        Self { methods: Vec::new(), shots: 3, hub_steps: 40, density: 0.5 }
+        Self { methods: Vec::new(), shots: 3, hub_steps: 40, density: 0.5, encoder: None, encoder_layer: None }
     }
 }
 
@@ -85,6 +90,11 @@ pub enum Method {
 }
 
 impl Method {
+    /// The method of this name, in recipes or in tables.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == name || method.label() == name)
+    }
+
     /// All, in the order of a report.
     pub const ALL: [Self; 17] = [
         Self::ZeroShot,
@@ -181,9 +191,18 @@ impl Samples {
 
 impl Eval {
     pub(super) fn validate(&self) -> Result<()> {
-        if self.density > 0.0 && self.density <= 1.0 {
-            return Ok(());
+        if !(self.density > 0.0 && self.density <= 1.0) {
+            let density = self.density;
+            return Err(crate::Error::user(format!("eval.density = {density}: a share above 0.0 to 1.0 is needed")));
         }
-        Err(crate::Error::user(format!("eval.density = {}: a share above 0.0 to 1.0 is needed", self.density)))
+        match (&self.encoder, self.encoder_layer) {
+            (Some(folder), _) if folder.as_os_str().is_empty() => {
+                Err(crate::Error::user("eval.encoder = \"\": a folder is needed"))
+            }
+            (None, Some(layer)) => {
+                Err(crate::Error::user(format!("eval.encoder_layer = {layer}: eval.encoder says of which encoder")))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -143,6 +143,9 @@ pub const SETTINGS: &[Setting] = &[
     row("eval", "shots", Kind::Number, "training examples in the prompt of few-shot"),
     row("eval", "hub_steps", Kind::Number, "weights that lora-hub tries"),
     row("eval", "density", Kind::Number, "share that ties, dare-*, magnitude-prune keep"),
+    row("eval", "encoder", Kind::File, "folder of a BERT or RoBERTa: BERTScore in the report").or("none: no BERTScore"),
+    row("eval", "encoder_layer", Kind::Number, "its embeddings count; 0: before the first")
+        .or("bert-score's, or the last"),
 ];
 
 /// The settings of an adapter; those after `path` are for a new one.
@@ -187,6 +190,7 @@ mod tests {
     /// Keys of everything that a recipe can hold.
     fn keys() -> BTreeSet<(String, String)> {
         let text = "base = 'b'\n[data]\ntrain = 't'\ndev = 'd'\ntest = 'e'\n[train]\ndropout = 0.1\n\
+                    [eval]\nencoder = 'e'\nencoder_layer = 1\n\
                     [[adapters]]\nname = 'x'\nrole = 'target'\npath = 'p'\n";
         let all = Value::try_from(Recipe::parse(text).unwrap()).unwrap();
         let mut out = BTreeSet::new();

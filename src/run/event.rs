@@ -427,6 +427,20 @@ pub struct Report {
     pub split: String,
     /// One row a method.
     pub rows: Vec<ReportRow>,
+    /// The encoder and layer of `BERTScore`, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<String>,
+}
+
+/// `BERTScore` of summaries against their references, the mean over documents, percent; without rescaling.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct BertScore {
+    /// How well the summary's tokens are matched by the reference's.
+    pub precision: f64,
+    /// How well the reference's tokens are matched by the summary's.
+    pub recall: f64,
+    /// The mean over documents of both's harmonic mean.
+    pub f: f64,
 }
 
 /// One method's scores.
@@ -444,6 +458,9 @@ pub struct ReportRow {
     pub sparsity: f64,
     /// Seconds of training.
     pub seconds: f64,
+    /// `BERTScore` of the same summaries, where an encoder was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bert: Option<BertScore>,
 }
 
 /// Receives what the engine has to say. The journal is one implementation, a test's vector another.

@@ -4,7 +4,7 @@ use super::{RunDir, lock, logout, worker};
 use crate::text::printable;
 use crate::{Error, Result, bounded};
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,18 @@ const LOG: u64 = 64 * 1024;
 /// # Errors
 /// When another worker holds the run, or this one cannot be started or ends before it has taken the run.
 pub fn launch(run: &RunDir) -> Result<Child> {
-    if lock::is_held(run.path()) {
-        return Err(lock::taken(run.path()));
+    process("worker", run.path())
+}
+
+/// Starts `lopper VERB FOLDER`, which takes the folder's lock and leaves its last word there, as [`launch`] does.
+///
+/// # Errors
+/// As [`launch`].
+pub fn process(verb: &str, folder: &Path) -> Result<Child> {
+    if lock::is_held(folder) {
+        return Err(lock::taken(folder));
     }
-    let path = run.log_file();
+    let path = log_file(folder);
     let open = || bounded::append(&path);
     let log = open().map_err(|e| Error::io("write", &path, &e))?;
     let errors = open().map_err(|e| Error::io("write", &path, &e))?;
@@ -33,7 +41,7 @@ pub fn launch(run: &RunDir) -> Result<Child> {
     let mut scoped = logout::here(&logout::user()) == logout::AtLogout::Killed && logout::has_scopes();
     let spawn = |scoped: bool| {
         let output = |file: &std::fs::File| file.try_clone().map_err(|e| Error::io("write", &path, &e));
-        command(&program, run.path(), scoped)
+        command(&program, verb, folder, scoped)
             .stdin(Stdio::null())
             .stdout(output(&log)?)
             .stderr(output(&errors)?)
@@ -50,25 +58,25 @@ pub fn launch(run: &RunDir) -> Result<Child> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         let ended = child.try_wait().ok().flatten();
-        let ours = lock::holder(run.path()).is_some_and(|h| h.pid == child.id() && h.host == lock::host());
+        let ours = lock::holder(folder).is_some_and(|h| h.pid == child.id() && h.host == lock::host());
         // A run that is resumed has an old last word until its worker has all it needs.
-        if ours && ended.is_none() && lock::is_held(run.path()) && worker::read_last_word(run.path()).is_none() {
+        if ours && ended.is_none() && lock::is_held(folder) && worker::read_last_word(folder).is_none() {
             return Ok(child);
         }
         if let Some(status) = ended {
             // One that had a run left its words in the run; one that could not take it, in the log.
-            if ours && sentence(&log_from(run, said_before as u64)).is_none() {
+            if ours && sentence(&log_from(&path, said_before as u64)).is_none() {
                 return Ok(child);
             }
             // Another worker may have been faster.
-            let held = lock::is_held(run.path());
+            let held = lock::is_held(folder);
             if scoped && !held && !status.success() {
                 // The user's manager would not have it: better a worker in this session than none.
                 scoped = false;
                 child = spawn(false)?;
                 continue;
             }
-            return Err(if held { lock::taken(run.path()) } else { ended_at_once(run, said_before, status) });
+            return Err(if held { lock::taken(folder) } else { ended_at_once(&path, said_before, status) });
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -77,7 +85,7 @@ pub fn launch(run: &RunDir) -> Result<Child> {
 
 /// The command that starts a worker: within a scope of the user's own manager, where the end of the session would
 /// take it along. systemd-run turns into the worker, so the process is the same.
-fn command(program: &Path, run: &Path, scoped: bool) -> Command {
+fn command(program: &Path, verb: &str, run: &Path, scoped: bool) -> Command {
     let mut command = if scoped {
         let mut command = Command::new("systemd-run");
         command.args(["--user", "--scope", "--quiet", "--collect", "--"]).arg(program);
@@ -85,17 +93,17 @@ fn command(program: &Path, run: &Path, scoped: bool) -> Command {
     } else {
         Command::new(program)
     };
-    command.arg("worker").arg(run);
+    command.arg(verb).arg(run);
     command
 }
 
 /// What the worker said, if it had time to.
-fn ended_at_once(run: &RunDir, said_before: usize, status: ExitStatus) -> Error {
-    let said = log_from(run, said_before as u64);
+fn ended_at_once(log: &Path, said_before: usize, status: ExitStatus) -> Error {
+    let said = log_from(log, said_before as u64);
     match sentence(&said) {
         Some(sentence) if status.code() == Some(2) => Error::user(printable(sentence)),
         Some(sentence) => Error::fault(printable(sentence)),
-        None => Error::fault(format!("the worker ended at once ({status}): {}", tail_of_log(run))),
+        None => Error::fault(format!("the worker ended at once ({status}): {}", tail(log))),
     }
 }
 
@@ -105,9 +113,9 @@ fn sentence(said: &str) -> Option<&str> {
 }
 
 /// What `worker.log` has from byte `from` on, as far as it is worth reading.
-fn log_from(run: &RunDir, from: u64) -> String {
+fn log_from(log: &Path, from: u64) -> String {
     let mut bytes = Vec::new();
-    if let Ok(mut file) = bounded::open(&run.log_file())
+    if let Ok(mut file) = bounded::open(log)
         && file.seek(SeekFrom::Start(from)).is_ok()
     {
         // What cannot be read is not shown.
@@ -118,8 +126,16 @@ fn log_from(run: &RunDir, from: u64) -> String {
 
 /// The end of `worker.log`, safe to show.
 pub fn tail_of_log(run: &RunDir) -> String {
-    let length = std::fs::metadata(run.log_file()).map_or(0, |meta| meta.len());
-    let text = log_from(run, length.saturating_sub(LOG));
+    tail(&run.log_file())
+}
+
+fn log_file(folder: &Path) -> PathBuf {
+    folder.join("worker.log")
+}
+
+fn tail(log: &Path) -> String {
+    let length = std::fs::metadata(log).map_or(0, |meta| meta.len());
+    let text = log_from(log, length.saturating_sub(LOG));
     // What the runtime advises is for those who build lopper.
     let is_advice = |line: &str| line.starts_with("note: run with `RUST_BACKTRACE=");
     let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty() && !is_advice(l)).collect();
@@ -143,7 +159,7 @@ mod tests {
     #[test]
     fn in_a_scope_the_worker_is_what_systemd_run_turns_into() {
         let words = |scoped| {
-            let command = command(Path::new("/bin/lopper"), Path::new("/runs/a b"), scoped);
+            let command = command(Path::new("/bin/lopper"), "worker", Path::new("/runs/a b"), scoped);
             let args = command.get_args().map(|a| a.to_string_lossy().into_owned());
             std::iter::once(command.get_program().to_string_lossy().into_owned())
                 .chain(args)

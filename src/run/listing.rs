@@ -1,15 +1,16 @@
 //! The runs of a folder at a glance: of each only what is new since the last look is read.
 
 mod lines;
+mod studies;
 
 pub(super) use lines::{each_line, kind};
 
-use super::event::{Event, EventBody, Rouge};
+use super::event::{Event, EventBody, Report, Rouge};
 use super::notes::Notes;
 use super::worker::{self, LastWord};
 use super::{RunDir, RunState, lock};
-use crate::Result;
 use crate::recipe::Recipe;
+use crate::{Result, study};
 use lines::{Newest, first_line, first_time, holds_a_stage};
 use std::collections::HashMap;
 use std::fs::File;
@@ -56,6 +57,10 @@ pub struct Summary {
     pub notes_error: Option<String>,
     /// What the recipe says.
     pub about: About,
+    /// The methods that are scored so far.
+    pub report: Option<Report>,
+    /// The question that this folder of runs answers; `None` of a run.
+    pub study: Option<study::Kind>,
 }
 
 /// What a run's recipe says.
@@ -105,6 +110,16 @@ impl Listing {
     /// The runs below `folder`, none read yet.
     pub fn new(folder: &Path) -> Self {
         Self { folder: folder.to_path_buf(), known: HashMap::new() }
+    }
+
+    /// Looks at all runs and at the studies beside them, each newest folder first.
+    ///
+    /// # Errors
+    /// As [`Self::scan`].
+    pub fn scan_all(&mut self) -> Result<Vec<Summary>> {
+        let mut all = self.scan()?;
+        all.extend(studies::look(&self.folder));
+        Ok(all)
     }
 
     /// Looks at all runs, newest folder first.
@@ -244,6 +259,7 @@ impl Known {
                 summary.sparsity = sparsity(&modules.sparsity, &self.sizes);
             }
             EventBody::Report(report) => {
+                summary.report = Some(report.clone());
                 // The row of the run's own method comes last, after those it is compared with.
                 if let Some(row) =
                     report.rows.last().filter(|_| summary.stage.1 > 0 && summary.stage.0 == summary.stage.1)

@@ -7,7 +7,7 @@ use crate::eval::rouge;
 use crate::lora::MergedSet;
 use crate::model::generate::{Generation, generate};
 use crate::recipe::{Recipe, Samples};
-use crate::run::event::Rouge;
+use crate::run::event::{BertScore, Rouge};
 
 /// Called between pieces of work with (done, total); says whether to go on.
 pub type Progress<'a> = dyn FnMut(usize, usize) -> Result<bool> + 'a;
@@ -93,6 +93,22 @@ pub fn summaries(
 /// Greedy settings with the recipe's length: what reports are made with.
 pub fn greedy(recipe: &Recipe) -> Samples {
     Samples { temperature: 0.0, ..recipe.samples }
+}
+
+/// Mean `BERTScore` of `texts` against a split's references, where the recipe names an encoder; `None` within when `progress`
+/// stopped it.
+///
+/// # Errors
+/// When the encoder cannot take a text, or memory is short.
+pub fn bertscore(
+    task: &Task,
+    split: &Split,
+    texts: &[String],
+    progress: &mut Progress<'_>,
+) -> Result<Option<Option<BertScore>>> {
+    let Some(scorer) = &task.scorer else { return Ok(Some(None)) };
+    let pairs: Vec<_> = split.references.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
+    Ok(scorer.borrow_mut().mean(pairs.into_iter(), progress)?.map(Some))
 }
 
 /// Mean ROUGE of `texts` against a split's references.

@@ -2,6 +2,7 @@
 
 use crate::data::template::Encoded;
 use crate::data::{Dataset, Fields, Template, Tokenizer};
+use crate::eval::bertscore::Scorer;
 use crate::eval::segment::{self, Segmentation};
 use crate::lora::Adapter;
 use crate::model::config::Config;
@@ -12,6 +13,7 @@ use crate::module::ModuleId;
 use crate::recipe::{BaseType, Method, Recipe, Role};
 use crate::run::event::{AdapterInfo, Document, EventBody, Observer, Phase, PhaseKind};
 use crate::{Error, Result, data};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -51,6 +53,8 @@ pub struct Task {
     pub target: usize,
     /// LoRA dropout in training.
     pub dropout: f64,
+    /// What computes `BERTScore`, where the recipe names an encoder.
+    pub scorer: Option<RefCell<Scorer>>,
 }
 
 fn phase(observer: &mut (impl Observer + ?Sized), label: &str, done: u64, total: u64) -> Result<()> {
@@ -123,6 +127,13 @@ impl Task {
         // Before the long part.
         check_ranks(recipe, &adapters)?;
         super::check_rules(&recipe.prune.rules, recipe, &super::matrices(&adapters))?;
+        let scorer = match &recipe.eval.encoder {
+            Some(folder) => {
+                let opened = Scorer::open(folder, recipe.eval.encoder_layer).map_err(|e| e.at("eval.encoder"))?;
+                Some(RefCell::new(opened))
+            }
+            None => None,
+        };
         phase(observer, "base model", 2, 4)?;
         let weights = Weights::load(&recipe.base, &config)?;
         let dtype = device::base_type(recipe.dtype, &place.device);
@@ -134,12 +145,17 @@ impl Task {
             observer.record(EventBody::Warning { text })?;
         }
         let dropout = recipe.train.dropout.unwrap_or_else(|| adapters.iter().map(|a| a.0.dropout).fold(0.0, f64::max));
-        Ok(Self { decoder, tokenizer, place, train, dev, test, shots, segmentation, adapters, target, dropout })
+        Ok(Self { decoder, tokenizer, place, train, dev, test, shots, segmentation, adapters, target, dropout, scorer })
     }
 
     /// What the report scores: the test set, or dev where there is none; and what it is called.
     pub fn scored_split(&self) -> (&'static str, &Split) {
         self.test.as_ref().map_or(("dev", &self.dev), |test| ("test", test))
+    }
+
+    /// The encoder of `BERTScore`, as a report names it.
+    pub fn encoder(&self) -> Option<String> {
+        self.scorer.as_ref().map(|scorer| scorer.borrow().label())
     }
 
     /// The adapters as the journal describes them.

@@ -36,6 +36,9 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width);
     let longest = report.rows.iter().map(|r| fit::width(&r.method)).max().unwrap_or(6).max(6);
     let mut columns = COLUMNS.to_vec();
+    if report.encoder.is_some() {
+        columns.insert(3, ("BERT", 7, |r| r.bert.map_or(String::new(), |bert| format!("{:.2}", bert.f))));
+    }
     let taken = |columns: &[Column]| columns.iter().map(|c| c.1).sum::<usize>();
     while longest + taken(&columns) > width && columns.len() > 1 {
         columns.pop();

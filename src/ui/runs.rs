@@ -16,6 +16,7 @@ use crate::app::action::runs::List;
 use crate::app::action::{self, Action, Screen};
 use crate::app::runs::{Overlay, Runs};
 use crate::run::RunState;
+use crate::study::Kind;
 use crate::text::counted;
 use crate::theme::Theme;
 use ratatui::Frame;
@@ -90,7 +91,14 @@ fn empty(list: &Runs, theme: &Theme) -> Vec<Line<'static>> {
 fn head(list: &Runs, theme: &Theme, width: usize) -> Line<'static> {
     let count = |state: RunState| list.rows.iter().filter(|row| row.state == state).count();
     let all = list.rows.len();
-    let mut parts = vec![fact("lopper", theme.title(), 8), fact(counted(all, "run"), theme.text, 9)];
+    let of = |kind: Option<Kind>| list.rows.iter().filter(|row| row.study == kind).count();
+    let mut parts = vec![fact("lopper", theme.title(), 8), fact(counted(of(None), "run"), theme.text, 9)];
+    for kind in [Kind::Evaluation, Kind::Sweep] {
+        let n = of(Some(kind));
+        if n > 0 {
+            parts.push(fact(counted(n, kind.word()), theme.text, 5));
+        }
+    }
     for state in [RunState::Running, RunState::Paused, RunState::Failed, RunState::Crashed] {
         let n = count(state);
         if n > 0 {

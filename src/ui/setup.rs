@@ -2,6 +2,7 @@
 
 mod data;
 mod estimate;
+mod evaluate;
 mod fetch;
 mod form;
 mod hub;

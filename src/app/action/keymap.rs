@@ -36,7 +36,8 @@ const FIXED: [&str; 2] = ["ctrl-c", "esc"];
 /// Function keys that terminals tell.
 const FUNCTION: std::ops::RangeInclusive<u8> = 1..=12;
 /// What the screens are called in the file.
-const SCREENS: [(&str, Screen); 3] = [("watch", Screen::Watch), ("runs", Screen::Runs), ("setup", Screen::Setup)];
+const SCREENS: [(&str, Screen); 4] =
+    [("watch", Screen::Watch), ("runs", Screen::Runs), ("study", Screen::Study), ("setup", Screen::Setup)];
 
 /// An action's keys as the file has them.
 type Table = BTreeMap<Spanned<String>, Spanned<BTreeMap<Spanned<String>, Spanned<toml::Value>>>>;
@@ -254,7 +255,7 @@ mod tests {
         for (text, parts) in [
             ("[watch]\n\nrise = [\"+\"]\n", ["line 3", "no action \"rise\"", "lopper keys --toml"]),
             ("[watch]\nraize = [\"+\"]\n", ["line 2", "no action \"raize\"", "did you mean \"raise\"?"]),
-            ("[wotch]\nraise = [\"+\"]\n", ["line 1", "no screen \"wotch\"", "watch, runs, setup"]),
+            ("[wotch]\nraise = [\"+\"]\n", ["line 1", "no screen \"wotch\"", "watch, runs, study, setup"]),
             ("[watch]\nraise = [\"hyper-x\"]\n", ["line 2", "no key \"hyper-x\"", "raise"]),
             ("[watch]\nraise = [\"f13\"]\n", ["line 2", "no key \"f13\"", "f1 to f12"]),
             ("[watch]\nraise = 5\n", ["line 2", "raise", "a list of keys is needed"]),

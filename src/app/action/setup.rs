@@ -36,6 +36,7 @@ pub enum Form {
     Open,
     Compare,
     Start,
+    Evaluate,
     Renew,
     Palette,
     Theme,
@@ -108,6 +109,7 @@ pub(super) const SECTIONS: &[Section] = &[
         screen: Screen::Setup,
         entries: &[
             form(Form::Start, &["R"], "save, start the run and watch it (asks first)").short("run"),
+            form(Form::Evaluate, &["E"], "save, compare methods over seeds (asks which)").short("evaluate"),
             form(Form::Save, &["s", "ctrl-s"], "save the recipe").short("save"),
             form(Form::SaveAs, &["S"], "save under another name; go on with that copy").short("copy"),
             form(Form::Open, &["o"], "open another recipe").short("open"),

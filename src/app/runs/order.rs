@@ -84,7 +84,8 @@ const fn rank(state: RunState) -> f64 {
 
 /// Whether every word of `filter` is in the run's name, state or tags.
 pub fn matches(row: &Summary, filter: &str) -> bool {
-    let text = format!("{} {} {}", row.name, row.state.word(), row.notes.tags.join(" ")).to_lowercase();
+    let kind = row.study.map_or("", crate::study::Kind::word);
+    let text = format!("{} {} {kind} {}", row.name, row.state.word(), row.notes.tags.join(" ")).to_lowercase();
     filter.split_whitespace().all(|word| text.contains(word.trim_start_matches('#').to_lowercase().as_str()))
 }
 

@@ -13,6 +13,7 @@ use crate::app::{Pane, clean};
 use crate::run::RunState;
 use crate::run::control::Command;
 use crate::run::listing::Summary;
+use crate::study::Kind;
 
 /// Seconds that a toast stays.
 const TOAST: f64 = 5.0;
@@ -166,6 +167,21 @@ pub(super) fn act(list: &mut Runs, action: List) -> Vec<Effect> {
 fn act_on(list: &mut Runs, row: &Summary, action: List) -> Vec<Effect> {
     let (path, name, word) = (row.path.clone(), row.name.clone(), row.state.word());
     let alive = matches!(row.state, RunState::Running | RunState::Paused);
+    if let Some(kind) = row.study {
+        let what = kind.word();
+        match action {
+            List::Watch => return vec![Effect::Study(path)],
+            List::Mark | List::Clone | List::Pause => {
+                toast(list, format!("{name} is a folder of runs ({what}); enter opens it"));
+                return Vec::new();
+            }
+            List::Resume if kind == Kind::Sweep => {
+                toast(list, "the same `lopper sweep` goes on with it: the folder does not say what was asked");
+                return Vec::new();
+            }
+            _ => {}
+        }
+    }
     match action {
         List::Watch if row.state == RunState::Created => toast(list, format!("{name} has had no worker; r starts one")),
         List::Watch => return vec![Effect::Watch(path)],

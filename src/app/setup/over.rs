@@ -1,7 +1,7 @@
 //! Keys and pastes while something lies over the form.
 
 use super::update::{act, save};
-use super::{Effect, Overlay, Question, Setup, Then, edit, hub, pick, restore};
+use super::{Effect, Overlay, Question, Setup, Then, edit, evaluate, hub, pick, restore};
 use crate::app::action::setup::Form;
 use crate::app::action::{self, Action, Entry, Screen};
 use crate::app::palette::Pressed;
@@ -27,6 +27,7 @@ pub(super) fn paste(setup: &mut Setup, text: &str) -> Vec<Effect> {
             line.insert(text.lines().next().unwrap_or_default());
             setup.overlay = Some(Overlay::SaveAs(line, None));
         }
+        Some(Overlay::Evaluate(asked)) => evaluate::paste(setup, asked, text),
         Some(Overlay::Palette(mut palette)) => {
             palette.paste(text);
             setup.overlay = Some(Overlay::Palette(palette));
@@ -64,6 +65,7 @@ pub(super) fn press(setup: &mut Setup, overlay: Overlay, key: &str) -> Vec<Effec
             Pressed::Left | Pressed::Chosen(_) => {}
         },
         Overlay::Themes(choice) => setup.overlay = choice.press(key, &mut setup.themes).map(Overlay::Themes),
+        Overlay::Evaluate(asked) => return evaluate::press(setup, asked, key),
         Overlay::SaveAs(line, _) => return save_as(setup, line, key),
         Overlay::Ask { question, at } => return answer(setup, question, at, key),
     }

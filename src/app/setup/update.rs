@@ -2,7 +2,8 @@
 
 use super::rows::What;
 use super::{
-    Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, fits, hub, look, over, pick, point, restore,
+    Effect, Message, Overlay, Pane, Purpose, Question, Setup, Then, edit, evaluate, fits, hub, look, over, pick, point,
+    restore,
 };
 use crate::app::action::setup::Form;
 use crate::app::action::{self, Action, Screen};
@@ -74,6 +75,11 @@ pub fn update(setup: &mut Setup, message: Message) -> Vec<Effect> {
             (setup.starting, setup.toast) = (false, None);
             return vec![Effect::Watch(run)];
         }
+        Message::Evaluating(folder) => {
+            over::end_choice(setup);
+            (setup.starting, setup.toast) = (false, None);
+            return vec![Effect::Study(folder)];
+        }
         Message::NotStarted(text) => {
             setup.starting = false;
             setup.say(format!("not started: {text}"));
@@ -109,6 +115,11 @@ fn saved(setup: &mut Setup, path: &Path, text: String, then: Then) -> Vec<Effect
             setup.starting = true;
             setup.say(setup.start_told());
             effects.push(Effect::Start(setup.file.clone()));
+        }
+        Then::Evaluate(methods, seeds) => {
+            setup.starting = true;
+            setup.say("starting the evaluation");
+            effects.push(Effect::Evaluate(setup.file.clone(), methods, seeds));
         }
     }
     effects
@@ -219,6 +230,7 @@ pub(super) fn act(setup: &mut Setup, action: Form) -> Vec<Effect> {
         Form::Open => return pick::open(setup, Purpose::Open),
         Form::Compare => return pick::open(setup, Purpose::Compare),
         Form::Start => start(setup),
+        Form::Evaluate => evaluate::open(setup),
         Form::Renew => {
             setup.say("looking again at folders, data and memory");
             hub::again(setup);
@@ -263,8 +275,15 @@ pub(super) fn save(setup: &Setup, then: Then) -> Vec<Effect> {
     vec![Effect::Save { path, text, expected: setup.saved.clone(), replace: false, then }]
 }
 
-/// Asks before a start, unless something is wrong: then the cursor goes there.
+/// Asks before a start, unless something is wrong.
 fn start(setup: &mut Setup) {
+    if is_sound(setup) {
+        setup.overlay = Some(Overlay::Ask { question: Question::Start, at: 0 });
+    }
+}
+
+/// Whether a run of the recipe can be started; if not, that is said, and the cursor goes there.
+pub(super) fn is_sound(setup: &mut Setup) -> bool {
     let wrong = setup.rows.iter().position(|row| row.error.is_some());
     let data = match &setup.seen.preview {
         Some(Err(sentence)) => Some(sentence.clone()),
@@ -291,6 +310,7 @@ fn start(setup: &mut Setup) {
         setup.pane = Pane::Estimate;
         setup.say(format!("not started: {sentence}"));
     } else {
-        setup.overlay = Some(Overlay::Ask { question: Question::Start, at: 0 });
+        return true;
     }
+    false
 }

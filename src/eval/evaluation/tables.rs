@@ -1,33 +1,16 @@
 //! An evaluation as text, Markdown, CSV, HTML and LaTeX.
 
+use super::columns::{Column, RANKED, columns};
 use super::{Evaluation, Figure, Row};
 use crate::text::printable;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
-/// A column: its head and what a row has there.
-type Column = (&'static str, fn(&Row) -> String);
-
 /// A figure: its name in files and where a row has it.
-type Named = (&'static str, fn(&Row) -> Figure);
+type Named = (&'static str, fn(&Row) -> Option<Figure>);
 
-const COLUMNS: [Column; 11] = [
-    ("loss", |row| shown(&row.loss, 3)),
-    ("R-1", |row| shown(&row.rouge1, 2)),
-    ("R-2", |row| shown(&row.rouge2, 2)),
-    ("R-L", |row| shown(&row.rouge_l, 2)),
-    ("", |row| row.against.map_or("", |a| a.mark()).to_owned()),
-    ("BLEU", |row| shown(&row.bleu, 2)),
-    ("length", |row| shown(&row.length, 2)),
-    ("copied", |row| shown(&row.copied, 2)),
-    ("repeated", |row| shown(&row.repeated, 2)),
-    ("sparsity", |row| format!("{:.1}%", 100.0 * row.sparsity.mean)),
-    ("train", |row| format!("{:.0}s", row.seconds.mean)),
-];
-
-fn shown(figure: &Figure, digits: usize) -> String {
-    let spread = figure.spread.map_or(String::new(), |spread| format!("±{spread:.digits$}"));
-    format!("{:.digits$}{spread}", figure.mean)
+fn mark(row: &Row) -> &'static str {
+    row.against.map_or("", |a| a.mark())
 }
 
 fn name(row: &Row) -> String {
@@ -48,24 +31,37 @@ pub fn legend(of: &Evaluation) -> Vec<String> {
             printable(&of.reference)
         ),
     ];
+    if let Some(encoder) = &of.encoder {
+        lines.push(format!("BERT: BERTScore F by {}, not rescaled", printable(encoder)));
+    }
     lines.extend(of.notes.iter().map(|note| format!("note: {}", printable(note))));
     lines
 }
 
 /// Aligned for a terminal, with the legend.
 pub fn text(of: &Evaluation) -> String {
+    let columns = columns(Some(of));
+    // Marks have a column of their own right behind their number.
+    let heads = columns.iter().flat_map(|c| if c.head == RANKED { vec![c.head, ""] } else { vec![c.head] });
+    let heads: Vec<&str> = heads.collect();
+    let row = |row: &Row| -> Vec<String> {
+        let cell = |c: &Column| {
+            let cell = (c.shown)(row);
+            if c.head == RANKED { vec![cell, mark(row).to_owned()] } else { vec![cell] }
+        };
+        std::iter::once(name(row)).chain(columns.iter().flat_map(cell)).collect()
+    };
     let mut lines: Vec<Vec<String>> =
-        vec![std::iter::once("method").chain(COLUMNS.map(|c| c.0)).map(String::from).collect()];
-    lines.extend(of.rows.iter().map(|row| std::iter::once(name(row)).chain(COLUMNS.map(|c| c.1(row))).collect()));
+        vec![std::iter::once("method").chain(heads.iter().copied()).map(String::from).collect()];
+    lines.extend(of.rows.iter().map(row));
     let width = |at: usize| lines.iter().map(|line| line[at].width()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..=COLUMNS.len()).map(width).collect();
+    let widths: Vec<usize> = (0..=heads.len()).map(width).collect();
     let mut out = String::new();
     for line in &lines {
         let mut row = String::new();
         for (at, (cell, width)) in line.iter().zip(&widths).enumerate() {
             let gap = " ".repeat(width - cell.width());
-            let mark = at > 0 && COLUMNS[at - 1].0.is_empty();
-            // Marks stand right behind their number.
+            let mark = at > 0 && heads[at - 1].is_empty();
             let (between, cell) = match at {
                 0 => ("", format!("{cell}{gap}")),
                 _ if mark => ("", format!("{cell}{gap}")),
@@ -83,23 +79,22 @@ pub fn text(of: &Evaluation) -> String {
 }
 
 /// Cells with the marks behind R-L, for tables without a column of marks.
-fn cells(row: &Row) -> Vec<String> {
-    let mark = row.against.map_or("", |a| a.mark());
-    let cells = COLUMNS.iter().filter(|column| !column.0.is_empty());
-    cells.map(|(head, of)| if *head == "R-L" { of(row) + mark } else { of(row) }).collect()
+fn cells(of: &Evaluation, row: &Row) -> Vec<String> {
+    let cell = |c: &Column| if c.head == RANKED { (c.shown)(row) + mark(row) } else { (c.shown)(row) };
+    columns(Some(of)).iter().map(cell).collect()
 }
 
-fn heads() -> Vec<&'static str> {
-    COLUMNS.iter().map(|column| column.0).filter(|head| !head.is_empty()).collect()
+fn heads(of: &Evaluation) -> Vec<&'static str> {
+    columns(Some(of)).iter().map(|column| column.head).collect()
 }
 
 /// A Markdown table with the legend.
 pub fn markdown(of: &Evaluation) -> String {
-    let mut out = format!("# {}\n\n| method | {} |\n|---|", printable(&of.name), heads().join(" | "));
-    out.push_str(&"---:|".repeat(heads().len()));
+    let mut out = format!("# {}\n\n| method | {} |\n|---|", printable(&of.name), heads(of).join(" | "));
+    out.push_str(&"---:|".repeat(heads(of).len()));
     out.push('\n');
     for row in &of.rows {
-        let cells: Vec<String> = cells(row).iter().map(|c| c.replace('*', "\\*")).collect();
+        let cells: Vec<String> = cells(of, row).iter().map(|c| c.replace('*', "\\*")).collect();
         writeln!(out, "| {} | {} |", name(row).replace('|', "\\|"), cells.join(" | ")).ok();
     }
     out.push('\n');
@@ -111,29 +106,37 @@ pub fn markdown(of: &Evaluation) -> String {
 
 /// All figures in full precision, one method a line.
 pub fn csv(of: &Evaluation) -> String {
-    let figures: [Named; 11] = [
-        ("loss", |r| r.loss),
-        ("rouge1", |r| r.rouge1),
-        ("rouge2", |r| r.rouge2),
-        ("rougeL", |r| r.rouge_l),
-        ("rougeLsum", |r| r.rouge_l_sum),
-        ("bleu", |r| r.bleu),
-        ("length_ratio", |r| r.length),
-        ("copied", |r| r.copied),
-        ("repeated", |r| r.repeated),
-        ("sparsity", |r| r.sparsity),
-        ("train_seconds", |r| r.seconds),
+    let mut figures: Vec<Named> = vec![
+        ("loss", |r| Some(r.loss)),
+        ("rouge1", |r| Some(r.rouge1)),
+        ("rouge2", |r| Some(r.rouge2)),
+        ("rougeL", |r| Some(r.rouge_l)),
+        ("rougeLsum", |r| Some(r.rouge_l_sum)),
+        ("bleu", |r| Some(r.bleu)),
+        ("length_ratio", |r| Some(r.length)),
+        ("copied", |r| Some(r.copied)),
+        ("repeated", |r| Some(r.repeated)),
+        ("sparsity", |r| Some(r.sparsity)),
+        ("train_seconds", |r| Some(r.seconds)),
     ];
+    if of.encoder.is_some() {
+        figures.extend([
+            ("bert_precision", (|r| r.bert.map(|b| b[0])) as fn(&Row) -> Option<Figure>),
+            ("bert_recall", |r| r.bert.map(|b| b[1])),
+            ("bert_f", |r| r.bert.map(|b| b[2])),
+        ]);
+    }
     let mut out = String::from("method,seeds,documents");
-    for (head, _) in figures {
+    for (head, _) in &figures {
         write!(out, ",{head},{head}_sd").ok();
     }
     out.push_str(",rougeL_difference,rougeL_low,rougeL_high,rougeL_p\n");
     for row in &of.rows {
         write!(out, "\"{}\",{},{}", name(row).replace('"', "\"\""), row.seeds.len(), of.documents).ok();
-        for (_, figure) in figures {
+        for (_, figure) in &figures {
             let figure = figure(row);
-            write!(out, ",{},{}", figure.mean, figure.spread.map_or(String::new(), |s| s.to_string())).ok();
+            let text = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
+            write!(out, ",{},{}", text(figure.map(|f| f.mean)), text(figure.and_then(|f| f.spread))).ok();
         }
         match &row.against {
             Some(against) => {
@@ -160,11 +163,11 @@ pub fn html(of: &Evaluation) -> String {
          text-align: right; border-bottom: 1px solid #ddd; font-variant-numeric: tabular-nums; }}\nth:first-child, \
          td:first-child {{ text-align: left; }}\n</style></head><body>\n<h1>{title}</h1>\n<table><tr><th>method</th>"
     );
-    heads().iter().for_each(|head| out += &format!("<th>{head}</th>"));
+    heads(of).iter().for_each(|head| out += &format!("<th>{head}</th>"));
     out.push_str("</tr>\n");
     for row in &of.rows {
         write!(out, "<tr><td>{}</td>", escaped(&name(row))).ok();
-        cells(row).iter().for_each(|cell| out += &format!("<td>{}</td>", escaped(cell)));
+        cells(of, row).iter().for_each(|cell| out += &format!("<td>{}</td>", escaped(cell)));
         out.push_str("</tr>\n");
     }
     out.push_str("</table>\n");
@@ -200,12 +203,12 @@ pub fn latex(of: &Evaluation) -> String {
     write!(
         out,
         "\\begin{{tabular}}{{l{}}}\n\\toprule\nmethod & {} \\\\\n\\midrule\n",
-        "r".repeat(heads().len()),
-        heads().join(" & ")
+        "r".repeat(heads(of).len()),
+        heads(of).join(" & ")
     )
     .ok();
     for row in &of.rows {
-        let cells: Vec<String> = cells(row).iter().map(|c| latex_text(c)).collect();
+        let cells: Vec<String> = cells(of, row).iter().map(|c| latex_text(c)).collect();
         writeln!(out, "{} & {} \\\\", latex_text(&name(row)), cells.join(" & ")).ok();
     }
     out.push_str("\\bottomrule\n\\end{tabular}\n");
@@ -233,6 +236,7 @@ mod tests {
             repeated: figure(0.0),
             sparsity: figure(0.5),
             seconds: figure(12.4),
+            bert: None,
             against: p.map(|p| Against { difference: -1.5, bounds: Some((-3.0, -0.1)), p }),
         };
         Evaluation {
@@ -243,6 +247,7 @@ mod tests {
             reference: "the 50% one".into(),
             rows: vec![row("a|b, \"c\"\u{1b}[31m", Some(0.004)), row("the 50% one", None), row("同じ", Some(0.03))],
             notes: vec!["3 of 4 <x> & \u{1b}".into()],
+            encoder: None,
         }
     }
 

@@ -49,8 +49,9 @@ fn facts(base: &str) -> Facts {
         rouge,
         sparsity: 0.5,
         seconds: 40.0,
+        bert: None,
     };
-    let report = Report { split: "test".into(), rows: vec![row] };
+    let report = Report { split: "test".into(), rows: vec![row], encoder: None };
     Facts { name: "games-1".into(), recipe, started, report: Some(report), modules: Some(modules) }
 }
 

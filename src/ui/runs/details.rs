@@ -3,6 +3,7 @@
 use crate::app::clean;
 use crate::app::runs::{Column, Runs};
 use crate::run::listing::Summary;
+use crate::text::counted;
 use crate::theme::Theme;
 use crate::ui::{block, fit, status};
 use ratatui::Frame;
@@ -46,7 +47,10 @@ pub(super) fn about(row: &Summary, now: f64, theme: &Theme, width: usize) -> Vec
         lines.extend(fit::limit(said, SAID, width, theme));
         lines.push(Line::default());
     }
-    if row.stage.1 > 0 {
+    if let Some(kind) = row.study {
+        let runs = format!("{}, {} of {} finished", kind.word(), row.stage.0, counted(row.stage.1, "run"));
+        add(&mut lines, "what", &runs, theme.text, width, theme);
+    } else if row.stage.1 > 0 {
         add(&mut lines, "stage", &progress(row, theme), theme.text, width, theme);
         add(&mut lines, "", &row.method, theme.text, width, theme);
     }
@@ -62,7 +66,9 @@ pub(super) fn about(row: &Summary, now: f64, theme: &Theme, width: usize) -> Vec
     let took = figure(row, Column::Duration, now).unwrap_or_default();
     add(&mut lines, "started", &format!("{}, took {took}", ago(now - row.started)), theme.text, width, theme);
     lines.push(Line::default());
-    if let Some(error) = &row.about.error {
+    if row.study.is_some() {
+        lines.extend(fit::wrap(&[("enter opens its table", theme.dim)], width));
+    } else if let Some(error) = &row.about.error {
         lines.extend(fit::wrap(&[(error.as_str(), theme.bad)], width));
     } else {
         add(&mut lines, "base", &row.about.base, theme.text, width, theme);

@@ -2,11 +2,12 @@
 
 use crate::app::runs::{Effect, Message};
 use crate::recipe::Recipe;
+use crate::run::control::Command;
 use crate::run::listing::{Listing, Summary};
 use crate::run::{RunDir, compare, control, launch, remove};
 use crate::ui::files;
 use crate::ui::threads::{Running, thread, wait_for};
-use crate::{Error, Result, demo};
+use crate::{Error, Result, demo, study};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,7 +44,7 @@ impl Jobs {
             let mut last: Option<Result<Vec<Summary>>> = None;
             loop {
                 if !rests.load(Ordering::Relaxed) {
-                    let now = listing.scan();
+                    let now = listing.scan_all();
                     if last.as_ref() != Some(&now) {
                         let message = match &now {
                             Ok(rows) => Message::Rows(rows.clone()),
@@ -107,16 +108,25 @@ pub(super) fn work(effect: Effect, folder: &Path) -> Result<Vec<Message>> {
     let said = |text: String| Ok(vec![Message::Toast(text)]);
     match effect {
         Effect::Save(path, notes) => notes.write(&path).map(|()| Vec::new()),
+        Effect::Send(path, Command::Stop) if is_study(&path) => said(format!("stop: sent to {}", study::stop(&path)?)),
         Effect::Send(path, command) => {
             let name = command.name();
             control::send(&path, command)?;
             said(format!("{name}: sent to {}", RunDir::open(&path)?.name()))
+        }
+        Effect::Resume(path) if is_study(&path) => {
+            wait_for(study::launch::resume(&path)?)?;
+            said("it goes on: what is finished is not run again".to_owned())
         }
         Effect::Resume(path) => begin(&RunDir::open(&path)?),
         Effect::Demo => {
             let recipe = Recipe::read(&demo::prepare()?)?;
             recipe.check_files()?;
             begin(&RunDir::create(folder, &recipe.name, &recipe)?)
+        }
+        Effect::Delete(path) if is_study(&path) => {
+            study::remove(&path)?;
+            said(format!("deleted {}", path.file_name().unwrap_or_default().to_string_lossy()))
         }
         Effect::Delete(path) => {
             let run = RunDir::open(&path)?;
@@ -131,8 +141,12 @@ pub(super) fn work(effect: Effect, folder: &Path) -> Result<Vec<Message>> {
         Effect::ListFolder(place) => Ok(vec![Message::Listed(place.clone(), files::list(&place))]),
         Effect::ReadLog(path) => Ok(vec![Message::Log(path.clone(), log(&path)?)]),
         Effect::New | Effect::Clone(_) | Effect::Edit(_) => Ok(Vec::new()),
-        Effect::Watch(_) | Effect::Quit | Effect::Suspend | Effect::Redraw => Ok(Vec::new()),
+        Effect::Watch(_) | Effect::Study(_) | Effect::Quit | Effect::Suspend | Effect::Redraw => Ok(Vec::new()),
     }
+}
+
+fn is_study(path: &Path) -> bool {
+    !path.join("recipe.toml").exists() && study::kind(path).is_some()
 }
 
 /// Starts a worker on the run.

@@ -21,10 +21,15 @@ pub fn draw(list: &Runs, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             let lines = lines.into_iter().skip((*top).min(most)).collect();
             overlay::popup(title.to_owned(), lines, theme, frame, area);
         }
-        Some(Overlay::Ask { question, name, yes, .. }) => {
+        Some(Overlay::Ask { question, path, name, yes }) => {
             let width = usize::from(area.width).saturating_sub(4).min(72);
             let (title, asks, then) = match question {
                 Question::Stop => (" stop ", format!("Stop {name} with a checkpoint?"), "r goes on from there."),
+                Question::Delete if list.rows.iter().any(|row| row.path == *path && row.study.is_some()) => (
+                    " delete ",
+                    format!("Delete {name} with all its runs and tables?"),
+                    "They cannot be brought back. Nothing else is touched.",
+                ),
                 Question::Delete => (
                     " delete ",
                     format!("Delete {name} with its checkpoints and its result?"),

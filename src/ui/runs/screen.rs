@@ -11,7 +11,7 @@ use crate::ui::input::Typed;
 use crate::ui::pacing::Pacing;
 use crate::ui::screen::Ending;
 use crate::ui::setup::{self, Source};
-use crate::ui::{WatchOptions, input, options, picture, screen};
+use crate::ui::{WatchOptions, input, options, picture, screen, study};
 use crate::{Error, Result};
 use crossterm::event::Event;
 use std::path::Path;
@@ -129,6 +129,7 @@ impl Loop<'_> {
     fn carry_out(&mut self, effect: Effect) -> Result<()> {
         match effect {
             Effect::Watch(path) => self.watch(&path)?,
+            Effect::Study(path) => self.study(&path)?,
             Effect::New => self.set_up(&Source::New(None))?,
             Effect::Clone(path) => self.set_up(&Source::Run(path, Vec::new()))?,
             Effect::Edit(path) => self.set_up(&Source::File(path))?,
@@ -148,6 +149,14 @@ impl Loop<'_> {
             Ok(Ending { set_up: Some(rules), .. }) => self.set_up(&Source::Run(path.to_path_buf(), rules)),
             other => self.back(other.map(drop)),
         }
+    }
+
+    /// The screen of an evaluation or a sweep, and back.
+    fn study(&mut self, path: &Path) -> Result<()> {
+        self.jobs.look(false);
+        self.dress();
+        let result = study::screen::show(path, self.options, &mut self.theme, &mut self.screen, &self.signals);
+        self.back(result)
     }
 
     /// The recipe form, and back.
@@ -182,7 +191,7 @@ impl Loop<'_> {
 pub fn picture_of_list(folder: &Path, theme: &Theme, (width, height): (u16, u16), keys: &[String]) -> Result<String> {
     let mut list = Runs::new(&folder.display().to_string());
     update(&mut list, Message::Tick(crate::run::now()));
-    update(&mut list, Message::Rows(Listing::new(folder).scan()?));
+    update(&mut list, Message::Rows(Listing::new(folder).scan_all()?));
     for key in keys {
         picture::check_key(key)?;
         for effect in update(&mut list, Message::Key(key.clone())) {

@@ -4,6 +4,7 @@ use crate::app::clean;
 use crate::app::runs::{Column, Runs, order};
 use crate::run::RunState;
 use crate::run::listing::Summary;
+use crate::study::Kind;
 use crate::theme::Theme;
 use crate::ui::{fit, status};
 use ratatui::Frame;
@@ -154,8 +155,15 @@ fn line(
     Line::from(spans)
 }
 
-/// `2/5   14/120`: number of the stage, step of the stage.
+/// `2/5   14/120`: number of the stage, step of the stage. Of a study `eval 1/3`: runs that are finished.
 pub fn progress(row: &Summary, theme: &Theme) -> String {
+    if let Some(kind) = row.study {
+        let word = match kind {
+            Kind::Evaluation => "eval",
+            Kind::Sweep => "sweep",
+        };
+        return format!("{word} {}/{}", row.stage.0, row.stage.1);
+    }
     if row.stage.1 == 0 {
         return theme.glyphs.none.to_owned();
     }

@@ -14,7 +14,7 @@ use crate::hub::{self, place};
 use crate::recipe::Recipe;
 use crate::recipe::draft::{Draft, Place};
 use crate::run::{RunDir, compare, estimate, origin, start, write_aside};
-use crate::{Error, Result};
+use crate::{Error, Result, study};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -89,7 +89,7 @@ impl Jobs {
             }
             other => other,
         };
-        let starts = matches!(effect, Effect::Start(_));
+        let starts = matches!(effect, Effect::Start(_) | Effect::Evaluate(..));
         if starts {
             // What was given up before is no wish of this start.
             self.halt = Halt::default();
@@ -197,6 +197,11 @@ fn work(effect: Effect, runs: &Path, halt: &Halt) -> Result<Vec<Message>> {
             wait_for(worker)?;
             vec![Message::Started(run.path().to_path_buf())]
         }
+        Effect::Evaluate(path, methods, seeds) => {
+            let (folder, worker) = study::launch::begin(&path, &methods, &seeds, runs)?;
+            wait_for(worker)?;
+            vec![Message::Evaluating(folder)]
+        }
         Effect::Look { .. }
         | Effect::Hub(_)
         | Effect::GiveUp
@@ -204,6 +209,7 @@ fn work(effect: Effect, runs: &Path, halt: &Halt) -> Result<Vec<Message>> {
         | Effect::Adopt(_)
         | Effect::Forget(_)
         | Effect::Watch(_)
+        | Effect::Study(_)
         | Effect::Quit
         | Effect::Suspend
         | Effect::Redraw => Vec::new(),

@@ -1,6 +1,6 @@
 //! What lies over the form: words to choose from, pickers, questions, the keys.
 
-use super::{estimate, fetch, hub};
+use super::{estimate, evaluate, fetch, hub};
 use crate::app::action::{Action, Entry, Screen};
 use crate::app::setup::{Left, Menu, Overlay, Question, Setup};
 use crate::theme::Theme;
@@ -46,6 +46,7 @@ pub fn draw(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
             palette::draw(found, works, theme, frame, area);
         }
         Some(Overlay::Themes(choice)) => palette::themes(&setup.themes, choice, theme, frame, area),
+        Some(Overlay::Evaluate(asked)) => evaluate::draw(asked, theme, frame, area),
         Some(Overlay::SaveAs(line, error)) => {
             let hint = "a name, or a path from the recipe's folder; enter saves, esc does not";
             let below = error.as_ref().map_or((hint, theme.dim), |e| (e.as_str(), theme.warn));

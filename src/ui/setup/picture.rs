@@ -31,7 +31,12 @@ pub fn picture_of_form(file: &Path, runs: &Path, theme: &Theme, size: (u16, u16)
         picture::check_key(key)?;
         for effect in update(&mut form, Message::Key(key.clone())) {
             match effect {
-                Effect::Save { .. } | Effect::Start(_) | Effect::Watch(_) | Effect::Hub(Ask::Fetch(_)) => {
+                Effect::Save { .. }
+                | Effect::Start(_)
+                | Effect::Evaluate(..)
+                | Effect::Watch(_)
+                | Effect::Study(_)
+                | Effect::Hub(Ask::Fetch(_)) => {
                     return Err(Error::user(format!("the key {key:?} would write or start; a picture does not")));
                 }
                 Effect::Quit | Effect::Suspend | Effect::Redraw | Effect::Recover { .. } => {}

@@ -2,7 +2,7 @@
 
 use super::super::input::Typed;
 use super::super::pacing::Pacing;
-use super::super::{WatchOptions, files, input, options, screen};
+use super::super::{WatchOptions, files, input, options, screen, study};
 use super::jobs::Jobs;
 use super::places::Places;
 use super::unsaved;
@@ -247,6 +247,7 @@ impl Loop<'_> {
             match effect {
                 Effect::Quit => return Ok(true),
                 Effect::Watch(path) => self.watch(&path)?,
+                Effect::Study(path) => self.study(&path)?,
                 Effect::Suspend => self.screen.suspend(self.signals)?,
                 Effect::Redraw => self.screen.redraw()?,
                 Effect::Recover { file, saved } => {
@@ -258,6 +259,21 @@ impl Loop<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// The screen of an evaluation, and back.
+    fn study(&mut self, path: &Path) -> Result<()> {
+        self.dress();
+        let result = study::screen::show(path, self.options, self.theme, self.screen, self.signals);
+        self.pacing.dirty = true;
+        self.form.themes = options::themes(self.theme);
+        match result {
+            Err(e @ Error::User(_)) => {
+                update(&mut self.form, Message::Toast(e.to_string()));
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// The screen of a run, and back.

@@ -50,6 +50,105 @@ fn methods_are_compared_over_seeds_and_nothing_runs_twice() {
     assert_eq!(runs().len(), 3);
 }
 
+fn standing(project: &Project) -> lopper::study::Standing {
+    lopper::study::Reader::new(&project.path("compared")).unwrap().look().unwrap()
+}
+
+#[test]
+fn the_table_is_read_while_it_fills_in_and_says_what_stopped_it() {
+    let project = Project::new();
+    project.recipe("", "epochs = 1");
+    let asked = ["--seeds", "3,4", "--methods", "zero-shot,tune-prune"];
+    let whole = evaluated(&project, &asked);
+    let names = ["zero-shot", "merge + fine-tune + prune once", "merge + fine-tune + prune"];
+    let found = standing(&project);
+    assert_eq!((found.state, found.runs, found.name.as_str()), (RunState::Finished, (2, 2), "tiny"));
+    assert_eq!(found.lines.iter().map(|line| line.name.as_str()).collect::<Vec<_>>(), names);
+    let column = |found: &lopper::study::Standing, name: &str| found.heads.iter().position(|h| h.name == name).unwrap();
+    let (rouge, bleu) = (column(&found, "R-L"), column(&found, "BLEU"));
+    for (line, row) in found.lines.iter().zip(whole["rows"].as_array().unwrap()) {
+        assert_eq!(line.cells[rouge].value, row["rouge_l"]["mean"].as_f64(), "{line:?}");
+        assert_eq!(line.state(), RunState::Finished);
+        let seeds: Vec<_> = line.parts.iter().map(|part| part.label.as_str()).collect();
+        assert_eq!(seeds, ["seed 3", "seed 4"]);
+    }
+    assert!(found.lines[2].stands_out && found.notes.iter().any(|note| note.contains("3 test documents")));
+    // As it stood in the middle: one seed compared, the other has told of its first method.
+    let of = |seed: u64| {
+        let mut runs = RunDir::list(&project.path("compared")).unwrap().into_iter();
+        runs.find(|run| run.recipe().unwrap().seed == seed).unwrap()
+    };
+    let (third, fourth) = (of(3), of(4));
+    let path = fourth.journal_file();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let first = text.lines().position(|line| line.contains("\"type\":\"report\"")).unwrap();
+    let lines: Vec<&str> = text.lines().take(first + 1).collect();
+    std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+    std::fs::remove_file(fourth.path().join("exit.json")).unwrap();
+    let found = standing(&project);
+    assert_eq!(found.runs, (1, 2));
+    let states = |at: usize| found.lines[at].parts.iter().map(|part| part.state).collect::<Vec<_>>();
+    assert_eq!(states(0), [RunState::Finished; 2]);
+    assert_eq!(states(2), [RunState::Finished, RunState::Crashed]);
+    // Both seeds are scored, so the table counts; of the others the one seed that is.
+    assert!(found.lines[0].cells[bleu].value.is_some() && found.lines[2].cells[bleu].value.is_none());
+    let alone = |at: usize| found.lines[at].cells[rouge].text.clone();
+    assert!(alone(0).contains('±') && !alone(2).contains('±'), "{:?}", found.lines);
+    assert_eq!(found.lines[2].parts[0].run.as_deref(), Some(third.path()));
+    // What the table says is not believed where it is damaged.
+    project.write("compared/evaluation.json", "{");
+    let error = lopper::study::Reader::new(&project.path("compared")).unwrap().look().unwrap_err().to_string();
+    assert!(error.contains("evaluation.json") && error.contains("the same command writes it again"), "{error}");
+    let none = lopper::study::Reader::new(&project.path("data")).unwrap_err().to_string();
+    assert!(none.contains("is no evaluation and no sweep"), "{none}");
+}
+
+#[test]
+fn an_encoder_adds_a_column_and_trains_nothing_again() {
+    let project = Project::new();
+    project.recipe("", "epochs = 1");
+    let asked = ["--methods", "zero-shot"];
+    let plain = evaluated(&project, &asked);
+    assert!(plain["rows"][0]["bert"].is_null() && plain["encoder"].is_null());
+    let encoder = tiny::fixture("bert_score/bert");
+    let with = ["--encoder", encoder.to_str().unwrap(), "--encoder-layer", "2"];
+    let found = evaluated(&project, &[&asked[..], &with].concat());
+    assert_eq!(found["encoder"], "bert, layer 2");
+    for row in found["rows"].as_array().unwrap() {
+        let f = row["bert"][2]["mean"].as_f64().unwrap();
+        assert!(f > 0.0 && f < 100.0, "{row}");
+    }
+    assert_eq!(RunDir::list(&project.path("compared")).unwrap().len(), 1);
+    let table = std::fs::read_to_string(project.path("compared/evaluation.md")).unwrap();
+    assert!(table.contains("| R-L | BERT | BLEU |") && table.contains("BERTScore F by bert, layer 2"), "{table}");
+    let csv = std::fs::read_to_string(project.path("compared/evaluation.csv")).unwrap();
+    assert!(csv.contains("bert_f,bert_f_sd"), "{csv}");
+    assert!(standing(&project).heads.iter().any(|head| head.name == "BERT"));
+    // A run whose recipe names it scores the same itself.
+    let text = std::fs::read_to_string(project.path("recipe.toml")).unwrap();
+    let named = format!("[eval]\nmethods = [\"zero-shot\"]\nencoder = {encoder:?}\nencoder_layer = 2\n");
+    project.write("recipe.toml", &text.replace("[samples]", &format!("{named}[samples]")));
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let report = std::fs::read(project.run().result().join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["encoder"], "bert, layer 2");
+    for at in 0..2 {
+        let (own, other) = (&report["rows"][at]["bert"]["f"], &found["rows"][at]["bert"][2]["mean"]);
+        assert!((own.as_f64().unwrap() - other.as_f64().unwrap()).abs() < 1e-9, "{report} {found}");
+    }
+    let text = std::fs::read_to_string(project.run().result().join("report.md")).unwrap();
+    assert!(text.contains("BERTScore F by bert, layer 2, not rescaled") && text.contains("| R-L | BERT |"), "{text}");
+    // What is no encoder is told before anything runs.
+    for (folder, why) in
+        [("data", "eval.encoder: "), ("missing", "eval.encoder: "), ("base", "its model_type is \"llama\"")]
+    {
+        let args = ["eval", "recipe.toml", "--out", "other", "--encoder", folder];
+        let said = said(&mut project.command(&args));
+        assert!(said.code == Some(2) && said.err.contains(why), "{said:?}");
+        assert!(RunDir::list(&project.path("other")).unwrap().is_empty());
+    }
+}
+
 #[test]
 fn a_run_that_was_killed_goes_on() {
     let project = Project::new();

@@ -137,9 +137,13 @@ fn journal() -> Vec<Event> {
         rouge: Rouge { rouge1: rouge_l + 4.0, rouge2: rouge_l / 4.0, rouge_l },
         sparsity,
         seconds: 23.0,
+        bert: None,
     };
-    bodies
-        .push(EventBody::Report(Report { split: "test".into(), rows: vec![row("target adapter alone", 21.69, 0.0)] }));
+    bodies.push(EventBody::Report(Report {
+        split: "test".into(),
+        rows: vec![row("target adapter alone", 21.69, 0.0)],
+        encoder: None,
+    }));
     bodies.push(stage(1, "merge + fine-tune + prune", true));
     training(&mut bodies, 23, 3.4, true);
     bodies.push(sample(20, 0, "2D platform game with balls", 57.1));

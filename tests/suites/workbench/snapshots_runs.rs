@@ -178,6 +178,7 @@ fn compared() -> Vec<Compared> {
             rouge: Rouge { rouge1: rouge_l + 1.0, rouge2: rouge_l / 3.0, rouge_l },
             sparsity: 0.5,
             seconds: 37.0,
+            bert: None,
         }),
         dev: curve(from),
         matrices: None,
@@ -281,4 +282,45 @@ fn no_size_panics_however_many_runs_there_are() {
             }
         }
     }
+}
+
+#[test]
+fn evaluations_and_sweeps_are_rows_that_open() {
+    use lopper::app::runs::Effect;
+    use lopper::study::Kind;
+    let study = |name: &str, kind: Kind, state: RunState, runs: (usize, usize), age: f64| Summary {
+        about: About::default(),
+        step: (0, 0),
+        train_loss: None,
+        dev_loss: None,
+        stage: runs,
+        method: kind.word().into(),
+        study: Some(kind),
+        ..run(name, state, age)
+    };
+    let mut stopped = study("games-sweep", Kind::Sweep, RunState::Stopped, (4, 12), 9000.0);
+    stopped.said = "stopped; a run that is under way goes on by itself".into();
+    let mut all = rows();
+    all.extend([study("games-eval", Kind::Evaluation, RunState::Running, (1, 3), 100.0), stopped]);
+    let mut list = list(all);
+    insta::assert_snapshot!("studies_80x24", screen(&list, &coloured(), (80, 24)));
+    insta::assert_snapshot!("studies_200x50", screen(&list, &coloured(), (200, 50)));
+    let keys = |list: &mut Runs, keys: &[&str]| -> Vec<Effect> {
+        keys.iter().flat_map(|key| update(list, Message::Key((*key).into()))).collect()
+    };
+    let path = |name: &str| PathBuf::from(format!("/home/k/runs/{name}"));
+    assert_eq!(keys(&mut list, &["enter"]), [Effect::Study(path("games-eval"))]);
+    // What is for single runs is said to be, and changes nothing.
+    for key in ["space", "c", "p"] {
+        assert!(keys(&mut list, &[key]).is_empty());
+        assert!(list.toast.as_ref().unwrap().0.contains("a folder of runs (evaluation)"), "{key}: {:?}", list.toast);
+        assert!(list.marked.is_empty());
+    }
+    assert!(matches!(&keys(&mut list, &["s", "y"])[..], [Effect::Send(of, _)] if *of == path("games-eval")));
+    assert!(keys(&mut list, &["r"]).is_empty(), "it is under way");
+    // A sweep does not say what was asked; words find it by its kind.
+    keys(&mut list, &["/", "s", "w", "e", "e", "p", "enter"]);
+    assert_eq!(list.shown().len(), 1);
+    assert!(keys(&mut list, &["r"]).is_empty() && list.toast.as_ref().unwrap().0.contains("lopper sweep"));
+    assert_eq!(keys(&mut list, &["d", "y"]), [Effect::Delete(path("games-sweep"))]);
 }

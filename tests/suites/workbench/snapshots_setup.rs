@@ -258,8 +258,9 @@ fn what_lies_over_the_form() {
     for (name, keys) in [
         ("help", &["?"][..]),
         ("menu", &["/", "i", "m", "p", "o", "r", "t", "enter", "enter", "j"]),
-        ("methods", &["end", "k", "k", "k", "enter", "j"]),
+        ("methods", &["end", "k", "k", "k", "k", "k", "enter", "j"]),
         ("start", &["R"]),
+        ("evaluate", &["E", ",", "2", "down", "down", "space"]),
         ("leave", &["home", "]", "space", "q"]),
         ("copy", &["S"]),
         ("find", &["/", "r", "a", "t", "i", "o"]),

@@ -1,0 +1,79 @@
+//! An evaluation as a process of its own, which outlives the screen that asked for it.
+
+use super::{Kind, Plan, prepare, recipe_file};
+use crate::recipe::{Method, Recipe};
+use crate::run::{as_file_name, launch, lock};
+use crate::text::printable;
+use crate::train::plan;
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+
+/// What an evaluation of `recipe` comes to, whose methods stand in it. `against`: the name in tables of the method that
+/// the others are compared with, instead of the run's own.
+pub fn plan(recipe: &Recipe, seeds: &[u64], against: Option<String>) -> Plan {
+    let stages = plan::stages(recipe);
+    let own = stages.last().map_or(String::new(), |stage| stage.label.clone());
+    let labels = |stage: &plan::Stage| [stage.scored.then(|| stage.label.clone()), stage.pruned_once.clone()];
+    Plan {
+        kind: Kind::Evaluation,
+        name: recipe.name.clone(),
+        methods: stages.iter().flat_map(labels).flatten().collect(),
+        reference: against.unwrap_or(own),
+        seeds: seeds.to_vec(),
+        runs: seeds.len(),
+        started: 0.0,
+    }
+}
+
+/// The recipe in `file` with these methods and, where it has none, the file's name.
+///
+/// # Errors
+/// When it cannot be read, or a setting or a method of it is wrong.
+pub fn recipe(file: &Path, methods: impl FnOnce(&Recipe) -> Result<Vec<Method>>) -> Result<Recipe> {
+    let mut recipe = Recipe::read(file)?;
+    recipe.eval.methods = methods(&recipe)?;
+    recipe.validate()?;
+    if recipe.name.is_empty() {
+        recipe.name = file.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
+    }
+    Ok(recipe)
+}
+
+/// The folder of a recipe's evaluation in `runs`.
+pub fn folder(recipe: &Recipe, runs: &Path) -> PathBuf {
+    runs.join(format!("{}-eval", as_file_name(&recipe.name)))
+}
+
+/// Starts an evaluation of the recipe in `file`: its folder in `runs`, and the process. Without seeds it takes the
+/// recipe's.
+///
+/// # Errors
+/// When the recipe, a path in it or a method is wrong, another process works on the folder, or it cannot be written.
+pub fn begin(file: &Path, methods: &[Method], seeds: &[u64], runs: &Path) -> Result<(PathBuf, Child)> {
+    let recipe = recipe(file, |_| Ok(methods.to_vec()))?;
+    let seeds = if seeds.is_empty() { vec![recipe.seed] } else { seeds.to_vec() };
+    let out = folder(&recipe, runs);
+    let out = std::path::absolute(&out).map_err(|e| Error::io("find", &out, &e))?;
+    if lock::is_held(&out) {
+        let shown = printable(&out.display().to_string()).into_owned();
+        return Err(Error::user(format!("{shown} is being worked on; the list of runs shows how far it is")));
+    }
+    prepare(&out, &plan(&recipe, &seeds, None), &recipe)?;
+    let child = resume(&out)?;
+    Ok((out, child))
+}
+
+/// Goes on with an evaluation: what is finished is not run again.
+///
+/// # Errors
+/// When the folder does not say what was asked, or the process cannot be started.
+pub fn resume(folder: &Path) -> Result<Child> {
+    if Plan::read(folder).is_none_or(|plan| plan.kind != Kind::Evaluation) || !recipe_file(folder).is_file() {
+        return Err(Error::user(format!(
+            "{} does not say what was asked; the same `lopper eval` or `lopper sweep` goes on with it",
+            printable(&folder.display().to_string())
+        )));
+    }
+    launch::process("study", folder)
+}
