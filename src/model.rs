@@ -4,13 +4,13 @@ pub mod attention;
 pub mod config;
 pub mod decoder;
 pub mod device;
+pub mod file;
 pub mod generate;
 pub mod gguf;
 pub mod header;
 pub mod inventory;
 pub mod kernels;
 pub mod linear;
-pub mod mapped;
 pub mod product;
 pub mod weights;
 

@@ -28,4 +28,5 @@ mod survive;
 mod sweep;
 mod twin;
 mod what_if;
+mod weights;
 mod writes;
