@@ -306,6 +306,9 @@ enum Verb {
         /// The run directory
         run: PathBuf,
     },
+    /// Render templates for a process that does not trust them (started by the other commands)
+    #[command(hide = true)]
+    Render,
 }
 
 #[derive(Debug, clap::Args)]
@@ -323,6 +326,7 @@ pub fn main() -> ExitCode {
         eprintln!("lopper: {e}");
     }
     contained::quieten();
+    crate::data::render::serve_by(own_file());
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
@@ -335,10 +339,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// This program: the same one also when its file has been replaced meanwhile.
+fn own_file() -> PathBuf {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { running } else { std::env::current_exe().unwrap_or_else(|_| "lopper".into()) }
+}
+
 fn dispatch(cli: Cli) -> Result<u8> {
     let look = cli.look;
     // A worker has no keys, and a wrong file of keys must not stop it.
-    let without = matches!(cli.command, Some(Verb::Worker { .. } | Verb::Keys { default: true, .. }));
+    let without = matches!(cli.command, Some(Verb::Worker { .. } | Verb::Render | Verb::Keys { default: true, .. }));
     if !without && let Some((path, text)) = config::key_file()? {
         action::take_keys(&path.display().to_string(), &text)?;
     }
@@ -460,6 +470,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
             crate::run::write_aside(&out, svg.as_bytes())?;
             say(&out.display().to_string())?;
             Ok(0)
+        }
+        Verb::Render => {
+            crate::data::render::serve(&mut std::io::BufReader::new(std::io::stdin()), &mut std::io::stdout())
+                .map(|()| 0)
         }
         Verb::Worker { run } => {
             launch::detach();

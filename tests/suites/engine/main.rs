@@ -26,6 +26,7 @@ mod smollm2;
 mod sources;
 mod survive;
 mod sweep;
+mod templates;
 mod twin;
 mod what_if;
 mod weights;
