@@ -22,7 +22,7 @@ use crate::run::tail::Tail;
 use crate::run::{RunDir, RunState, change, launch, start, worker};
 use crate::text::{printable, printable_lines};
 use crate::ui::{self, WatchOptions};
-use crate::{Error, Result, config, contained, demo, train};
+use crate::{Error, Result, config, contained, demo, terminal, train};
 use clap::{Parser, Subcommand};
 use color_eyre::config::{HookBuilder, Theme};
 use std::io::{IsTerminal, Write};
@@ -328,14 +328,16 @@ pub fn main() -> ExitCode {
     contained::quieten();
     crate::data::render::serve_by(own_file());
     let cli = Cli::parse();
-    match dispatch(cli) {
-        Ok(code) => ExitCode::from(code),
-        Err(e) => {
-            // One line, and nothing raw of what file names and files hold.
-            // Where even this cannot be written there is nobody to tell.
-            writeln!(std::io::stderr(), "lopper: {}", printable(&e.to_string())).ok();
-            ExitCode::from(e.exit_code())
-        }
+    let done = dispatch(cli);
+    let lost = terminal::record::ended_early().map(Error::fault);
+    // One line each, and nothing raw of what file names and files hold.
+    for e in lost.iter().chain(done.as_ref().err()) {
+        // Where even this cannot be written there is nobody to tell.
+        writeln!(std::io::stderr(), "lopper: {}", printable(&e.to_string())).ok();
+    }
+    match (done, lost) {
+        (Ok(0), Some(e)) | (Err(e), _) => ExitCode::from(e.exit_code()),
+        (Ok(code), _) => ExitCode::from(code),
     }
 }
 
