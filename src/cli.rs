@@ -22,7 +22,7 @@ use crate::run::tail::Tail;
 use crate::run::{RunDir, RunState, change, launch, start, worker};
 use crate::text::{printable, printable_lines};
 use crate::ui::{self, WatchOptions};
-use crate::{Error, Result, config, contained, demo, study, train};
+use crate::{Error, Result, config, contained, demo, study, terminal, train};
 use clap::{Parser, Subcommand};
 use color_eyre::config::{HookBuilder, Theme};
 use std::io::{IsTerminal, Write};
@@ -312,6 +312,9 @@ enum Verb {
         /// Its folder
         folder: PathBuf,
     },
+    /// Render templates for a process that does not trust them (started by the other commands)
+    #[command(hide = true)]
+    Render,
 }
 
 #[derive(Debug, clap::Args)]
@@ -329,23 +332,34 @@ pub fn main() -> ExitCode {
         eprintln!("lopper: {e}");
     }
     contained::quieten();
+    crate::data::render::serve_by(own_file());
     let cli = Cli::parse();
-    match dispatch(cli) {
-        Ok(code) => ExitCode::from(code),
-        Err(e) => {
-            // One line, and nothing raw of what file names and files hold.
-            // Where even this cannot be written there is nobody to tell.
-            writeln!(std::io::stderr(), "lopper: {}", printable(&e.to_string())).ok();
-            ExitCode::from(e.exit_code())
-        }
+    let done = dispatch(cli);
+    let lost = terminal::record::ended_early().map(Error::fault);
+    // One line each, and nothing raw of what file names and files hold.
+    for e in lost.iter().chain(done.as_ref().err()) {
+        // Where even this cannot be written there is nobody to tell.
+        writeln!(std::io::stderr(), "lopper: {}", printable(&e.to_string())).ok();
     }
+    match (done, lost) {
+        (Ok(0), Some(e)) | (Err(e), _) => ExitCode::from(e.exit_code()),
+        (Ok(code), _) => ExitCode::from(code),
+    }
+}
+
+/// This program: the same one also when its file has been replaced meanwhile.
+fn own_file() -> PathBuf {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { running } else { std::env::current_exe().unwrap_or_else(|_| "lopper".into()) }
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {
     let look = cli.look;
     // A worker has no keys, and a wrong file of keys must not stop it.
-    let without =
-        matches!(cli.command, Some(Verb::Worker { .. } | Verb::Study { .. } | Verb::Keys { default: true, .. }));
+    let without = matches!(
+        cli.command,
+        Some(Verb::Worker { .. } | Verb::Study { .. } | Verb::Render | Verb::Keys { default: true, .. })
+    );
     if !without && let Some((path, text)) = config::key_file()? {
         action::take_keys(&path.display().to_string(), &text)?;
     }
@@ -477,6 +491,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Study { folder } => {
             launch::detach();
             eval::serve(&folder)
+        }
+        Verb::Render => {
+            crate::data::render::serve(&mut std::io::BufReader::new(std::io::stdin()), &mut std::io::stdout())
+                .map(|()| 0)
         }
         Verb::Worker { run } => {
             launch::detach();

@@ -10,6 +10,8 @@ const STACK: usize = 256 << 20;
 
 thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread has such a stack.
+    static DEEP: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Does `work`; `None` where it panics. Nothing of the panic is shown.
@@ -30,9 +32,16 @@ pub fn is_quiet() -> bool {
 /// # Errors
 /// When there is no memory for that stack.
 pub fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> Result<Option<T>> {
+    if DEEP.get() {
+        return Ok(contained(work));
+    }
     std::thread::scope(|scope| {
+        let work = || {
+            DEEP.set(true);
+            contained(work)
+        };
         let thread = std::thread::Builder::new().name("deep".into()).stack_size(STACK);
-        let thread = thread.spawn_scoped(scope, || contained(work)).map_err(|e| {
+        let thread = thread.spawn_scoped(scope, work).map_err(|e| {
             Error::fault(format!("there is no memory for a thread with a stack of {} MB: {e}", STACK >> 20))
         })?;
         Ok(thread.join().ok().flatten())
@@ -59,6 +68,9 @@ mod tests {
         assert_eq!(contained(|| -> i32 { panic!("within") }), None);
         assert_eq!(contained(|| contained(|| 1)), Some(Some(1)));
         assert_eq!(deep(|| -> i32 { panic!("within") }), Ok(None));
+        // Within deep work there is a deep stack already.
+        let outer = deep(|| (std::thread::current().id(), deep(|| std::thread::current().id())));
+        assert!(matches!(outer, Ok(Some((outer, Ok(Some(inner))))) if outer == inner));
         assert!(!QUIET.get());
     }
 }

@@ -1,5 +1,5 @@
 //! Examples in, tokens and loss masks out: [`dataset`] reads files, [`tokenizer`] a model's vocabulary,
-//! [`template`] puts the question, [`batch`] packs sequences for the model,
+//! [`template`] puts the question, [`render`] its text, [`batch`] packs sequences for the model,
 //! [`overlap`] says what splits share.
 
 pub mod batch;
@@ -7,6 +7,7 @@ pub mod chat;
 pub mod dataset;
 pub mod overlap;
 pub mod preview;
+pub mod render;
 pub mod template;
 pub mod tokenizer;
 

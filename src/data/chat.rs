@@ -1,4 +1,5 @@
-//! Chat templates of models, in a sandbox with a limit on their work and on what they make.
+//! Chat templates of models, in a sandbox with a limit on their work and on what they make. The limit does not hold against
+//! values that nest: `render` runs them where the kernel has one.
 
 mod work;
 
@@ -17,6 +18,9 @@ const COPIES: u64 = 16;
 const LONGEST: usize = 64 << 10;
 /// Nor has a tag of one so much beside its texts: the engine takes the square of an expression's depth in time.
 const LONGEST_TAG: usize = 2 << 10;
+
+/// Why a template is given up that reaches a limit.
+pub(super) const TOO_MUCH: &str = "it does more work, or makes more text of a document, than any real one";
 
 fn environment(document: &str) -> Environment<'static> {
     let mut env = Environment::new();
@@ -83,10 +87,7 @@ fn rendered(env: &Environment<'_>, template: &str, values: &Value) -> std::resul
     }
     let work = || {
         env.render_str(template, values).map_err(|e| match e.kind() {
-            ErrorKind::OutOfFuel => minijinja::Error::new(
-                ErrorKind::InvalidOperation,
-                "it does more work, or makes more text of a document, than any real one",
-            ),
+            ErrorKind::OutOfFuel => minijinja::Error::new(ErrorKind::InvalidOperation, TOO_MUCH),
             _ => e,
         })
     };

@@ -1,10 +1,11 @@
 //! Examples to token sequences: prompt, summary, end.
 
-use super::chat;
 use super::dataset::{Dataset, Example};
+use super::render::{Chat, Renderer};
 use super::tokenizer::Tokenizer;
 use crate::recipe::Data;
 use crate::{Error, Result};
+use std::sync::Arc;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// One example as the model sees it; the loss is on `tokens[prompt..]`.
@@ -25,6 +26,7 @@ pub struct Template<'a> {
     context: usize,
     /// Examples before the prompt, each with a line between it and the next.
     shots: String,
+    renderer: Arc<Renderer>,
 }
 
 /// What became of a data set.
@@ -51,12 +53,17 @@ impl<'a> Template<'a> {
     /// # Errors
     /// When the recipe asks for a chat template that the model doesn't have, or its prompt is malformed.
     pub fn new(tokenizer: &'a Tokenizer, settings: &'a Data, context: usize) -> Result<Self> {
-        if settings.chat_template && tokenizer.chat_template().is_none() {
-            return Err(Error::user(
-                "data.chat_template = true, but the base's tokenizer has no chat template; set it to false",
-            ));
-        }
-        let this = Self { tokenizer, settings, context, shots: String::new() };
+        let chat = if settings.chat_template {
+            let template = tokenizer.chat_template().ok_or_else(|| {
+                Error::user("data.chat_template = true, but the base's tokenizer has no chat template; set it to false")
+            })?;
+            let (bos, eos) = (tokenizer.bos_text().to_owned(), tokenizer.eos_text().to_owned());
+            Some(Chat { template: template.to_owned(), bos, eos })
+        } else {
+            None
+        };
+        let renderer = Arc::new(Renderer::new(&settings.prompt, chat));
+        let this = Self { tokenizer, settings, context, shots: String::new(), renderer };
         if this.prompt_tokens("probe")?.is_empty() {
             return Err(Error::user("data.prompt gives no tokens; put at least {{ document }} into it"));
         }
@@ -68,11 +75,7 @@ impl<'a> Template<'a> {
     /// # Errors
     /// When a template is malformed.
     pub fn rendered(&self, document: &str) -> Result<String> {
-        let text = self.shots.clone() + &chat::prompt(&self.settings.prompt, document)?;
-        match self.tokenizer.chat_template().filter(|_| self.settings.chat_template) {
-            Some(template) => chat::render(template, &text, self.tokenizer.bos_text(), self.tokenizer.eos_text()),
-            None => Ok(text),
-        }
+        self.renderer.whole(&self.shots, document)
     }
 
     /// It, with the first `count` of these examples before every prompt, as text with their summaries; and how many
@@ -84,7 +87,7 @@ impl<'a> Template<'a> {
         let (mut shots, mut used) = (String::new(), 0);
         for example in examples.iter().take(count) {
             let (_, document) = self.example(example, room)?;
-            let shot = format!("{} {}\n\n", chat::prompt(&self.settings.prompt, &document)?, example.summary);
+            let shot = format!("{} {}\n\n", self.renderer.prompt("", &document)?, example.summary);
             let longer = shots.clone() + &shot;
             if 2 * (self.tokenizer.encode(&longer, false)?.len() + room) > self.context {
                 break;

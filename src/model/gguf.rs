@@ -1,24 +1,26 @@
 //! GGUF files: llama.cpp's names and row order turned back into Hugging Face's.
 
+use super::file::WeightFile;
 use super::header::{Entry, Stored, place};
 use super::inventory::Located;
-use super::mapped::Mapped;
 use crate::text::printable;
 use crate::{Error, Result};
 use candle_core::quantized::gguf_file::{Content, TensorInfo};
 use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::BufReader;
 use std::path::Path;
 
 /// Where `general.alignment` is looked for: metadata comes before the tensors.
 const METADATA_SPAN: usize = 64 << 20;
+/// So much of it at a time.
+const PIECE: usize = 1 << 20;
 
 /// A GGUF file, open.
 #[derive(Debug)]
 pub struct Gguf {
-    file: Mapped,
+    file: WeightFile,
     content: Content,
     /// Hugging Face name → llama.cpp's.
     names: BTreeMap<String, String>,
@@ -33,11 +35,11 @@ impl Gguf {
     /// When it is no GGUF, damaged, or of an architecture that lopper doesn't know.
     pub fn open(path: &Path) -> Result<Self> {
         let at = place(path);
-        let file = Mapped::open(path)?;
-        if zero_alignment(&file) {
+        let file = WeightFile::open(path)?;
+        if zero_alignment(&file)? {
             return Err(Error::user(format!("{at}: general.alignment is 0: the file is damaged")));
         }
-        let content = Content::read(&mut Cursor::new(&file[..])).map_err(|e| {
+        let content = Content::read(&mut BufReader::new(file.reader())).map_err(|e| {
             let text = e.to_string();
             let first = text.lines().next().unwrap_or_default();
             Error::user(format!("{at} is not a readable GGUF file: {}", printable(first)))
@@ -87,11 +89,11 @@ impl Gguf {
             .and_then(|elements| (elements / block).checked_mul(info.ggml_dtype.type_size()));
         let start = usize::try_from(self.content.tensor_data_offset.saturating_add(info.offset)).unwrap_or(usize::MAX);
         match bytes.and_then(|bytes| start.checked_add(bytes)) {
-            Some(end) if end <= self.file.len() => {
+            Some(end) if end <= self.file.length() => {
                 Ok(Entry { shape, stored: Stored::Gguf(info.ggml_dtype), bytes: start..end })
             }
             Some(end) => {
-                let have = self.file.len();
+                let have = self.file.length();
                 Err(Error::user(format!("its data ends at byte {end}, the file has {have}: it is cut short")))
             }
             None => Err(Error::user(format!("the sizes {shape:?} do not fit its type {:?}", info.ggml_dtype))),
@@ -133,7 +135,7 @@ impl Gguf {
         let Some(original) = self.names.get(name) else {
             return Err(Error::user(format!("{}: there is no such tensor", at())));
         };
-        let read = self.content.tensor(&mut Cursor::new(&self.file[..]), original, device);
+        let read = self.content.tensor(&mut self.file.reader(), original, device);
         read.map_err(|e| Error::from(e).at(at()))
     }
 }
@@ -151,21 +153,27 @@ fn unpermute_bytes(packed: &[u8], rows: usize, heads: usize) -> Vec<u8> {
 }
 
 /// Candle divides by this number without a look.
-fn zero_alignment(data: &[u8]) -> bool {
+fn zero_alignment(file: &WeightFile) -> Result<bool> {
     const KEY: &[u8] = b"general.alignment";
-    let head = &data[..data.len().min(METADATA_SPAN)];
-    let Some(at) = head.windows(KEY.len()).position(|w| w == KEY) else {
-        return false;
+    let mut start = 0;
+    let at = loop {
+        let piece = file.read(start..(start + PIECE + KEY.len()).min(METADATA_SPAN))?;
+        if let Some(at) = piece.windows(KEY.len()).position(|w| w == KEY) {
+            break start + at;
+        }
+        if piece.len() < PIECE {
+            return Ok(false);
+        }
+        start += PIECE;
     };
     // A value type (u32, 4 bytes), then the number; the widest type that candle takes has 4 bytes.
-    let kind = head.get(at + KEY.len()).copied().unwrap_or_default();
-    let width = match kind {
+    let value = file.read(at + KEY.len()..at + KEY.len() + 8)?;
+    let width = match value.first().copied().unwrap_or_default() {
         0 | 1 => 1,
         2 | 3 => 2,
         _ => 4,
     };
-    let value = at + KEY.len() + 4;
-    head.get(value..value + width).is_some_and(|bytes| bytes.iter().all(|b| *b == 0))
+    Ok(value.get(4..4 + width).is_some_and(|bytes| bytes.iter().all(|b| *b == 0)))
 }
 
 /// Rows come as (heads, `head_dim`/2, 2), Hugging Face has (heads, 2, `head_dim`/2).

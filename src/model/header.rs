@@ -1,6 +1,6 @@
 //! The header of a safetensors file: a length, JSON, and a promise about the bytes that follow.
 
-use super::mapped::Mapped;
+use super::file::WeightFile;
 use crate::text::printable;
 use crate::{Error, Result};
 use serde_json::Value;
@@ -107,8 +107,17 @@ impl Entry {
 ///
 /// # Errors
 /// Names the file, the tensor, and what is wrong with it.
-pub fn read(file: &Mapped) -> Result<BTreeMap<String, Entry>> {
-    parse(file).map_err(|e| e.at(place(file.path())))
+pub fn read(file: &WeightFile) -> Result<BTreeMap<String, Entry>> {
+    let mut head = file.read(0..8)?;
+    if let Some(length) = claimed(&head).filter(|length| *length <= MAX_HEADER) {
+        head = file.read(0..8 + length as usize)?;
+    }
+    parse_head(&head, file.length()).map_err(|e| e.at(place(file.path())))
+}
+
+/// Bytes of the header, as the file's first eight say.
+fn claimed(data: &[u8]) -> Option<u64> {
+    data.first_chunk::<8>().map(|b| u64::from_le_bytes(*b))
 }
 
 /// A path as a sentence shows it.
@@ -121,9 +130,14 @@ pub(crate) fn place(path: &Path) -> String {
 /// # Errors
 /// Names the tensor, and what is wrong with it.
 pub fn parse(data: &[u8]) -> Result<BTreeMap<String, Entry>> {
+    parse_head(data, data.len())
+}
+
+/// The tensors of a file of `file` bytes, which begins with `data`: the header and maybe more.
+fn parse_head(data: &[u8], file: usize) -> Result<BTreeMap<String, Entry>> {
     let user = |text: String| -> Result<BTreeMap<String, Entry>> { Err(Error::user(text)) };
-    let Some(length) = data.first_chunk::<8>().map(|b| u64::from_le_bytes(*b)) else {
-        return user(format!("{} bytes are too few for a safetensors file", data.len()));
+    let Some(length) = claimed(data) else {
+        return user(format!("{file} bytes are too few for a safetensors file"));
     };
     if length > MAX_HEADER {
         return user(format!(
@@ -132,7 +146,7 @@ pub fn parse(data: &[u8]) -> Result<BTreeMap<String, Entry>> {
     }
     let body = 8 + length as usize;
     let Some(header) = data.get(8..body) else {
-        return user(format!("the header claims {length} bytes, the file has {}: it is cut short", data.len()));
+        return user(format!("the header claims {length} bytes, the file has {file}: it is cut short"));
     };
     let header: Value =
         serde_json::from_slice(header).map_err(|e| Error::user(format!("the header is not valid JSON: {e}")))?;
@@ -144,7 +158,7 @@ pub fn parse(data: &[u8]) -> Result<BTreeMap<String, Entry>> {
         if name == "__metadata__" {
             continue;
         }
-        let entry = entry(value, body, data.len()).map_err(|e| e.at(format!("tensor {}", printable(name))))?;
+        let entry = entry(value, body, file).map_err(|e| e.at(format!("tensor {}", printable(name))))?;
         entries.insert(name.clone(), entry);
     }
     let mut ranges: Vec<(&Range<usize>, &String)> =

@@ -1,9 +1,9 @@
 //! What a model folder holds: names, shapes and types of its tensors, from the headers alone.
 
 use super::config::Config;
+use super::file::WeightFile;
 use super::header::{self, place};
 pub use super::header::{Entry, Stored};
-use super::mapped::Mapped;
 use super::matrix;
 use crate::module::Projection;
 use crate::text::printable;
@@ -163,7 +163,7 @@ impl Inventory {
     pub fn read(folder: &Path) -> Result<Self> {
         let source = find(folder)?;
         let files = match &source {
-            Source::Safetensors(paths) => paths.iter().map(|p| Mapped::open(p)).collect::<Result<Vec<_>>>()?,
+            Source::Safetensors(paths) => paths.iter().map(|p| WeightFile::open(p)).collect::<Result<Vec<_>>>()?,
             Source::Gguf(path) => {
                 let tensors = super::gguf::Gguf::open(path)?.tensors()?;
                 return Ok(Self { source, tensors });
@@ -194,16 +194,16 @@ impl Inventory {
 }
 
 /// All tensors of some safetensors files.
-pub(super) fn collect(files: &[Mapped]) -> Result<BTreeMap<String, Located>> {
+pub(super) fn collect(files: &[WeightFile]) -> Result<BTreeMap<String, Located>> {
     let mut tensors = BTreeMap::new();
-    for (file, mapped) in files.iter().enumerate() {
-        for (name, entry) in header::read(mapped)? {
+    for (file, open) in files.iter().enumerate() {
+        for (name, entry) in header::read(open)? {
             if let Some(other) = tensors.insert(name.clone(), Located { file, entry }) {
                 return Err(Error::user(format!(
                     "the tensor {} is in two shards, {} and {}",
                     printable(&name),
                     place(files[other.file].path()),
-                    place(mapped.path())
+                    place(open.path())
                 )));
             }
         }

@@ -1,10 +1,10 @@
-//! The base's numbers: mapped from disk, converted tensor by tensor.
+//! The base's numbers: read from disk and converted tensor by tensor.
 
 use super::config::Config;
+use super::file::WeightFile;
 use super::gguf::Gguf;
 use super::header::{Entry, Stored, place};
 use super::inventory::{self, Located, Source};
-use super::mapped::Mapped;
 use super::matrix::{Blocks, Matrix, kept_packed};
 use crate::text::printable;
 use crate::{Error, Result};
@@ -14,7 +14,9 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Elements that one thread converts at a time.
 const CHUNK: usize = 1 << 16;
@@ -30,12 +32,12 @@ pub struct Weights {
 
 #[derive(Debug)]
 enum Store {
-    Safetensors(Vec<Mapped>),
+    Safetensors(Vec<WeightFile>),
     Gguf(Box<Gguf>),
 }
 
 impl Weights {
-    /// Maps the weights of `folder` and checks that all that `config` needs is there; reads no numbers yet.
+    /// Opens the weights of `folder` and checks that all that `config` needs is there; reads no numbers yet.
     ///
     /// # Errors
     /// Names the file and the first tensor that is missing, damaged or of the wrong shape.
@@ -43,7 +45,7 @@ impl Weights {
         let source = inventory::find(folder)?;
         let (store, tensors) = match &source {
             Source::Safetensors(paths) => {
-                let files = paths.iter().map(|p| Mapped::open(p)).collect::<Result<Vec<_>>>()?;
+                let files = paths.iter().map(|p| WeightFile::open(p)).collect::<Result<Vec<_>>>()?;
                 let tensors = inventory::collect(&files)?;
                 (Store::Safetensors(files), tensors)
             }
@@ -89,10 +91,8 @@ impl Weights {
         let packed = match &self.store {
             Store::Gguf(gguf) => gguf.packed(name, self.permuted_heads(name), device)?,
             Store::Safetensors(files) => {
-                let file = &files[*file];
-                let beyond = || Error::fault(format!("{} is beyond the end of the file", printable(name)));
-                let bytes = file.get(entry.bytes.clone()).ok_or_else(|| beyond().at(place(file.path())))?;
-                QTensor::new(QStorage::from_data(aligned(bytes), device, kind)?, &shape[..])?
+                let bytes = files[*file].read(entry.bytes.clone())?;
+                QTensor::new(QStorage::from_data(aligned(&bytes), device, kind)?, &shape[..])?
             }
         };
         let matrix = Matrix::Blocks(Blocks::new(packed, dtype)?);
@@ -150,20 +150,20 @@ fn not_finite(name: &str) -> Error {
     ))
 }
 
-/// One tensor of a mapped safetensors file, converted and checked for NaN and infinity.
+/// One tensor of a safetensors file, converted and checked for NaN and infinity.
 ///
 /// # Errors
-/// When it is stored in a type that is no float, or a number is not finite in `dtype`.
-pub(crate) fn numbers(file: &Mapped, name: &str, entry: &Entry, dtype: DType, device: &Device) -> Result<Tensor> {
+/// When it is stored in a type that is no float, a number is not finite in `dtype`, or the file cannot be read.
+pub(crate) fn numbers(file: &WeightFile, name: &str, entry: &Entry, dtype: DType, device: &Device) -> Result<Tensor> {
     let at = || place(file.path());
-    let Some(bytes) = file.get(entry.bytes.clone()) else {
+    if entry.bytes.end > file.length() {
         return Err(Error::fault(format!("{}: {} is beyond the end of the file", at(), printable(name))));
-    };
+    }
     let shape = entry.shape.as_slice();
     let tensor = match dtype {
-        DType::F32 => floats::<f32>(bytes, entry.stored).map(|v| v.map(|v| Tensor::from_vec(v, shape, device))),
-        DType::BF16 => floats::<bf16>(bytes, entry.stored).map(|v| v.map(|v| Tensor::from_vec(v, shape, device))),
-        DType::F16 => floats::<f16>(bytes, entry.stored).map(|v| v.map(|v| Tensor::from_vec(v, shape, device))),
+        DType::F32 => floats::<f32>(file, entry)?.map(|v| v.map(|v| Tensor::from_vec(v, shape, device))),
+        DType::BF16 => floats::<bf16>(file, entry)?.map(|v| v.map(|v| Tensor::from_vec(v, shape, device))),
+        DType::F16 => floats::<f16>(file, entry)?.map(|v| v.map(|v| Tensor::from_vec(v, shape, device))),
         other => return Err(Error::fault(format!("weights as {other:?} are not supported"))),
     };
     match tensor {
@@ -239,26 +239,41 @@ impl Float for f16 {
 
 /// Little-endian numbers as floats: none for a type that is no float, some none where one is not finite.
 #[allow(clippy::option_option)]
-fn floats<T: Float>(bytes: &[u8], stored: Stored) -> Option<Option<Vec<T>>> {
-    Some(match stored {
-        Stored::F64 => convert::<T, 8>(bytes, |b| T::from_f64(f64::from_le_bytes(b))),
-        Stored::F32 => convert::<T, 4>(bytes, |b| T::from_f32(f32::from_le_bytes(b))),
-        Stored::F16 => convert::<T, 2>(bytes, |b| T::from_f16(f16::from_le_bytes(b))),
-        Stored::Bf16 => convert::<T, 2>(bytes, |b| T::from_bf16(bf16::from_le_bytes(b))),
-        Stored::Other(..) | Stored::Gguf(_) => return None,
-    })
+fn floats<T: Float>(file: &WeightFile, entry: &Entry) -> Result<Option<Option<Vec<T>>>> {
+    let bytes = &entry.bytes;
+    Ok(Some(match entry.stored {
+        Stored::F64 => convert::<T, 8>(file, bytes, |b| T::from_f64(f64::from_le_bytes(b)))?,
+        Stored::F32 => convert::<T, 4>(file, bytes, |b| T::from_f32(f32::from_le_bytes(b)))?,
+        Stored::F16 => convert::<T, 2>(file, bytes, |b| T::from_f16(f16::from_le_bytes(b)))?,
+        Stored::Bf16 => convert::<T, 2>(file, bytes, |b| T::from_bf16(bf16::from_le_bytes(b)))?,
+        Stored::Other(..) | Stored::Gguf(_) => return Ok(None),
+    }))
 }
 
-fn convert<T: Float, const N: usize>(bytes: &[u8], one: impl Fn([u8; N]) -> T + Sync) -> Option<Vec<T>> {
+fn convert<T: Float, const N: usize>(
+    file: &WeightFile,
+    bytes: &Range<usize>,
+    one: impl Fn([u8; N]) -> T + Sync,
+) -> Result<Option<Vec<T>>> {
     let mut out = vec![T::default(); bytes.len() / N];
-    let finite = out.par_chunks_mut(CHUNK).zip(bytes.par_chunks(CHUNK * N)).all(|(out, bytes)| {
-        let mut finite = true;
-        for (slot, number) in out.iter_mut().zip(bytes.as_chunks::<N>().0) {
-            *slot = one(*number);
-            // No early exit: a flag keeps the loop free of branches.
-            finite &= slot.finite();
-        }
-        finite
-    });
-    finite.then_some(out)
+    let finite = AtomicBool::new(true);
+    let chunks = out.par_chunks_mut(CHUNK).enumerate();
+    chunks.try_for_each_init(
+        || vec![0; CHUNK * N],
+        |piece, (i, out)| -> Result<()> {
+            let piece = &mut piece[..out.len() * N];
+            file.fill(bytes.start + i * CHUNK * N, piece)?;
+            let mut all = true;
+            for (slot, number) in out.iter_mut().zip(piece.as_chunks::<N>().0) {
+                *slot = one(*number);
+                // No early exit: a flag keeps the loop free of branches.
+                all &= slot.finite();
+            }
+            if !all {
+                finite.store(false, Ordering::Relaxed);
+            }
+            Ok(())
+        },
+    )?;
+    Ok(finite.into_inner().then_some(out))
 }

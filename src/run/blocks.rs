@@ -3,8 +3,8 @@
 
 use super::RunDir;
 use super::event::{MatrixInfo, Started};
+use crate::model::file::WeightFile;
 use crate::model::header::{self, Stored};
-use crate::model::mapped::Mapped;
 use crate::module::{Factor, ModuleId};
 use crate::train::checkpoint;
 use crate::{Error, Result};
@@ -164,7 +164,7 @@ impl Blocks {
 pub fn read(run: &RunDir, wanted: &Wanted) -> Result<Blocks> {
     let name = format!("now.{}.{}", wanted.module, wanted.factor);
     for folder in checkpoint::list(&run.checkpoints()) {
-        let file = match Mapped::open(&folder.join("state.safetensors")) {
+        let file = match WeightFile::open(&folder.join("state.safetensors")) {
             Ok(file) => file,
             // The worker may remove an old one meanwhile.
             Err(_) if !folder.exists() => continue,
@@ -176,8 +176,8 @@ pub fn read(run: &RunDir, wanted: &Wanted) -> Result<Blocks> {
             return Err(Error::user(format!("{name} is no matrix of f32")).at(header::place(file.path())));
         };
         let Some(rows) = rows(wanted, ranks) else { continue };
-        let bytes = file.get(entry.bytes.clone()).unwrap_or_default();
-        let mine = bytes.get(rows.start * features * 4..rows.end * features * 4).unwrap_or_default();
+        let start = entry.bytes.start;
+        let mine = file.read(start + rows.start * features * 4..start + rows.end * features * 4)?;
         let (values, _) = mine.as_chunks::<4>();
         let value = |i: usize| values.get(i).map_or(0.0, |b| f32::from_le_bytes(*b));
         let position = checkpoint::position(&folder)?;

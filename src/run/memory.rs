@@ -14,10 +14,14 @@ pub fn free() -> Option<u64> {
 /// What is left of the limit on this process's address space, if there is one.
 fn limit() -> Option<u64> {
     let most = rustix::process::getrlimit(rustix::process::Resource::As).current?;
+    Some(most.saturating_sub(taken()?))
+}
+
+/// Bytes of address space that this process has. `None` where the system does not tell.
+pub fn taken() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
-    let taken = line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024;
-    Some(most.saturating_sub(taken))
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kb| kb * 1024)
 }
 
 /// Processes that the kernel has killed for want of memory since it started. `None` where it does not tell.
@@ -32,25 +36,64 @@ fn available(meminfo: &str) -> Option<u64> {
     line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kb| kb * 1024)
 }
 
-/// What is left of the tightest limit of the control groups (version 2) of `groups` (/proc/self/cgroup) and those
-/// above them; file pages that can be dropped count as left.
+/// Where a version of the control groups has its numbers.
+struct Version {
+    /// What its line in /proc/self/cgroup has before the group.
+    line: fn(&str) -> Option<&str>,
+    /// Its tree below the mount.
+    tree: &'static str,
+    limit: &'static str,
+    used: &'static str,
+    /// File pages that can be dropped, in `memory.stat`.
+    droppable: &'static str,
+}
+
+const VERSIONS: [Version; 2] = [
+    Version {
+        line: |line| line.strip_prefix("0::"),
+        tree: "",
+        limit: "memory.max",
+        used: "memory.current",
+        droppable: "inactive_file ",
+    },
+    Version {
+        line: |line| {
+            let (controllers, group) = line.split_once(':')?.1.split_once(':')?;
+            controllers.split(',').any(|one| one == "memory").then_some(group)
+        },
+        tree: "memory",
+        limit: "memory.limit_in_bytes",
+        used: "memory.usage_in_bytes",
+        droppable: "total_inactive_file ",
+    },
+];
+
+/// What is left of the tightest limit of the control groups of `groups` (/proc/self/cgroup) and those above them; file
+/// pages that can be dropped count as left.
 fn allowed(mount: &Path, groups: &str) -> Option<u64> {
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let mut folder: PathBuf = mount.join(own.trim().trim_start_matches('/'));
-    let mut least = None;
-    while folder.starts_with(mount) {
-        let number = |name: &str| std::fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
-        if let (Some(limit), Some(used)) = (number("memory.max"), number("memory.current")) {
-            let stat = std::fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-            let droppable = stat.lines().find_map(|l| l.strip_prefix("inactive_file ")?.trim().parse::<u64>().ok());
-            let left = limit.saturating_sub(used.saturating_sub(droppable.unwrap_or(0)));
-            least = Some(least.map_or(left, |least: u64| least.min(left)));
+    VERSIONS.iter().filter_map(|version| version.allowed(mount, groups)).min()
+}
+
+impl Version {
+    fn allowed(&self, mount: &Path, groups: &str) -> Option<u64> {
+        let own = groups.lines().find_map(self.line)?;
+        let root = mount.join(self.tree);
+        let mut folder: PathBuf = root.join(own.trim().trim_start_matches('/'));
+        let mut least = None;
+        while folder.starts_with(&root) {
+            let number = |name: &str| std::fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
+            if let (Some(limit), Some(used)) = (number(self.limit), number(self.used)) {
+                let stat = std::fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+                let droppable = stat.lines().find_map(|l| l.strip_prefix(self.droppable)?.trim().parse::<u64>().ok());
+                let left = limit.saturating_sub(used.saturating_sub(droppable.unwrap_or(0)));
+                least = Some(least.map_or(left, |least: u64| least.min(left)));
+            }
+            if !folder.pop() {
+                break;
+            }
         }
-        if !folder.pop() {
-            break;
-        }
+        least
     }
-    least
 }
 
 #[cfg(test)]
@@ -75,5 +118,14 @@ mod tests {
         assert_eq!(allowed(mount.path(), "0::/a/b\n"), Some(400));
         write(&inner, "300\n", "200\n");
         assert_eq!(allowed(mount.path(), "1:cpu:/x\n0::/a/b\n"), Some(100));
+        // The first version has a tree for each of what it controls.
+        let old = mount.path().join("memory/c");
+        std::fs::create_dir_all(&old).unwrap();
+        std::fs::write(old.join("memory.limit_in_bytes"), "90\n").unwrap();
+        std::fs::write(old.join("memory.usage_in_bytes"), "60\n").unwrap();
+        std::fs::write(old.join("memory.stat"), "inactive_file 0\ntotal_inactive_file 20\n").unwrap();
+        assert_eq!(allowed(mount.path(), "4:cpu,memory:/c\n0::/\n"), Some(50));
+        assert_eq!(allowed(mount.path(), "4:cpu,memory:/c\n0::/a/b\n"), Some(50));
+        assert_eq!(allowed(mount.path(), "4:cpu,memoryless:/c\n0::/\n"), None);
     }
 }

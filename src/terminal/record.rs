@@ -10,10 +10,18 @@ use std::time::Instant;
 /// The recording under way.
 static RECORDING: Mutex<Option<Recording>> = Mutex::new(None);
 /// Why it ended before its time.
-static FAILURE: Mutex<Option<String>> = Mutex::new(None);
+static FAILURE: Mutex<Option<Failure>> = Mutex::new(None);
+
+struct Failure {
+    sentence: String,
+    /// Whether the screen has it.
+    shown: bool,
+}
 
 struct Recording {
     file: File,
+    /// Of what is whole, bytes.
+    length: u64,
     start: Instant,
     name: String,
 }
@@ -21,8 +29,20 @@ struct Recording {
 impl Recording {
     fn write(&mut self, kind: &str, data: &str) -> std::io::Result<()> {
         let line = serde_json::json!([self.start.elapsed().as_secs_f64(), kind, data]);
+        let line = format!("{line}\n");
         // A line at a time: what is there is complete, whatever happens next.
-        self.file.write_all(format!("{line}\n").as_bytes())
+        self.file.write_all(line.as_bytes())?;
+        self.length += line.len() as u64;
+        Ok(())
+    }
+
+    /// The sentence for an error, after which half a line may be there: it goes.
+    fn end(self, error: &std::io::Error) -> String {
+        let kept = match self.file.set_len(self.length) {
+            Ok(()) => "what was recorded until then is there",
+            Err(_) => "what was recorded until then is there, with a torn line at its end",
+        };
+        format!("{}; {kept}", Error::io("go on recording into", Path::new(&self.name), error))
     }
 }
 
@@ -41,11 +61,13 @@ pub fn start(path: &Path, (width, height): (u16, u16)) -> Result<()> {
         "title": "lopper",
         "env": { "TERM": std::env::var("TERM").unwrap_or_default() },
     });
-    file.write_all(format!("{header}\n").as_bytes()).map_err(|e| {
+    let header = format!("{header}\n");
+    file.write_all(header.as_bytes()).map_err(|e| {
         std::fs::remove_file(path).ok();
         failed(e)
     })?;
-    let recording = Recording { file, start: Instant::now(), name: path.display().to_string() };
+    let (length, name) = (header.len() as u64, path.display().to_string());
+    let recording = Recording { file, length, start: Instant::now(), name };
     if let Ok(mut slot) = RECORDING.lock() {
         *slot = Some(recording);
     }
@@ -69,21 +91,27 @@ pub fn resize((width, height): (u16, u16)) {
     note("r", &format!("{width}x{height}"));
 }
 
-/// Why the recording ended before its time; once.
+/// Why the recording ended before its time, for the screen: once.
 pub fn failure() -> Option<String> {
-    FAILURE.try_lock().ok()?.take()
+    let mut failure = FAILURE.try_lock().ok()?;
+    let failure = failure.as_mut().filter(|failure| !failure.shown)?;
+    failure.shown = true;
+    Some(failure.sentence.clone())
+}
+
+/// Why the recording ended before its time, for after the screen, whether it was shown there or not: once.
+pub fn ended_early() -> Option<String> {
+    Some(FAILURE.try_lock().ok()?.take()?.sentence)
 }
 
 fn note(kind: &str, data: &str) {
     // Never waits: it is called while a panic gives the terminal back, too.
     let Ok(mut slot) = RECORDING.try_lock() else { return };
-    let Some(recording) = slot.as_mut() else { return };
-    if let Err(e) = recording.write(kind, data) {
-        let sentence = Error::io("go on recording into", Path::new(&recording.name), &e).to_string();
-        *slot = None;
-        if let Ok(mut failure) = FAILURE.try_lock() {
-            *failure = Some(sentence);
-        }
+    let Some(Err(e)) = slot.as_mut().map(|recording| recording.write(kind, data)) else { return };
+    if let Some(sentence) = slot.take().map(|recording| recording.end(&e))
+        && let Ok(mut failure) = FAILURE.try_lock()
+    {
+        *failure = Some(Failure { sentence, shown: false });
     }
 }
 

@@ -3,7 +3,7 @@
 use super::layers;
 use crate::contained::contained;
 use crate::hub::place;
-use crate::model::mapped::Mapped;
+use crate::model::file::WeightFile;
 use crate::text::{counted, printable};
 use crate::{Error, Result, bounded};
 use candle_core::{DType, Device, Tensor};
@@ -105,7 +105,8 @@ impl Encoder {
             return Err(Error::user(format!("{} is no encoder that can be used: {why}", shown())));
         }
         let path = folder.join("model.safetensors");
-        let mapped = Mapped::open(&path)?;
+        let file = WeightFile::open(&path)?;
+        let bytes = file.read(0..file.length())?;
         let damaged = |why: &str| {
             Error::user(format!(
                 "{}: {}; it is no whole encoder",
@@ -114,7 +115,7 @@ impl Encoder {
             ))
         };
         // A damaged file or settings that contradict it are found by the library, one way or another.
-        let read = || model(&settings, layer, pad, &mapped);
+        let read = || model(&settings, layer, pad, &bytes);
         let model = match contained(read) {
             Some(Ok(model)) => model,
             Some(Err(e)) => return Err(damaged(&one_line(&e.to_string()))),
@@ -227,8 +228,8 @@ fn tokenizer(folder: &Path, roberta: bool, positions: usize) -> Result<(Tokenize
     }
 }
 
-fn model(settings: &Settings, layer: usize, pad: u32, mapped: &Mapped) -> candle_core::Result<Model> {
-    let vb = VarBuilder::from_slice_safetensors(mapped, DType::F32, &Device::Cpu)?;
+fn model(settings: &Settings, layer: usize, pad: u32, file: &[u8]) -> candle_core::Result<Model> {
+    let vb = VarBuilder::from_slice_safetensors(file, DType::F32, &Device::Cpu)?;
     // A model with a head keeps the encoder under a name.
     let table = "embeddings.word_embeddings.weight";
     let within = ["bert", "roberta"].into_iter().find(|name| vb.contains_tensor(&format!("{name}.{table}")));

@@ -3,8 +3,8 @@
 use super::Settings;
 use crate::lora::targets;
 use crate::model::config::Config;
+use crate::model::file::WeightFile;
 use crate::model::header::{self, Stored, place};
-use crate::model::mapped::Mapped;
 use crate::model::weights::no_float;
 use crate::module::{Factor, ModuleId, Projection};
 use crate::recipe;
@@ -21,7 +21,7 @@ const MAX_FILE: u64 = 4 << 20;
 pub struct Sheet {
     /// The honoured settings.
     pub settings: Settings,
-    pub(super) file: Mapped,
+    pub(super) file: WeightFile,
     /// Name and header of every matrix.
     pub(super) found: BTreeMap<(ModuleId, Factor), (String, header::Entry)>,
 }
@@ -81,7 +81,7 @@ impl Sheet {
                 place(&folder.join("adapter_model.bin"))
             )));
         }
-        let file = Mapped::open(&weights)?;
+        let file = WeightFile::open(&weights)?;
         let found = matrices(&file, &settings).map_err(|e| e.at(place(&weights)))?;
         Ok(Self { settings, file, found })
     }
@@ -166,7 +166,7 @@ impl Outline {
 }
 
 /// The matrices of a file, each in a place that the settings name.
-fn matrices(file: &Mapped, settings: &Settings) -> Result<BTreeMap<(ModuleId, Factor), (String, header::Entry)>> {
+fn matrices(file: &WeightFile, settings: &Settings) -> Result<BTreeMap<(ModuleId, Factor), (String, header::Entry)>> {
     for whole in ["lm_head", "model.embed_tokens"] {
         if settings.targets.matches(whole) {
             return Err(Error::user(format!(

@@ -74,6 +74,10 @@ impl Loop<'_> {
                 self.dress();
                 let (list, theme) = (&self.list, &self.theme);
                 self.screen.draw(|frame| super::draw(list, theme, frame))?;
+                if let Some(sentence) = crate::terminal::record::failure() {
+                    self.pacing.dirty = true;
+                    update(&mut self.list, Message::Toast(sentence));
+                }
             }
             if self.keys(self.pacing.wait(false))? {
                 return Ok(());

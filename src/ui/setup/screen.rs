@@ -162,6 +162,10 @@ impl Loop<'_> {
                 self.dress();
                 let (form, theme) = (&self.form, &*self.theme);
                 self.screen.draw(|frame| super::draw(form, theme, frame))?;
+                if let Some(sentence) = crate::terminal::record::failure() {
+                    self.pacing.dirty = true;
+                    update(&mut self.form, Message::Toast(sentence));
+                }
                 if let Some(places) = self.places()? {
                     let reach = places.reach(&self.form, self.theme);
                     update(&mut self.form, Message::Reach(reach));

@@ -273,7 +273,7 @@ fn a_colleague_with_read_access_looks_on_and_cannot_steer() {
 }
 
 /// A project whose step takes as much memory as `micro_tokens` allows: documents as long as the model reads them.
-fn hungry() -> Project {
+pub fn hungry() -> Project {
     let project = Project::new();
     let line = |i: usize| {
         let text = format!("Package {i} is a small game engine for number {i}. ").repeat(40);

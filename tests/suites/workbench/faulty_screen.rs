@@ -125,6 +125,65 @@ fn a_set_of_ratios() {
     tiny::until_over(&run);
 }
 
+/// A recording that ends early: what each command shows first, and what it takes to leave.
+fn recording_fails(project: &Project, args: &[&str], shows: &str, leave: &[&str]) {
+    // The disk refuses one write in the middle, or is gone for good: then half a line cannot be taken back.
+    let faults = ERRORS.map(|(errno, words)| (errno, words, "write", false));
+    for (errno, words, call, gone) in faults.into_iter().chain([("5", "Input/output error", "*", true)]) {
+        let what = format!("{args:?}: {call} with {errno}");
+        std::fs::remove_file(project.path("x.cast")).ok();
+        let args = [args, &["--record", "x.cast"]].concat();
+        let shim = utf8(shim::built());
+        let mut env = vec![("LD_PRELOAD", shim), ("FAULTY_CALL", call), ("FAULTY_PATH", "*/x.cast")];
+        env.extend([("FAULTY_NTH", "7"), ("FAULTY_ERRNO", errno)]);
+        env.extend(gone.then_some(("FAULTY_ON", "1")));
+        let mut screen = Terminal::start(project, SIZE, &args, &env);
+        screen.shows(&[shows]);
+        // Every key draws, and so records.
+        let said = |text: &str| {
+            let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            flat.contains("cannot go on recording into x.cast") && flat.contains(words)
+        };
+        for _ in 0..12 {
+            screen.press("?");
+            std::thread::sleep(std::time::Duration::from_millis(120));
+            screen.press("\x1b");
+            std::thread::sleep(std::time::Duration::from_millis(120));
+            if said(&screen.text()) {
+                break;
+            }
+        }
+        screen.until(&what, said);
+        // The screen goes on.
+        screen.press("?");
+        screen.shows(&["this table"]);
+        for key in ["\x1b"].iter().chain(leave) {
+            screen.press(key);
+            std::thread::sleep(std::time::Duration::from_millis(80));
+        }
+        let (code, text) = screen.ends_tidily();
+        assert!(code == 1 && said(&text), "{what}: {code}, {text}");
+        let kept = if gone { "with a torn line at its end" } else { "what was recorded until then is there" };
+        assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(kept), "{what}: {text}");
+        let cast = std::fs::read_to_string(project.path("x.cast")).unwrap();
+        let whole = cast.rsplit_once('\n').unwrap();
+        assert_eq!(whole.1.is_empty(), !gone, "{what}: {cast}");
+        let lines: Vec<serde_json::Value> = whole.0.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((lines[0]["version"].as_u64(), lines[0]["width"].as_u64()), (Some(2), Some(160)), "{what}");
+        assert!(lines[1..].iter().all(|line| line[0].is_f64() && line[1] == "o" && line[2].is_string()), "{what}");
+        assert!(lines.len() > 3, "{what}: {cast}");
+    }
+}
+
+#[test]
+fn a_recording_of_the_list_the_form_and_a_run() {
+    let project = Project::new();
+    let run = finished(&project);
+    recording_fails(&project, &["attach", utf8(run.path())], "finished", &["q"]);
+    recording_fails(&project, &["edit", "recipe.toml"], "nothing is wrong", &["\x03"]);
+    recording_fails(&project, &["--runs", "runs"], "finished", &["q"]);
+}
+
 /// Changes the learning rate in the form.
 const CHANGE: Keys<'static> = &[
     ("nothing is wrong", "/"),
