@@ -7,13 +7,16 @@
 //! ```
 //! Both sides have the same weights, four adapters of rank 16 on all seven projections, the same
 //! examples, AdamW, a ratio of 0.5 and the same number of threads. The sides take turns step by step,
-//! so that whatever else the machine does hits both; the first turns are not counted.
+//! so that whatever else the machine does hits both; the first turns are not counted. The largest resident memory of each
+//! side is told at the end.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use candle_core::Tensor;
 use clap::Parser;
 use lopper::data::batch::Epochs;
 use lopper::lora::{Adapter, MergedSet, export};
+use lopper::model::product::measured_rate;
+use lopper::module::Projection;
 use lopper::prune::Pruner;
 use lopper::recipe::Recipe;
 use lopper::run::event::EventBody;
@@ -156,10 +159,12 @@ impl Peer {
         line
     }
 
-    fn step(&mut self) -> (f64, f64) {
+    /// Seconds, loss, largest resident memory in bytes.
+    fn step(&mut self) -> (f64, f64, f64) {
         writeln!(self.orders, "step").unwrap();
         let answer: Value = serde_json::from_str(&self.line()).unwrap();
-        (answer["seconds"].as_f64().unwrap(), answer["loss"].as_f64().unwrap())
+        let number = |name: &str| answer[name].as_f64().unwrap();
+        (number("seconds"), number("loss"), number("memory"))
     }
 }
 
@@ -168,6 +173,29 @@ impl Drop for Peer {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// Floating-point operations of a step, the fewest: every linear forward and back to its input, every adapter forward and
+/// back to its input and its matrices, attention's four products (the lower halves, forward and back), the loss at the
+/// targets.
+fn operations(task: &Task, set: &MergedSet) -> f64 {
+    let config = task.decoder.config();
+    let linears: usize = Projection::ALL.iter().map(|p| config.linear_shape(*p)).map(|(o, i)| o * i).sum();
+    let adapters: usize = set.modules.values().map(|m| m.a.elem_count() + m.b.elem_count()).sum();
+    let sequences = &task.train.encoded.sequences;
+    let tokens: usize = sequences.iter().map(|s| s.tokens.len()).sum();
+    let targets: usize = sequences.iter().map(|s| s.tokens.len() - s.prompt).sum();
+    let squares: usize = sequences.iter().map(|s| s.tokens.len().pow(2)).sum();
+    let attention = 6 * config.layers * config.heads * config.head_dim * squares;
+    (tokens * (4 * linears * config.layers + 6 * adapters) + attention + 4 * targets * config.hidden * config.vocab)
+        as f64
+}
+
+/// The largest resident memory of this process so far, bytes.
+fn memory() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    1024.0 * line.trim().trim_end_matches(" kB").parse::<f64>().unwrap()
 }
 
 fn median(values: &[f64]) -> f64 {
@@ -227,6 +255,7 @@ fn main() {
     let mut peer = settings.peer.as_deref().map(|python| Peer::start(python, folder.path()));
     let mut order = Epochs::new(sequences.len(), settings.batch, 1);
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let mut their_memory = 0.0;
     for turn in 0..settings.warmup + settings.turns {
         let chosen = order.next().unwrap();
         let clock = Instant::now();
@@ -238,7 +267,8 @@ fn main() {
             s.forward, s.backward, s.optimiser, s.prune, update.loss
         );
         if let Some(peer) = &mut peer {
-            let (seconds, loss) = peer.step();
+            let (seconds, loss, memory) = peer.step();
+            their_memory = memory;
             write!(line, "; PEFT {seconds:.3} s, loss {loss:.4}").unwrap();
             // Two sides that do different work have nothing to compare.
             let allowed = if settings.dtype == "f32" { 2e-3 } else { 3e-2 };
@@ -254,8 +284,20 @@ fn main() {
         println!("{line}");
     }
     println!("lopper   {} s a step, {:.0} tokens/s", range(&ours), tokens as f64 / median(&ours));
+    if settings.device == "cpu" {
+        let (work, rate) = (operations(&task, &trainer.set), measured_rate());
+        println!(
+            "floor    {:.3} s: {:.0} GFLOP at the {:.0} GFLOP/s that a product of 768 x 768 reaches here; {:.0} % of a step",
+            work / rate,
+            work / 1e9,
+            rate / 1e9,
+            100.0 * work / rate / median(&ours)
+        );
+    }
     if peer.is_some() {
         println!("PEFT     {} s a step, {:.0} tokens/s", range(&theirs), tokens as f64 / median(&theirs));
         println!("ratio    lopper is {} times as fast (median of the turns' ratios)", range(&ratios));
+        let (own, other) = (memory(), their_memory);
+        println!("memory   {:.2} GB at most, PEFT {:.2} GB: {:.2} of it", own / 1e9, other / 1e9, own / other);
     }
 }

@@ -9,6 +9,7 @@ answers with a line of JSON. Written as a PEFT user would who knows the library 
 gradients, all adapters active at once, fused AdamW, squared norms taken by forward hooks.
 """
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -100,4 +101,6 @@ print(f"torch {torch.__version__}, transformers {transformers.__version__}, peft
 for _ in sys.stdin:
     start = time.perf_counter()
     loss = step()
-    print(json.dumps({"seconds": time.perf_counter() - start, "loss": loss}), flush=True)
+    seconds = time.perf_counter() - start
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": seconds, "loss": loss, "memory": memory}), flush=True)
