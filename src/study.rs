@@ -145,11 +145,20 @@ pub fn is_of(mut of: Recipe, wanted: &Recipe) -> bool {
 /// When it cannot be written.
 pub fn prepare(folder: &Path, plan: &Plan, recipe: &Recipe) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io("make the folder", folder, &e))?;
-    plan.write(folder)?;
-    match plan.kind {
-        Kind::Evaluation => write_aside(&recipe_file(folder), recipe.to_toml()?.as_bytes()),
-        Kind::Sweep => Ok(()),
+    let text = recipe.to_toml()?;
+    let file = folder.join(plan.kind.word()).with_extension("toml");
+    let before = bounded::text(&file, bounded::SETTINGS).ok();
+    let same = Plan::read(folder).is_some_and(|old| Plan { started: plan.started, ..old } == *plan);
+    // The table of another question must not stand as this one's; what is finished fills it in again at once.
+    if !same || before.is_some_and(|before| before != text) {
+        let table = plan.kind.table(folder);
+        match std::fs::remove_file(&table) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &table, &e)),
+            _ => {}
+        }
     }
+    plan.write(folder)?;
+    write_aside(&file, text.as_bytes())
 }
 
 /// Does the work on a study as its only worker, and leaves the last word. `None` where `work` was ended by a signal.
@@ -180,11 +189,10 @@ pub fn hold<T>(
         _ => {}
     }
     let done = prepare(folder, plan, recipe).and_then(|()| work());
-    let stopped = || RunDir::list(folder).is_ok_and(|all| all.iter().any(|run| run.state() == RunState::Stopped));
     let (state, text, code) = match &done {
         Ok(Some(_)) => ("finished", format!("the tables are in {}", folder.display()), 0),
         Ok(None) => ("stopped", "stopped; a run that is under way goes on by itself".to_owned(), 0),
-        Err(error) if stopped() => ("stopped", error.to_string(), 0),
+        Err(error) if was_stopped(error) => ("stopped", error.to_string(), 0),
         Err(error) => ("failed", error.to_string(), error.exit_code()),
     };
     let word = LastWord { state: state.into(), text: printable(&text).into_owned(), code, t: now() };
@@ -192,6 +200,13 @@ pub fn hold<T>(
     write_aside(&last, &bytes)?;
     drop(held);
     done
+}
+
+/// How the sentence about a run that was stopped ends: the work on the study is stopped with it, and has not failed.
+pub(crate) const STOPPED: &str = "was stopped; the same command goes on with it";
+
+fn was_stopped(error: &Error) -> bool {
+    error.to_string().ends_with(STOPPED)
 }
 
 /// Stops the run that is under way, with a checkpoint, and with it the work on the study; the run's name.
@@ -219,8 +234,10 @@ pub fn remove(folder: &Path) -> Result<()> {
     }
     // Held to the end, so that nobody starts on half of it.
     let _held = lock::Lock::take(folder)?;
-    let runs = RunDir::list(folder)?;
-    let _runs = runs.iter().map(|run| lock::Lock::take(run.path())).collect::<Result<Vec<_>>>()?;
+    // One after another, as there may be more than descriptors: nobody starts one while the folder is held.
+    for run in RunDir::list(folder)? {
+        drop(lock::Lock::take(run.path())?);
+    }
     std::fs::remove_dir_all(folder).map_err(|e| Error::io("delete", folder, &e))
 }
 
@@ -263,6 +280,8 @@ mod tests {
         assert!(!worker::read_last_word(&out).unwrap().text.contains('\u{1b}'));
         assert!(started > 0.0 && Plan::read(&out).unwrap().started == started);
         assert_eq!(list(folder.path()), [(out.clone(), Kind::Evaluation)]);
+        let stopped = || Err::<Option<()>, _>(Error::user(format!("runs/x {STOPPED}")));
+        assert!(hold(&out, &plan(), &recipe, stopped).is_err() && state(&out) == RunState::Stopped);
         hold(&out, &plan(), &recipe, || Ok(None::<()>)).unwrap();
         assert_eq!(state(&out), RunState::Stopped);
         assert!(stop(&out).unwrap_err().to_string().contains("no run of it is under way"));
@@ -286,6 +305,27 @@ mod tests {
         assert!(remove(folder.path()).is_err() && out.exists());
         remove(&out).unwrap();
         assert!(!out.exists());
+    }
+
+    #[test]
+    fn the_table_of_another_question_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = |lr: &str| {
+            Recipe::parse(&format!(
+                "base = 'b'\n[data]\ntrain = 't'\ndev = 'd'\n[train]\nlr = {lr}\n[[adapters]]\nname = 'games'\nrole = 'target'\n"
+            ))
+            .unwrap()
+        };
+        let table = folder.path().join("evaluation.json");
+        prepare(folder.path(), &plan(), &recipe("1e-4")).unwrap();
+        std::fs::write(&table, "{}").unwrap();
+        prepare(folder.path(), &plan(), &recipe("1e-4")).unwrap();
+        assert!(table.exists(), "the same question has the same table");
+        prepare(folder.path(), &plan(), &recipe("2e-4")).unwrap();
+        assert!(!table.exists());
+        std::fs::write(&table, "{}").unwrap();
+        prepare(folder.path(), &Plan { methods: vec!["target".into()], ..plan() }, &recipe("2e-4")).unwrap();
+        assert!(!table.exists());
     }
 
     #[test]

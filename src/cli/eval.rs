@@ -112,20 +112,20 @@ fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluatio
     let (mut outcomes, mut last) = (Vec::new(), None);
     let notes = leaks(recipe)?;
     // Before the first run.
-    let mut scorer = match &recipe.eval.encoder {
-        Some(folder) => Some(Scorer::open(folder, recipe.eval.encoder_layer).map_err(|e| e.at("eval.encoder"))?),
+    let encoder = match &recipe.eval.encoder {
+        Some(folder) => Some(Scorer::check(folder, recipe.eval.encoder_layer).map_err(|e| e.at("eval.encoder"))?),
         None => None,
     };
     for (number, seed) in plan.seeds.iter().enumerate() {
         tell(&format!("seed {seed}, {} of {}", number + 1, plan.seeds.len()));
         let Some(run) = finished(&study::of_seed(recipe, *seed), out)? else { return Ok(None) };
-        let (split, found) = read(&run, *seed, scorer.as_mut())?;
+        let (split, found) = read(&run, *seed, recipe, encoder.as_deref())?;
         outcomes.extend(found);
         let mut found = evaluate(&recipe.name, &split, &plan.reference, &outcomes)?;
         if number + 1 < plan.seeds.len() {
             found.notes.push(format!("seeds so far: {} of {}", number + 1, plan.seeds.len()));
         }
-        found.encoder = scorer.as_ref().map(Scorer::label);
+        found.encoder.clone_from(&encoder);
         found.notes.extend(notes.clone());
         write(&found, out)?;
         last = Some(found);
@@ -150,9 +150,11 @@ fn methods(asked: &[String], recipe: &Recipe) -> Result<Vec<Method>> {
     }
 }
 
-/// What a run's report has: the split, and each method with what it wrote; `BERTScore` too where there is a scorer.
-fn read(run: &RunDir, seed: u64, mut scorer: Option<&mut Scorer>) -> Result<(String, Vec<Outcome>)> {
+/// What a run's report has: the split, and each method with what it wrote; `BERTScore` too where what is `asked` names an
+/// `encoder`, by its label.
+fn read(run: &RunDir, seed: u64, asked: &Recipe, encoder: Option<&str>) -> Result<(String, Vec<Outcome>)> {
     let recipe = run.recipe()?;
+    let mut scorer = None;
     let report = outcome::report(run)?;
     let data = match &recipe.data.test {
         Some(test) if report.split == "test" => (test, recipe.data.test_limit),
@@ -163,16 +165,28 @@ fn read(run: &RunDir, seed: u64, mut scorer: Option<&mut Scorer>) -> Result<(Str
     let mut outcomes = Vec::new();
     for row in &report.rows {
         let written = result::read_summaries(run, &row.method)?;
-        let bert = match scorer.as_deref_mut() {
-            None => None,
+        let bert = match (&asked.eval.encoder, encoder) {
             // The run has computed the same.
-            Some(scorer) if row.bert.is_some() && report.encoder == Some(scorer.label()) => row.bert,
-            Some(scorer) => {
+            (Some(folder), label)
+                if row.bert.is_some()
+                    && recipe.eval.encoder.as_ref() == Some(folder)
+                    && report.encoder.as_deref() == label =>
+            {
+                row.bert
+            }
+            (Some(folder), _) => {
+                let scorer = match &mut scorer {
+                    Some(scorer) => scorer,
+                    none => {
+                        none.insert(Scorer::open(folder, asked.eval.encoder_layer).map_err(|e| e.at("eval.encoder"))?)
+                    }
+                };
                 let pairs: Vec<_> =
                     written.iter().map(|(_, reference, text)| (reference.as_str(), text.as_str())).collect();
                 tell(&format!("BERTScore of {}", printable(&row.method)));
                 scorer.mean(pairs.into_iter(), &mut |_, _| Ok(true))?
             }
+            (None, _) => None,
         };
         let written = written.into_iter().map(|(id, reference, summary)| Written {
             document: documents.get(id.as_str()).map_or(String::new(), |d| (*d).to_owned()),

@@ -50,10 +50,7 @@ pub fn finished(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
     match worker::read_last_word(run.path()).and_then(|word| word.error()) {
         Some(error) => Err(error),
         None if run.state() == RunState::Finished => Ok(Some(run)),
-        None => Err(Error::user(format!(
-            "{} was stopped; the same command goes on with it",
-            printable(&run.path().display().to_string())
-        ))),
+        None => Err(Error::user(format!("{} {}", printable(&run.path().display().to_string()), study::STOPPED))),
     }
 }
 

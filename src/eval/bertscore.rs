@@ -5,6 +5,7 @@ mod encoder;
 mod layers;
 
 pub use encoder::Encoder;
+use encoder::Outline;
 
 use crate::run::event::BertScore;
 use crate::{Error, Result};
@@ -39,6 +40,14 @@ impl Scorer {
     /// When the folder holds no encoder of a known kind, is damaged, or has no such layer.
     pub fn open(folder: &std::path::Path, layer: Option<usize>) -> Result<Self> {
         Ok(Self { encoder: Encoder::open(folder, layer)?, kept: HashMap::new(), numbers: 0 })
+    }
+
+    /// Looks at the encoder in `folder` without its weights: what a report says of it.
+    ///
+    /// # Errors
+    /// As [`Self::open`], as far as can be told so.
+    pub fn check(folder: &std::path::Path, layer: Option<usize>) -> Result<String> {
+        Outline::read(folder, layer).map(|outline| outline.label())
     }
 
     /// What a report says of the encoder: `bert-base-uncased, layer 9`.

@@ -57,21 +57,12 @@ fn by_token(x: &Tensor, heads: usize) -> Result<Tensor> {
     x.reshape((heads, t, dim))?.transpose(0, 1)?.contiguous()
 }
 
-/// The masks of packed sequences for devices that need them as tensors: one for each length and window.
+/// The masks of packed sequences for devices that need them as tensors: one for each length, of those that are computed in
+/// one block, and window.
 #[derive(Debug, Clone, Default)]
 pub struct Masks(HashMap<(usize, Causal), Tensor>);
 
 impl Masks {
-    /// The mask of a block of a sequence of `t` tokens; `None` where there are none.
-    fn of(&self, t: usize, causal: Causal, block: &Block) -> Result<Option<Tensor>> {
-        let Some(whole) = self.0.get(&(t, causal)) else { return Ok(None) };
-        if block.queries.len() == t {
-            return Ok(Some(whole.clone()));
-        }
-        let rows = whole.narrow(1, block.queries.start, block.queries.len())?;
-        rows.narrow(2, block.keys.start, block.keys.len()).map(Some)
-    }
-
     /// The masks of sequences of `lengths` in layers that look back as `layers` say.
     ///
     /// # Errors
@@ -79,11 +70,14 @@ impl Masks {
     pub fn new(
         lengths: &[usize],
         layers: &(impl Iterator<Item = Causal> + Clone),
+        heads: Heads,
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
         let mut masks = HashMap::new();
-        for &t in lengths {
+        // Of longer ones every block makes its own: a whole mask grows with the square.
+        let heads = heads.query;
+        for &t in lengths.iter().filter(|&&t| queries_at_once(t, heads, device.is_cuda()) == t) {
             for causal in layers.clone() {
                 if let Entry::Vacant(entry) = masks.entry((t, causal)) {
                     entry.insert(kernels::hidden(&causal.block(0..t), causal, dtype, device)?);
@@ -160,8 +154,8 @@ impl Sequence<'_> {
     /// The attention weights of a block.
     fn weights(&self, block: &Block) -> Result<Tensor> {
         let scores = self.rows(&self.q, block)?.matmul(&self.keys(&self.k, block)?.transpose(1, 2)?)?;
-        let mask = self.masks.of(self.t, self.causal, block)?;
-        kernels::causal_softmax(scores, self.heads.scale(), self.causal, block, mask.as_ref())
+        let mask = self.masks.0.get(&(self.t, self.causal));
+        kernels::causal_softmax(scores, self.heads.scale(), self.causal, block, mask)
     }
 
     fn forward(&self) -> Result<Tensor> {

@@ -61,9 +61,6 @@ impl Pass {
     }
 }
 
-/// How a linear is computed: for training and losses, or for what is generated.
-type Forward = fn(&Frozen, &Tensor, Option<&Attached>) -> candle_core::Result<(Tensor, Option<Tensor>)>;
-
 /// What the backward pass of a layer needs.
 #[derive(Debug)]
 struct Trace {
@@ -233,7 +230,7 @@ impl Decoder {
         let masks = if kernels::on_cpu(&x) {
             Masks::default()
         } else {
-            Masks::new(lengths, &self.layers.iter().map(|l| l.causal), self.dtype(), &self.device)?
+            Masks::new(lengths, &self.layers.iter().map(|l| l.causal), self.heads(), self.dtype(), &self.device)?
         };
         Ok((x, Packed { lengths: lengths.to_vec(), cos, sin, masks }))
     }
@@ -261,18 +258,18 @@ impl Decoder {
         attention::Packed { q, k, v, lengths, heads: self.heads(), causal, masks }
     }
 
-    /// One layer over `x`, its linears by `forward`; `attend` gets query, key and value and returns the attended rows.
+    /// One layer over `x`; `attend` gets query, key and value and returns the attended rows.
     fn layer(
         &self,
         index: usize,
         x: &Tensor,
         (cos, sin): (&Tensor, &Tensor),
-        (pass, forward): (&Pass, Forward),
+        pass: &Pass,
         attend: impl FnOnce(&Tensor, &Tensor, &Tensor, Causal) -> candle_core::Result<Tensor>,
     ) -> candle_core::Result<(Tensor, Trace)> {
         use Projection as P;
         let layer = &self.layers[index];
-        let run = |p: P, x: &Tensor| forward(&layer.linears[p as usize], x, pass.at(index, p));
+        let run = |p: P, x: &Tensor| layer.linears[p as usize].forward(x, pass.at(index, p));
         let h = kernels::rms_norm(x, &layer.input_norm, self.config.eps)?;
         let (q_raw, zq) = run(P::QProj, &h)?;
         let (k_raw, zk) = run(P::KProj, &h)?;
@@ -314,7 +311,7 @@ impl Decoder {
         packed: &Packed,
         pass: &Pass,
     ) -> candle_core::Result<(Tensor, Trace)> {
-        self.layer(index, x, (&packed.cos, &packed.sin), (pass, Frozen::forward), |q, k, v, causal| {
+        self.layer(index, x, (&packed.cos, &packed.sin), pass, |q, k, v, causal| {
             self.attention([q, k, v], packed, causal).forward()
         })
     }
@@ -437,13 +434,5 @@ impl Decoder {
     /// When memory is short.
     pub fn logits(&self, x: &Tensor) -> Result<Tensor> {
         Ok(self.head.forward(x)?)
-    }
-
-    /// The same for what is generated, token by token ([`Matrix::forward_few`]).
-    ///
-    /// # Errors
-    /// When memory is short.
-    pub fn logits_of_few(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(self.head.forward_few(x)?)
     }
 }

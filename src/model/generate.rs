@@ -97,7 +97,7 @@ fn write(
     let (mut rows, mut caches) = decoder.prefill(&tokens, &lengths, pass, settings.max_new_tokens)?;
     let mut active: Vec<usize> = (0..prompts.len()).collect();
     for round in 0..settings.max_new_tokens {
-        let logits = decoder.logits_of_few(&rows)?;
+        let logits = decoder.logits(&rows)?;
         let next = sample(&logits, &active, &mut samplers, settings)?;
         let keep: Vec<bool> = next.iter().map(|t| !settings.ends.contains(t)).collect();
         for ((&i, &token), &kept) in active.iter().zip(&next).zip(&keep) {

@@ -132,17 +132,13 @@ pub struct Located {
 }
 
 impl Inventory {
-    /// Bytes of the base with its matrices as they are stored and the rest in f32, or bf16 (`half`); on the CPU with the
-    /// copies that answering makes.
+    /// Bytes of the base with its matrices as they are stored and the rest in f32, or bf16 (`half`).
     pub fn packed_bytes(&self, config: &Config, half: bool, on_card: bool) -> u64 {
         let bytes = |(name, shape): &(String, Vec<usize>)| {
             let entry = self.tensors.get(name).map(|t| &t.entry);
             let kept = entry.and_then(|entry| Some((entry, matrix::kept_packed(entry.stored, on_card)?)));
             match (kept, &shape[..]) {
-                (Some((entry, kind)), &[rows, columns]) => {
-                    let copy = if on_card { 0 } else { matrix::answering_copy(kind, rows, columns) };
-                    entry.bytes.len() as u64 + copy
-                }
+                (Some((entry, _)), [_, _]) => entry.bytes.len() as u64,
                 _ => shape.iter().product::<usize>() as u64 * if half { 2 } else { 4 },
             }
         };

@@ -115,19 +115,7 @@ impl Frozen {
     /// # Errors
     /// When shapes don't fit or memory is short.
     pub fn forward(&self, x: &Tensor, adapters: Option<&Attached>) -> Result<(Tensor, Option<Tensor>)> {
-        self.beside(self.weight.forward(x)?, x, adapters)
-    }
-
-    /// The same for what is generated, token by token ([`Matrix::forward_few`]).
-    ///
-    /// # Errors
-    /// When shapes don't fit or memory is short.
-    pub fn forward_few(&self, x: &Tensor, adapters: Option<&Attached>) -> Result<(Tensor, Option<Tensor>)> {
-        self.beside(self.weight.forward_few(x)?, x, adapters)
-    }
-
-    /// What the frozen weight gives (`y`), with the bias and the adapters.
-    fn beside(&self, mut y: Tensor, x: &Tensor, adapters: Option<&Attached>) -> Result<(Tensor, Option<Tensor>)> {
+        let mut y = self.weight.forward(x)?;
         if let Some(bias) = &self.bias {
             y = y.broadcast_add(bias)?;
         }

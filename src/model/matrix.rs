@@ -13,12 +13,6 @@ use std::sync::Arc;
 const UNPACKED: usize = 1 << 20;
 /// ... and on a card.
 const UNPACKED_ON_CARD: usize = 64 << 20;
-/// Rows of activations, up to which candle's products in the blocks' own numbers are taken where it has vector units for
-/// them, ...
-const FEW_PACKED: usize = 8;
-/// ... and where not.
-const FEW_SLOW: usize = 2;
-
 /// A matrix that no gradient is computed for.
 #[derive(Debug, Clone)]
 pub enum Matrix {
@@ -55,18 +49,6 @@ pub fn unpacked(on_card: bool) -> u64 {
     if on_card { UNPACKED_ON_CARD as u64 * 6 } else { UNPACKED as u64 * 8 }
 }
 
-/// Bytes of the copy that candle makes of a matrix on the CPU when it is first multiplied in its blocks' own numbers
-/// (`quantized/repack_x86.rs`); 0 for the types that it takes as they are.
-pub fn answering_copy(kind: GgmlDType, rows: usize, columns: usize) -> u64 {
-    let fits = rows.is_multiple_of(16) && columns.is_multiple_of(256);
-    let hundredths = match kind {
-        GgmlDType::Q4K => 75,
-        GgmlDType::Q6K => 125,
-        _ => 0,
-    };
-    if fits { (rows * columns) as u64 * hundredths / 100 } else { 0 }
-}
-
 impl Blocks {
     /// `packed` (rows × columns) beside activations of type `dtype`.
     ///
@@ -75,15 +57,6 @@ impl Blocks {
     pub fn new(packed: QTensor, dtype: DType) -> Result<Self> {
         let (rows, columns) = packed.shape().dims2()?;
         Ok(Self { packed: Arc::new(packed), rows, columns, dtype })
-    }
-
-    /// Up to so many rows are multiplied in the blocks' own numbers: more take less time with unpacked ones.
-    fn few(&self) -> usize {
-        match self.packed.dtype() {
-            GgmlDType::BF16 | GgmlDType::Q8_0 => few::FEW,
-            kind if answering_copy(kind, self.rows, self.columns) > 0 => FEW_PACKED,
-            _ => FEW_SLOW,
-        }
     }
 
     /// Rows that are unpacked at once.
@@ -123,6 +96,14 @@ impl Blocks {
     /// x · Wᵀ.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let rows = x.dim(0)?;
+        if on_cpu(x) && x.is_contiguous() && (1..=few::FEW).contains(&rows) {
+            let data = self.packed.data()?;
+            match self.packed.dtype() {
+                GgmlDType::BF16 => return x.apply_op1_no_bwd(&FewRows(Rows::Bf16(&data), self.columns)),
+                GgmlDType::Q8_0 => return x.apply_op1_no_bwd(&FewRows(Rows::Q8(&data), self.columns)),
+                _ => {}
+            }
+        }
         if on_cpu(x) && x.is_contiguous() {
             let mut y = Tensor::zeros((rows, self.rows), DType::F32, x.device())?;
             for (start, count) in self.pieces() {
@@ -150,6 +131,14 @@ impl Blocks {
         }
         sum.map_or_else(|| Tensor::zeros((y.dim(0)?, self.columns), y.dtype(), y.device()), Ok)
     }
+}
+
+/// Whether all numbers are finite. A maximum would pass over NaN.
+///
+/// # Errors
+/// When memory is short.
+pub fn finite(numbers: &Tensor) -> Result<bool> {
+    Ok((numbers.to_dtype(DType::F32)? * 0.0)?.sum_all()?.to_scalar::<f32>()?.is_finite())
 }
 
 /// A product of few rows with a matrix of so many columns.
@@ -188,27 +177,6 @@ impl Matrix {
         }
     }
 
-    /// The same for what is generated, token by token. Few rows are multiplied with bf16 and Q8_0 as they lie, to the numbers
-    /// of [`Self::forward`]; with other blocks candle multiplies them in 8 bits, to which it rounds `x` too, as llama.cpp
-    /// does it: off by some thousandths.
-    ///
-    /// # Errors
-    /// When shapes or types don't fit.
-    pub fn forward_few(&self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Blocks(w) if on_cpu(x) && x.dim(0)? <= w.few() => {
-                let x = x.contiguous()?;
-                let data = w.packed.data()?;
-                match w.packed.dtype() {
-                    GgmlDType::BF16 => x.apply_op1_no_bwd(&FewRows(Rows::Bf16(&data), w.columns)),
-                    GgmlDType::Q8_0 => x.apply_op1_no_bwd(&FewRows(Rows::Q8(&data), w.columns)),
-                    _ => x.apply_op1_no_bwd(&*w.packed),
-                }
-            }
-            _ => self.forward(x),
-        }
-    }
-
     /// y · W of `y` (T × rows): (T × columns), the way back to what [`Self::forward`] was given.
     ///
     /// # Errors
@@ -231,12 +199,11 @@ impl Matrix {
         }
     }
 
-    /// Whether all numbers are finite; of packed ones.
+    /// Whether all numbers are finite.
     ///
     /// # Errors
     /// When memory is short.
     pub fn finite(&self) -> Result<bool> {
-        let finite = |t: &Tensor| Ok(t.to_dtype(DType::F32)?.abs()?.max_all()?.to_scalar::<f32>()?.is_finite());
         match self {
             Self::Dense(w) => finite(w),
             Self::Blocks(w) => {
@@ -285,15 +252,20 @@ mod tests {
             assert!(off(&blocks.forward(&x).unwrap(), &dense.forward(&x).unwrap()) < 1e-6, "{kind:?}");
             assert!(off(&blocks.backward(&y).unwrap(), &dense.backward(&y).unwrap()) < 1e-5, "{kind:?}");
             assert_eq!(off(&blocks.select(&ids).unwrap(), &dense.select(&ids).unwrap()), 0.0, "{kind:?}");
-            for count in [1, FEW_SLOW, few::FEW, FEW_PACKED] {
+            for count in 1..=few::FEW {
                 let few = x.narrow(0, 0, count).unwrap();
-                let error = off(&blocks.forward_few(&few).unwrap(), &dense.forward(&few).unwrap());
-                let rounded = !matches!(kind, K::BF16 | K::Q8_0);
-                assert!(error < if rounded { 0.02 } else { 1e-5 }, "{kind:?}, {count} rows: {error}");
+                let error = off(&blocks.forward(&few).unwrap(), &dense.forward(&few).unwrap());
+                assert!(error < 1e-5, "{kind:?}, {count} rows: {error}");
             }
             assert!(blocks.finite().unwrap() && blocks.parameters() == dense.parameters());
         }
-        let broken = QTensor::quantize(&Tensor::full(f32::INFINITY, (2, 32), &Device::Cpu).unwrap(), K::BF16).unwrap();
-        assert!(!Matrix::Blocks(Blocks::new(broken, DType::F32).unwrap()).finite().unwrap());
+        let mut numbers = vec![0.5f32; 3 * 32];
+        for broken in [f32::NAN, f32::INFINITY] {
+            numbers[40] = broken;
+            let w = Tensor::from_slice(&numbers, (3, 32), &Device::Cpu).unwrap();
+            assert!(!Matrix::Dense(w.clone()).finite().unwrap());
+            let packed = QTensor::quantize(&w, K::BF16).unwrap();
+            assert!(!Matrix::Blocks(Blocks::new(packed, DType::F32).unwrap()).finite().unwrap());
+        }
     }
 }

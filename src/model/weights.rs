@@ -5,7 +5,7 @@ use super::file::WeightFile;
 use super::gguf::Gguf;
 use super::header::{Entry, Stored, place};
 use super::inventory::{self, Located, Source};
-use super::matrix::{Blocks, Matrix, kept_packed};
+use super::matrix::{self, Blocks, Matrix, kept_packed};
 use crate::text::printable;
 use crate::{Error, Result};
 use candle_core::quantized::{QStorage, QTensor};
@@ -70,8 +70,7 @@ impl Weights {
             Store::Safetensors(files) => numbers(&files[*file], name, entry, dtype, device),
             Store::Gguf(gguf) => {
                 let tensor = gguf.tensor(name, self.permuted_heads(name))?;
-                let sum = tensor.abs()?.max_all()?.to_scalar::<f32>()?;
-                if !sum.is_finite() {
+                if !matrix::finite(&tensor)? {
                     return Err(not_finite(name));
                 }
                 Ok(tensor.to_dtype(dtype)?.to_device(device)?)

@@ -143,7 +143,7 @@ pub const SETTINGS: &[Setting] = &[
     row("eval", "shots", Kind::Number, "training examples in the prompt of few-shot"),
     row("eval", "hub_steps", Kind::Number, "weights that lora-hub tries"),
     row("eval", "density", Kind::Number, "share that ties, dare-*, magnitude-prune keep"),
-    row("eval", "encoder", Kind::File, "folder of a BERT or RoBERTa: BERTScore in the report").or("none: no BERTScore"),
+    row("eval", "encoder", Kind::Text, "folder of a BERT or RoBERTa: BERTScore in the report").or("none: no BERTScore"),
     row("eval", "encoder_layer", Kind::Number, "its embeddings count; 0: before the first")
         .or("bert-score's, or the last"),
 ];

@@ -4,9 +4,10 @@ mod need;
 mod pace;
 
 use crate::data::preview::Preview;
+use crate::eval::bertscore::Scorer;
 use crate::lora::adapter::Outline;
 use crate::model::config::Config;
-use crate::model::inventory::{Inventory, Source};
+use crate::model::inventory::Inventory;
 use crate::model::{device, generate};
 use crate::recipe::{BaseType, BestBy, OptimizerKind, Recipe};
 use crate::train::plan;
@@ -31,9 +32,6 @@ pub struct Estimate {
     pub other_recompute: u64,
     /// What `dtype = "stored"` would save of the base's memory, bytes; 0 where it is set or saves nothing.
     pub saved_by_packing: u64,
-    /// The most that the system will show as the worker's resident memory on the CPU, bytes: the total, or while it
-    /// loads the weights' file with it, which the kernel takes back when it needs the room.
-    pub resident: u64,
     /// Memory that is free there, bytes; `None` where the system does not tell.
     pub free: Option<u64>,
     /// Free memory of every card of this machine by ordinal, bytes, where the run leads to one of them.
@@ -129,15 +127,13 @@ pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estim
     let half = recipe.dtype == BaseType::Bf16 || recipe.dtype != BaseType::F32 && card.is_some();
     let mut need = need(recipe, preview, &config, &outlines, half, card.is_some());
     need.packed = (recipe.dtype == BaseType::Stored).then(|| inventory.packed_bytes(&config, half, card.is_some()));
-    let files = match &inventory.source {
-        Source::Safetensors(paths) => paths.clone(),
-        Source::Gguf(path) => vec![path.clone()],
-    };
-    need.files = files.iter().map(|p| p.metadata().map_or(0, |m| m.len())).sum();
+    if let Some(encoder) = &recipe.eval.encoder {
+        Scorer::check(encoder, recipe.eval.encoder_layer).map_err(|e| e.at("eval.encoder"))?;
+        need.encoder = encoder.join("model.safetensors").metadata().map_or(0, |m| m.len());
+    }
     need.tokenizer = recipe.base.join("tokenizer.json").metadata().map_or(0, |m| m.len());
     let (moment, parts) = need.most();
     let total = parts.iter().map(|p| p.bytes).sum();
-    let resident = need.resident();
     let other = Need { recompute: !need.recompute, ..need.clone() };
     let device = card.map_or_else(|| "cpu".to_owned(), |card| format!("cuda:{card}"));
     let dtype = match (need.packed, half) {
@@ -163,7 +159,6 @@ pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estim
             None => inventory.packing_saves(&config, half, card.is_some()),
         },
         other_recompute: other.most().1.iter().map(|p| p.bytes).sum(),
-        resident,
         free: card.map_or_else(super::memory::free, device::free_on_card),
         cards: if card.is_some() { device::free_on_cards() } else { Vec::new() },
         steps: stages.iter().map(|s| s.steps).sum(),
@@ -225,7 +220,7 @@ fn need(recipe: &Recipe, preview: &Preview, config: &Config, outlines: &[Outline
         samples: answers("dev", samples),
         summaries: answers(if lengths("test").is_empty() { "dev" } else { "test" }, usize::MAX),
         threads: rayon::current_num_threads(),
-        files: 0,
+        encoder: 0,
         tokenizer: 0,
     }
 }

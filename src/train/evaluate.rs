@@ -3,6 +3,7 @@
 use super::task::{Split, Task};
 use crate::Result;
 use crate::data::batch;
+use crate::eval::bertscore::Scorer;
 use crate::eval::rouge;
 use crate::lora::MergedSet;
 use crate::model::generate::{Generation, generate};
@@ -106,9 +107,11 @@ pub fn bertscore(
     texts: &[String],
     progress: &mut Progress<'_>,
 ) -> Result<Option<Option<BertScore>>> {
-    let Some(scorer) = &task.scorer else { return Ok(Some(None)) };
+    let Some(encoder) = &task.encoder else { return Ok(Some(None)) };
+    // Not kept: it may be larger than the base.
+    let mut scorer = Scorer::open(&encoder.folder, encoder.layer).map_err(|e| e.at("eval.encoder"))?;
     let pairs: Vec<_> = split.references.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
-    Ok(scorer.borrow_mut().mean(pairs.into_iter(), progress)?.map(Some))
+    Ok(scorer.mean(pairs.into_iter(), progress)?.map(Some))
 }
 
 /// Mean ROUGE of `texts` against a split's references.

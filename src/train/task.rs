@@ -13,9 +13,8 @@ use crate::module::ModuleId;
 use crate::recipe::{BaseType, Method, Recipe, Role};
 use crate::run::event::{AdapterInfo, Document, EventBody, Observer, Phase, PhaseKind};
 use crate::{Error, Result, data};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One split of the data.
 #[derive(Debug)]
@@ -26,6 +25,17 @@ pub struct Split {
     pub ids: Vec<String>,
     /// The human summaries.
     pub references: Vec<String>,
+}
+
+/// An encoder that was looked at.
+#[derive(Debug)]
+pub struct NamedEncoder {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The layer that the recipe names.
+    pub layer: Option<usize>,
+    /// As a report names it.
+    pub label: String,
 }
 
 /// A loaded recipe.
@@ -53,8 +63,8 @@ pub struct Task {
     pub target: usize,
     /// LoRA dropout in training.
     pub dropout: f64,
-    /// What computes `BERTScore`, where the recipe names an encoder.
-    pub scorer: Option<RefCell<Scorer>>,
+    /// The encoder of `BERTScore`, if the recipe names one; it is read when something is scored.
+    pub encoder: Option<NamedEncoder>,
 }
 
 fn phase(observer: &mut (impl Observer + ?Sized), label: &str, done: u64, total: u64) -> Result<()> {
@@ -127,10 +137,11 @@ impl Task {
         // Before the long part.
         check_ranks(recipe, &adapters)?;
         super::check_rules(&recipe.prune.rules, recipe, &super::matrices(&adapters))?;
-        let scorer = match &recipe.eval.encoder {
+        let encoder = match &recipe.eval.encoder {
             Some(folder) => {
-                let opened = Scorer::open(folder, recipe.eval.encoder_layer).map_err(|e| e.at("eval.encoder"))?;
-                Some(RefCell::new(opened))
+                let layer = recipe.eval.encoder_layer;
+                let label = Scorer::check(folder, layer).map_err(|e| e.at("eval.encoder"))?;
+                Some(NamedEncoder { folder: folder.clone(), layer, label })
             }
             None => None,
         };
@@ -145,7 +156,20 @@ impl Task {
             observer.record(EventBody::Warning { text })?;
         }
         let dropout = recipe.train.dropout.unwrap_or_else(|| adapters.iter().map(|a| a.0.dropout).fold(0.0, f64::max));
-        Ok(Self { decoder, tokenizer, place, train, dev, test, shots, segmentation, adapters, target, dropout, scorer })
+        Ok(Self {
+            decoder,
+            tokenizer,
+            place,
+            train,
+            dev,
+            test,
+            shots,
+            segmentation,
+            adapters,
+            target,
+            dropout,
+            encoder,
+        })
     }
 
     /// What the report scores: the test set, or dev where there is none; and what it is called.
@@ -155,7 +179,7 @@ impl Task {
 
     /// The encoder of `BERTScore`, as a report names it.
     pub fn encoder(&self) -> Option<String> {
-        self.scorer.as_ref().map(|scorer| scorer.borrow().label())
+        self.encoder.as_ref().map(|encoder| encoder.label.clone())
     }
 
     /// The adapters as the journal describes them.

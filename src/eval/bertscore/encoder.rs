@@ -77,9 +77,22 @@ impl std::fmt::Debug for Encoder {
     }
 }
 
-impl Encoder {
-    /// See [`super::Scorer::open`].
-    pub(super) fn open(folder: &Path, layer: Option<usize>) -> Result<Self> {
+/// An encoder without its weights.
+pub(super) struct Outline {
+    settings: Settings,
+    tokenizer: Tokenizer,
+    special: Vec<u32>,
+    pad: u32,
+    name: String,
+    layer: usize,
+}
+
+impl Outline {
+    /// Reads and checks the settings, the tokenizer, and that there are weights.
+    ///
+    /// # Errors
+    /// As [`super::Scorer::open`].
+    pub(super) fn read(folder: &Path, layer: Option<usize>) -> Result<Self> {
         let settings = settings(folder)?;
         let shown = || printable(&folder.display().to_string()).into_owned();
         let name = match place::of_cache(folder) {
@@ -104,6 +117,25 @@ impl Encoder {
             let why = format!("its tokenizer has {words} tokens, its config.json {}", settings.vocab_size);
             return Err(Error::user(format!("{} is no encoder that can be used: {why}", shown())));
         }
+        WeightFile::open(&folder.join("model.safetensors"))?;
+        Ok(Self { settings, tokenizer, special, pad, name, layer })
+    }
+
+    /// `bert-base-uncased, layer 9`.
+    pub(super) fn label(&self) -> String {
+        label(&self.name, self.layer)
+    }
+}
+
+/// What a report says of an encoder.
+fn label(name: &str, layer: usize) -> String {
+    format!("{}, layer {layer}", printable(name))
+}
+
+impl Encoder {
+    /// See [`super::Scorer::open`].
+    pub(super) fn open(folder: &Path, layer: Option<usize>) -> Result<Self> {
+        let Outline { settings, tokenizer, special, pad, name, layer } = Outline::read(folder, layer)?;
         let path = folder.join("model.safetensors");
         let file = WeightFile::open(&path)?;
         let bytes = file.read(0..file.length())?;
@@ -126,7 +158,7 @@ impl Encoder {
     }
 
     pub(super) fn label(&self) -> String {
-        format!("{}, layer {}", printable(&self.name), self.layer)
+        label(&self.name, self.layer)
     }
 
     /// The tokens of a text with those before and behind it, cut at what the encoder takes, and which of them count.

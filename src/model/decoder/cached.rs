@@ -4,7 +4,6 @@ use super::{Decoder, Pass};
 use crate::Result;
 use crate::model::attention::{self, Cache};
 use crate::model::kernels::{self, Causal};
-use crate::model::linear::Frozen;
 use candle_core::Tensor;
 
 /// Keys and values of every layer and sequence.
@@ -69,7 +68,7 @@ impl Decoder {
             let attend = |q: &Tensor, k: &Tensor, v: &Tensor, causal: Causal| {
                 attention::step(sequences, (q, k, v), self.heads(), causal)
             };
-            x = self.layer(index, &x, (&cos, &sin), (pass, Frozen::forward_few), attend)?.0;
+            x = self.layer(index, &x, (&cos, &sin), pass, attend)?.0;
         }
         caches.positions.iter_mut().for_each(|p| *p += 1);
         Ok(kernels::rms_norm(&x, &self.norm, self.config.eps)?)

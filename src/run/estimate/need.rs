@@ -81,8 +81,8 @@ pub(super) struct Need {
     /// What is answered together for the report.
     pub summaries: Prompts,
     pub threads: usize,
-    /// Bytes of the weights' files.
-    pub files: u64,
+    /// Bytes of the file of the encoder that scores summaries; 0 without one.
+    pub encoder: u64,
     /// Bytes of tokenizer.json.
     pub tokenizer: u64,
 }
@@ -166,7 +166,10 @@ impl Need {
         lengths.dedup();
         let kinds =
             if self.config.sliding.iter().any(|s| *s) && !self.config.sliding.iter().all(|s| *s) { 2 } else { 1 };
-        let masks = if self.half || self.card { kinds * lengths.iter().map(|t| t * t).sum::<u64>() } else { 0 };
+        // Of those that are computed in one block; in f32 before they are sent.
+        let whole = |t: &&u64| queries_at_once(**t as usize, self.config.heads, self.card) as u64 == **t;
+        let masks = lengths.iter().filter(whole).map(|t| 3 * t * t).sum::<u64>();
+        let masks = if self.half || self.card { kinds * masks } else { 0 };
         (tokens * self.config.head_dim as u64 + masks) * self.width()
     }
 
@@ -242,16 +245,17 @@ impl Need {
                 "writing summaries",
                 [&light[..], &[("activations", report_layer), ("keys and values", report_cache)]].concat(),
             ),
+            // Its file, and its numbers.
+            ("scoring by the encoder", [&light[..], &[("encoder", 2 * self.encoder)]].concat()),
             ("loading", [&light[..], &[("largest tensor", self.largest_tensor())]].concat()),
         ]
     }
 
     /// Room that the largest tensor takes twice while it is read.
     fn largest_tensor(&self) -> u64 {
-        if self.packed.is_some() {
-            return 0;
-        }
-        (self.config.vocab * self.config.hidden) as u64 * 4 * u64::from(!self.card)
+        let numbers = (self.config.vocab * self.config.hidden) as u64;
+        // A packed one is copied as it is; at four bits and more a byte is more than it takes.
+        numbers * if self.packed.is_some() { 1 } else { 4 } * u64::from(!self.card)
     }
 
     /// The moment that needs most, and its parts, largest first.
@@ -265,13 +269,6 @@ impl Need {
         parts.retain(|p| p.1 > 0);
         parts.sort_by_key(|p| std::cmp::Reverse(p.1));
         (moment, parts.into_iter().map(|(name, bytes)| Part { name, bytes }).collect())
-    }
-
-    /// The most that is resident on the CPU, with the pages of the weights' file while it is read.
-    pub fn resident(&self) -> u64 {
-        let total: u64 = self.most().1.iter().map(|p| p.bytes).sum();
-        let loading = self.base() + 4 * self.numbers + PROGRAM + TOKENIZER * self.tokenizer + self.files;
-        total.max(loading)
     }
 }
 

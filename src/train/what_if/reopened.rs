@@ -41,7 +41,9 @@ impl Reopened {
     /// # Errors
     /// When it has no checkpoint, or something is missing or damaged.
     pub fn load(run: &RunDir) -> Result<Self> {
-        let recipe = run.recipe()?;
+        let mut recipe = run.recipe()?;
+        // Nothing is scored by it.
+        recipe.eval.encoder = None;
         let (newest, mut notes) = checkpoint::newest(&run.checkpoints());
         let Some(checkpoint) = newest else {
             let path = crate::text::printable(&run.path().display().to_string()).into_owned();

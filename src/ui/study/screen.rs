@@ -143,6 +143,10 @@ impl Loop<'_> {
                 self.dress();
                 let (study, theme) = (&self.study, &*self.theme);
                 self.screen.draw(|frame| super::draw(study, theme, frame))?;
+                if let Some(sentence) = crate::terminal::record::failure() {
+                    self.pacing.dirty = true;
+                    update(&mut self.study, Message::Toast(sentence));
+                }
             }
             if self.keys(self.pacing.wait(false))? {
                 return Ok(());

@@ -347,11 +347,8 @@ fn blocks_of_llama_cpp_give_the_logits_of_their_numbers() {
     let (x, packed) = decoder.embed(&tokens, &[tokens.len()]).unwrap();
     let rows = decoder.forward(&x, &packed, &pass).unwrap();
     let off = worst(&flat(&decoder.logits(&rows).unwrap()), &logits(&base(), None, &tokens));
-    // A token's row alone, as it is when it is generated: in 8 bits.
-    let last = rows.narrow(0, tokens.len() - 1, 1).unwrap();
-    let rough = worst(&flat(&decoder.logits_of_few(&last).unwrap()), &flat(&decoder.logits(&last).unwrap()));
-    println!("blocks of Q4_1 against their numbers in f32: logits {off:.1e}; one row in 8 bits {rough:.1e}");
-    assert!(off < 1e-3 && rough < 0.5, "{off} {rough}");
+    println!("blocks of Q4_1 against their numbers in f32: logits {off:.1e}");
+    assert!(off < 1e-3, "{off}");
 }
 
 fn worst(a: &[f32], b: &[f32]) -> f32 {

@@ -279,9 +279,9 @@ pub fn hungry() -> Project {
         let text = format!("Package {i} is a small game engine for number {i}. ").repeat(40);
         serde_json::json!({"id": format!("d{i}"), "document": text, "summary": format!("game engine {i}")}).to_string()
     };
-    let lines: String = (0..64).map(|i| line(i) + "\n").collect();
+    let lines: String = (0..200).map(|i| line(i) + "\n").collect();
     project.write("data/train.jsonl", &lines);
-    project.recipe("", "batch = 64\nmicro_tokens = 65536\nsteps = 3\ncheckpoint_every = 1");
+    project.recipe("", "batch = 200\nmicro_tokens = 65536\nsteps = 3\ncheckpoint_every = 1");
     let recipe = std::fs::read_to_string(project.path("recipe.toml")).unwrap();
     project.write("recipe.toml", &recipe.replace("batch = 4\n", ""));
     project

@@ -98,7 +98,7 @@ fn estimate(total: u64) -> Estimate {
         device: "cpu".into(),
         dtype: "f32",
         moment: "training",
-        resident: total,
+        saved_by_packing: 0,
         parts: vec![part("activations", 0.5), part("base weights", 0.4), part("optimiser", 0.1)],
         total,
         other_recompute: total / 2,
