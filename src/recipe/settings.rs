@@ -83,7 +83,7 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "dtype",
         Kind::Word(&["auto", "f32", "bf16", "stored"], false),
-        "of the base; auto: f32 on CPU, bf16 on CUDA; or as stored",
+        "of the base; auto: f32, bf16 on CUDA; or stored",
     ),
     row("data", "train", Kind::File, "training examples: JSON lines").or(REQUIRED),
     row("data", "dev", Kind::File, "dev examples: best checkpoint, samples").or(REQUIRED),
