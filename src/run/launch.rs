@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// How many threads a process takes: of rayon, and of candle.
 const THREADS: &str = "RAYON_NUM_THREADS";
+/// How often candle's threads look for work before they sleep.
+const SPIN: &str = "CANDLE_BARRIER_POOL_SPIN_LIMIT";
 /// How long a worker may take until it holds its run (a slow shared disk).
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -96,9 +98,12 @@ fn command(program: &Path, verb: &str, run: &Path, scoped: bool) -> Command {
         Command::new(program)
     };
     command.arg(verb).arg(run);
-    // Without it candle reads /proc/cpuinfo anew for every product of matrices, a tenth of the time that an answer takes.
-    if std::env::var_os(THREADS).is_none() {
-        command.env(THREADS, rayon::current_num_threads().to_string());
+    // Candle reads /proc/cpuinfo anew for every product of matrices where the number of threads is not said, a tenth of the
+    // time that an answer takes; and its own threads wait by working, while rayon's want the processor.
+    for (name, value) in [(THREADS, rayon::current_num_threads()), (SPIN, 1)] {
+        if std::env::var_os(name).is_none() {
+            command.env(name, value.to_string());
+        }
     }
     command
 }

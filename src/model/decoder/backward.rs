@@ -5,7 +5,7 @@ use crate::Result;
 use crate::lora::{Gradients, SquareSums};
 use crate::model::kernels;
 use crate::module::{ModuleId, Projection};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 impl Decoder {
     /// The way back from `dy`, the gradient of the last layer's output: adds the adapters' gradients to
@@ -59,7 +59,6 @@ impl Decoder {
 
     #[allow(clippy::unused_self, reason = "the pass belongs to this decoder")]
     fn add_squares(&self, index: usize, trace: &Trace, pass: &Pass, squares: &mut SquareSums) -> Result<()> {
-        let column = |x: &Tensor| x.to_dtype(DType::F32)?.sqr()?.sum(0);
         // q, k and v share their input, as do gate and up.
         let mut shared: Option<(candle_core::TensorId, Tensor)> = None;
         for projection in Projection::ALL {
@@ -69,10 +68,10 @@ impl Decoder {
             let input = adapters.input(trace.input(projection))?;
             let x = match &shared {
                 Some((id, x)) if *id == input.id() => x.clone(),
-                _ => column(&input)?,
+                _ => kernels::column_squares(&input)?,
             };
             shared = Some((input.id(), x.clone()));
-            squares.add(ModuleId::new(index, projection), &x, &column(z)?)?;
+            squares.add(ModuleId::new(index, projection), &x, &kernels::column_squares(z)?)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Root-mean-square norm, forward and backward.
 
-use super::{OnSlices, PIECE, dot, on_cpu, slice};
+use super::{OnSlices, PIECE, dot, on_cpu, slice, vectorised};
 use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -18,10 +18,12 @@ impl CustomOp2 for RmsNorm {
         let d = w.len();
         let mut out = vec![0f32; x.len()];
         out.par_chunks_mut(d).with_min_len(PIECE.div_ceil(d)).zip(x.par_chunks(d)).for_each(|(out, x)| {
-            let r = 1.0 / (dot(x, x) / d as f32 + self.eps).sqrt();
-            for ((out, x), w) in out.iter_mut().zip(x).zip(w) {
-                *out = x * r * w;
-            }
+            vectorised(|| {
+                let r = 1.0 / (dot(x, x) / d as f32 + self.eps).sqrt();
+                for ((out, x), w) in out.iter_mut().zip(x).zip(w) {
+                    *out = x * r * w;
+                }
+            });
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
@@ -49,10 +51,16 @@ pub fn rms_norm_backward(x: &Tensor, weight: &Tensor, eps: f64, dy: &Tensor) -> 
             let mut dx = vec![0f32; x.len()];
             dx.par_chunks_mut(d).with_min_len(PIECE.div_ceil(d)).zip(x.par_chunks(d)).zip(dy.par_chunks(d)).for_each(
                 |((dx, x), dy)| {
-                    let r = 1.0 / (dot(x, x) / d as f32 + eps as f32).sqrt();
-                    dx.iter_mut().zip(w.iter().zip(dy)).for_each(|(dx, (w, dy))| *dx = w * dy);
-                    let c = dot(x, dx) * r * r * r / d as f32;
-                    dx.iter_mut().zip(x).for_each(|(dx, x)| *dx = *dx * r - x * c);
+                    vectorised(|| {
+                        let r = 1.0 / (dot(x, x) / d as f32 + eps as f32).sqrt();
+                        for (dx, (w, dy)) in dx.iter_mut().zip(w.iter().zip(dy)) {
+                            *dx = w * dy;
+                        }
+                        let c = dot(x, dx) * r * r * r / d as f32;
+                        for (dx, x) in dx.iter_mut().zip(x) {
+                            *dx = *dx * r - x * c;
+                        }
+                    });
                 },
             );
             (dx, dims.to_vec())

@@ -1,6 +1,6 @@
 //! Softmax of attention scores under a causal mask, forward and backward.
 
-use super::{PIECE, dot, exp, on_cpu, slice, slice_mut, sum};
+use super::{PIECE, dot, exp, on_cpu, slice, slice_mut, sum, vectorised};
 use candle_core::{CpuStorage, D, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -54,10 +54,16 @@ impl InplaceOp1 for CausalSoftmax {
             scores[..seen.start].fill(0.0);
             scores[seen.end..].fill(0.0);
             let seen = &mut scores[seen];
-            let max = seen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            seen.iter_mut().for_each(|s| *s = exp((*s - max) * self.scale));
-            let inverse = 1.0 / sum(seen);
-            seen.iter_mut().for_each(|s| *s *= inverse);
+            vectorised(|| {
+                let max = seen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                for s in seen.iter_mut() {
+                    *s = exp((*s - max) * self.scale);
+                }
+                let inverse = 1.0 / sum(seen);
+                for s in seen.iter_mut() {
+                    *s *= inverse;
+                }
+            });
         });
         Ok(())
     }
@@ -119,10 +125,12 @@ impl InplaceOp2 for SoftmaxBackward {
         let (dp, p) = (slice_mut(s1, l1)?, slice(s2, l2)?);
         let t = self.keys;
         dp.par_chunks_mut(t).with_min_len(PIECE.div_ceil(t)).zip(p.par_chunks(t)).for_each(|(dp, p)| {
-            let dot = dot(dp, p);
-            for (dp, p) in dp.iter_mut().zip(p) {
-                *dp = (*dp - dot) * p * self.scale;
-            }
+            vectorised(|| {
+                let dot = dot(dp, p);
+                for (dp, p) in dp.iter_mut().zip(p) {
+                    *dp = (*dp - dot) * p * self.scale;
+                }
+            });
         });
         Ok(())
     }

@@ -1,0 +1,67 @@
+//! Sums over rows.
+
+use super::{on_cpu, slice, vectorised};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+
+/// Rows that one thread adds up in f32; what comes of them is added in f64, in order, whatever the number of threads.
+const ROWS: usize = 64;
+
+struct ColumnSquares;
+
+impl CustomOp1 for ColumnSquares {
+    fn name(&self) -> &'static str {
+        "column-squares"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = slice(storage, layout)?;
+        let columns = layout.shape().dims2()?.1;
+        let part = |rows: &[f32]| {
+            let mut sums = vec![0f32; columns];
+            vectorised(|| {
+                for row in rows.chunks_exact(columns) {
+                    for (sum, x) in sums.iter_mut().zip(row) {
+                        *sum += x * x;
+                    }
+                }
+            });
+            sums
+        };
+        let parts: Vec<Vec<f32>> = x.par_chunks((ROWS * columns).max(1)).map(part).collect();
+        let mut sums = vec![0f64; columns];
+        for part in parts {
+            sums.iter_mut().zip(part).for_each(|(sum, more)| *sum += f64::from(more));
+        }
+        Ok((CpuStorage::F32(sums.into_iter().map(|sum| sum as f32).collect()), columns.into()))
+    }
+}
+
+/// Σ x² over the rows of `x` (rows × columns), f32: (columns).
+///
+/// # Errors
+/// When shapes or types don't fit.
+pub fn column_squares(x: &Tensor) -> Result<Tensor> {
+    if on_cpu(x) {
+        return x.contiguous()?.apply_op1_no_bwd(&ColumnSquares);
+    }
+    x.to_dtype(DType::F32)?.sqr()?.sum(0)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::tests::ramp;
+    use super::*;
+
+    #[test]
+    fn squares_of_columns_are_those_of_plain_operations() {
+        for shape in [[1, 1], [3, 7], [64, 5], [200, 33]] {
+            let x = ramp(&shape, 0.3);
+            let (got, want) = (column_squares(&x).unwrap(), x.sqr().unwrap().sum(0).unwrap());
+            assert_eq!(got.dims(), want.dims());
+            let off = ((&got - &want).unwrap() / &want).unwrap().abs().unwrap().max_all().unwrap();
+            assert!(off.to_scalar::<f32>().unwrap() < 2e-6, "{shape:?}");
+        }
+    }
+}
