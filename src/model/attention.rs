@@ -117,6 +117,11 @@ struct Sequence<'a> {
     masks: &'a Masks,
 }
 
+/// The block's keys of `x` (key heads, t, dim).
+fn keys(x: &Tensor, block: &Block) -> Result<Tensor> {
+    x.narrow(1, block.keys.start, block.keys.len())
+}
+
 impl Sequence<'_> {
     /// The blocks of queries, one after another.
     fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
@@ -147,19 +152,15 @@ impl Sequence<'_> {
         Tensor::cat(&blocks, 2)?.reshape((key, group * self.t, dim))
     }
 
-    fn keys(&self, x: &Tensor, block: &Block) -> Result<Tensor> {
-        x.narrow(1, block.keys.start, block.keys.len())
-    }
-
     /// The attention weights of a block.
     fn weights(&self, block: &Block) -> Result<Tensor> {
-        let scores = self.rows(&self.q, block)?.matmul(&self.keys(&self.k, block)?.transpose(1, 2)?)?;
+        let scores = self.rows(&self.q, block)?.matmul(&keys(&self.k, block)?.transpose(1, 2)?)?;
         let mask = self.masks.0.get(&(self.t, self.causal));
         kernels::causal_softmax(scores, self.heads.scale(), self.causal, block, mask)
     }
 
     fn forward(&self) -> Result<Tensor> {
-        let out = |block: Block| self.weights(&block)?.matmul(&self.keys(&self.v, &block)?);
+        let out = |block: Block| self.weights(&block)?.matmul(&keys(&self.v, &block)?);
         self.joined(self.blocks().map(out).collect::<Result<_>>()?)
     }
 
@@ -170,10 +171,10 @@ impl Sequence<'_> {
             let (q, dy) = (self.rows(&self.q, &block)?, self.rows(dy, &block)?);
             let p = self.weights(&block)?;
             self.add(&mut dv, p.transpose(1, 2)?.matmul(&dy)?, &block)?;
-            let dp = dy.matmul(&self.keys(&self.v, &block)?.transpose(1, 2)?)?;
+            let dp = dy.matmul(&keys(&self.v, &block)?.transpose(1, 2)?)?;
             let ds = kernels::softmax_backward(dp, &p, self.heads.scale())?;
             self.add(&mut dk, ds.transpose(1, 2)?.matmul(&q)?, &block)?;
-            dq.push(ds.matmul(&self.keys(&self.k, &block)?)?);
+            dq.push(ds.matmul(&keys(&self.k, &block)?)?);
         }
         let like = |sum: Option<Tensor>| sum.map_or_else(|| self.k.zeros_like(), |sum| sum.to_dtype(self.k.dtype()));
         Ok([self.joined(dq)?, like(dk)?, like(dv)?])
@@ -189,7 +190,7 @@ impl Sequence<'_> {
             Some(all) => all,
             None => Tensor::zeros((self.heads.key, self.t, self.heads.dim), DType::F32, part.device())?,
         };
-        let more = (self.keys(&all, block)? + part.to_dtype(DType::F32)?)?;
+        let more = (keys(&all, block)? + part.to_dtype(DType::F32)?)?;
         all.slice_set(&more.contiguous()?, 1, block.keys.start)?;
         *sum = Some(all);
         Ok(())

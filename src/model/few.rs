@@ -4,6 +4,8 @@
 //! lie, for all rows of activations together. Blocked products, as [`super::product`] has them, first copy the matrix
 //! (measured by `cargo bench --bench generation`).
 
+#![allow(clippy::inline_always, reason = "what is not inlined is not compiled for the vector units")]
+
 use half::f16;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -12,7 +14,7 @@ use rayon::prelude::*;
 pub const FEW: usize = 4;
 /// Rows of the matrix that a thread takes at once.
 const ROWS: usize = 64;
-/// Numbers of a block of Q8_0, and its bytes: a scale in f16, then as many small integers.
+/// Numbers of a block of `Q8_0`, and its bytes: a scale in f16, then as many small integers.
 const BLOCK: usize = 32;
 const BLOCK_BYTES: usize = 2 + BLOCK;
 

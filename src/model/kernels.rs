@@ -4,6 +4,8 @@
 //! for other devices and types. Nothing here records a graph: the backward passes are written out.
 //! [`tensor_operations_only`] takes the second path on the CPU too, so that the two can be compared.
 
+#![allow(clippy::inline_always, reason = "what is not inlined is not compiled for the vector units")]
+
 mod columns;
 mod loss;
 mod norm;
@@ -87,7 +89,6 @@ fn exp(x: f32) -> f32 {
     p * scale
 }
 
-#[allow(clippy::inline_always, reason = "it has to vectorise in its loops")]
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))

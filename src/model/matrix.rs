@@ -78,9 +78,7 @@ impl Blocks {
             let ids: Vec<u32> = (from as u32..to as u32).collect();
             self.packed.embedding(&Tensor::new(ids, &device)?)
         };
-        let whole = if !device.is_cpu() {
-            if count == self.rows { self.packed.dequantize(&device)? } else { rows(start, start + count)? }
-        } else {
+        let whole = if device.is_cpu() {
             // By several threads: a piece is small beside what a thread costs, but not beside unpacking it.
             let share = count.div_ceil(rayon::current_num_threads()).max(1);
             let starts: Vec<usize> = (start..start + count).step_by(share).collect();
@@ -89,6 +87,10 @@ impl Blocks {
                 .map(|from| rows(from, (from + share).min(start + count)))
                 .collect::<Result<_>>()?;
             if let [one] = &parts[..] { one.clone() } else { Tensor::cat(&parts, 0)? }
+        } else if count == self.rows {
+            self.packed.dequantize(&device)?
+        } else {
+            rows(start, start + count)?
         };
         whole.to_dtype(self.dtype)
     }
