@@ -143,7 +143,9 @@ fn cell(standing: &Standing, row: &Row, place: &Place, theme: &Theme) -> [Span<'
     };
     let style: Style = style;
     let mark = format!("{:<width$}", cell.mark, width = place.marks);
-    [Span::styled(format!("  {}", right(text, place.width)), style), Span::styled(mark, theme.warn)]
+    // A blank is as the row is, also under the cursor.
+    let of_mark = if cell.mark.is_empty() { style } else { theme.warn };
+    [Span::styled(format!("  {}", right(text, place.width)), style), Span::styled(mark, of_mark)]
 }
 
 #[cfg(test)]
