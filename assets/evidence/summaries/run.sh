@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The figures of README.md beside this, on two cores: about 45 minutes a target for its table, 50 for its ratios.
+# What README.md beside this describes; some hours on two cores.
 #   python3 tests/fixtures/smollm2/fetch.py     # the base, into target/smollm2; a Python with gguf and numpy
 #   cargo build --release && assets/evidence/summaries/run.sh [packages-en|packages-ja|papers ...]
 # What is finished is not run again. LOPPER_MECAB_DICT gives Japanese ROUGE its words.
