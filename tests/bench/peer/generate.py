@@ -7,6 +7,7 @@ line on stdin, with a line of JSON: seconds and the tokens written.
 import json
 import sys
 import time
+from pathlib import Path
 
 import torch
 import transformers
@@ -14,7 +15,8 @@ from transformers import AutoModelForCausalLM
 
 s = json.loads(sys.argv[1])
 torch.set_num_threads(s["threads"])
-model = AutoModelForCausalLM.from_pretrained(s["base"], dtype=torch.float32).eval()
+gguf = next((f.name for f in Path(s["base"]).glob("*.gguf")), None)
+model = AutoModelForCausalLM.from_pretrained(s["base"], dtype=torch.float32, **({"gguf_file": gguf} if gguf else {})).eval()
 prompts = torch.tensor(s["prompts"])
 # Nothing ends an answer before its length.
 model.generation_config.eos_token_id = None
