@@ -11,9 +11,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 /// Scores that are computed at once for a sequence, all heads together: in this machine's memory (16 MB), ...
-pub const SCORES: usize = 4 << 20;
+const SCORES: usize = 4 << 20;
 /// ... and on a card.
-pub const SCORES_ON_CARD: usize = 64 << 20;
+const SCORES_ON_CARD: usize = 64 << 20;
 /// Queries of a block, unless there are less.
 const FEWEST: usize = 64;
 
@@ -88,10 +88,10 @@ impl Masks {
     }
 }
 
-/// `f` for each sequence (number, first row, length): several at once in this machine's memory. On a card
+/// `f` for each sequence (first row, length): several at once in this machine's memory. On a card
 /// they are queued by the calling thread alone, for every thread has a queue of its own there and nothing
 /// holds one back until another is done.
-fn each<T: Send>(x: &Tensor, lengths: &[usize], f: impl Fn(usize, usize, usize) -> Result<T> + Sync) -> Result<Vec<T>> {
+fn each<T: Send>(x: &Tensor, lengths: &[usize], f: impl Fn(usize, usize) -> Result<T> + Sync) -> Result<Vec<T>> {
     let starts: Vec<usize> = lengths
         .iter()
         .scan(0, |start, &t| {
@@ -101,9 +101,9 @@ fn each<T: Send>(x: &Tensor, lengths: &[usize], f: impl Fn(usize, usize, usize) 
         })
         .collect();
     if !kernels::in_memory(x) {
-        return lengths.iter().zip(starts).enumerate().map(|(i, (&t, start))| f(i, start, t)).collect();
+        return lengths.iter().zip(starts).map(|(&t, start)| f(start, t)).collect();
     }
-    lengths.par_iter().zip(starts).enumerate().map(|(i, (&t, start))| f(i, start, t)).collect()
+    lengths.par_iter().zip(starts).map(|(&t, start)| f(start, t)).collect()
 }
 
 /// One sequence by head: (key heads, group·t, dim) of q and what lies like it, (key heads, t, dim) of k and v.
@@ -229,7 +229,7 @@ impl<'a> Packed<'a> {
     /// When shapes or types don't fit.
     pub fn forward(&self) -> Result<Tensor> {
         let outs =
-            each(self.q, self.lengths, |_, start, t| by_token(&self.sequence(start, t)?.forward()?, self.heads.query))?;
+            each(self.q, self.lengths, |start, t| by_token(&self.sequence(start, t)?.forward()?, self.heads.query))?;
         Tensor::cat(&outs, 0)?.flatten_from(1)
     }
 
@@ -240,7 +240,7 @@ impl<'a> Packed<'a> {
     pub fn backward(&self, dy: &Tensor) -> Result<[Tensor; 3]> {
         let heads = self.heads;
         let dy = dy.reshape((dy.dim(0)?, heads.query, heads.dim))?;
-        let parts = each(&dy, self.lengths, |_, start, t| {
+        let parts = each(&dy, self.lengths, |start, t| {
             let dy = by_head(&dy.narrow(0, start, t)?, heads.key)?;
             let [dq, dk, dv] = self.sequence(start, t)?.backward(&dy)?;
             Ok([by_token(&dq, heads.query)?, by_token(&dk, heads.key)?, by_token(&dv, heads.key)?])

@@ -239,14 +239,21 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use candle_core::{Device, Var};
 
-    pub(super) fn ramp(shape: &[usize], seed: f32) -> Tensor {
+    pub(in crate::model) fn ramp(shape: &[usize], seed: f32) -> Tensor {
         let n: usize = shape.iter().product();
         let values: Vec<f32> = (0..n).map(|i| ((i as f32 * 0.7311 + seed) * 1.913).sin() * 1.5).collect();
         Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+
+    /// The largest difference over the largest number.
+    pub(in crate::model) fn off(got: &Tensor, want: &Tensor) -> f32 {
+        let largest = |t: &Tensor| t.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert_eq!(got.dims(), want.dims());
+        largest(&(got - want).unwrap()) / largest(want)
     }
 
     pub(super) fn close(a: &Tensor, b: &Tensor, tolerance: f32) {

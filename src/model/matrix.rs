@@ -223,27 +223,17 @@ impl Matrix {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::kernels::tests::{off, ramp};
     use super::*;
     use candle_core::Device;
-
-    fn numbers(rows: usize, columns: usize, seed: f32) -> Tensor {
-        let v: Vec<f32> = (0..rows * columns).map(|i| ((i as f32 * 0.7311 + seed) * 1.913).sin()).collect();
-        Tensor::from_vec(v, (rows, columns), &Device::Cpu).unwrap()
-    }
-
-    fn off(got: &Tensor, want: &Tensor) -> f32 {
-        let largest = |t: &Tensor| t.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-        assert_eq!(got.dims(), want.dims());
-        largest(&(got - want).unwrap()) / largest(want)
-    }
 
     #[test]
     fn products_with_blocks_are_those_with_their_numbers() {
         use GgmlDType as K;
         // More rows than are unpacked at once.
         let (rows, columns) = (UNPACKED / 512 + 100, 512);
-        let w = numbers(rows, columns, 0.3);
-        let (x, y) = (numbers(13, columns, 0.7), numbers(13, rows, 0.1));
+        let w = ramp(&[rows, columns], 0.3);
+        let (x, y) = (ramp(&[13, columns], 0.7), ramp(&[13, rows], 0.1));
         let ids = Tensor::new(&[5u32, 0, (rows - 1) as u32], &Device::Cpu).unwrap();
         for kind in
             [K::Q4_0, K::Q4_1, K::Q5_0, K::Q5_1, K::Q8_0, K::Q2K, K::Q3K, K::Q4K, K::Q5K, K::Q6K, K::BF16, K::F16]

@@ -50,7 +50,14 @@ impl CustomOp2 for Product {
     }
 }
 
-impl InplaceOp3 for Product {
+/// A product that is put into the columns of a matrix from `first` on, or added to them.
+struct Onto {
+    factors: (As, As),
+    first: usize,
+    accum: Accum,
+}
+
+impl InplaceOp3 for Onto {
     fn name(&self) -> &'static str {
         "product-onto"
     }
@@ -65,8 +72,9 @@ impl InplaceOp3 for Product {
         l3: &Layout,
     ) -> Result<()> {
         let (m, n) = l1.shape().dims2()?;
-        let (a, b) = (view(s2, l2, self.0)?, view(s3, l3, self.1)?);
-        matmul(MatMut::from_row_major_slice_mut(slice_mut(s1, l1)?, m, n), Accum::Add, a, b, 1.0, threads());
+        let (a, b) = (view(s2, l2, self.factors.0)?, view(s3, l3, self.factors.1)?);
+        let c = MatMut::from_row_major_slice_mut(slice_mut(s1, l1)?, m, n).subcols_mut(self.first, b.ncols());
+        matmul(c, self.accum, a, b, 1.0, threads());
         Ok(())
     }
 }
@@ -104,7 +112,7 @@ pub fn product(a: &Tensor, ta: As, b: &Tensor, tb: As) -> Result<Tensor> {
 /// When shapes or types don't fit.
 pub fn product_onto(c: Tensor, a: &Tensor, ta: As, b: &Tensor, tb: As) -> Result<Tensor> {
     if fits(a, ta, b, tb)? && on_cpu(&c) && c.is_contiguous() {
-        c.inplace_op3(a, b, &Product(ta, tb))?;
+        c.inplace_op3(a, b, &Onto { factors: (ta, tb), first: 0, accum: Accum::Add })?;
         return Ok(c);
     }
     c + oriented(a, ta)?.matmul(&oriented(b, tb)?)?
@@ -125,35 +133,8 @@ pub fn product_into_columns(y: Tensor, first: usize, x: &Tensor, w: &Tensor) -> 
             y.dims()
         );
     }
-    y.inplace_op3(x, w, &IntoColumns { first, count })?;
+    y.inplace_op3(x, w, &Onto { factors: (As::Is, As::T), first, accum: Accum::Replace })?;
     Ok(y)
-}
-
-struct IntoColumns {
-    first: usize,
-    count: usize,
-}
-
-impl InplaceOp3 for IntoColumns {
-    fn name(&self) -> &'static str {
-        "product-into-columns"
-    }
-
-    fn cpu_fwd(
-        &self,
-        s1: &mut CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<()> {
-        let (m, n) = l1.shape().dims2()?;
-        let y = MatMut::from_row_major_slice_mut(slice_mut(s1, l1)?, m, n);
-        let (x, w) = (view(s2, l2, As::Is)?, view(s3, l3, As::T)?);
-        matmul(y.subcols_mut(self.first, self.count), Accum::Replace, x, w, 1.0, threads());
-        Ok(())
-    }
 }
 
 /// Floating-point operations a second that this machine's cores reach together, measured on a product of a

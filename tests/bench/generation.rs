@@ -18,10 +18,13 @@ use lopper::model::decoder::{Decoder, Pass};
 use lopper::model::generate::{Generation, generate};
 use lopper::model::weights::Weights;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::time::Instant;
+
+#[path = "peer/process.rs"]
+mod process;
+
+use process::{Peer, range};
 
 #[derive(Parser)]
 struct Settings {
@@ -78,38 +81,6 @@ fn prompts(settings: &Settings) -> Vec<Vec<u32>> {
         .collect()
 }
 
-fn peer(
-    python: &Path,
-    base: &Path,
-    settings: &Settings,
-    prompts: &[Vec<u32>],
-) -> (Child, BufReader<std::process::ChildStdout>) {
-    let mut child = Command::new(python)
-        .arg("tests/bench/peer/generate.py")
-        .arg(
-            json!({ "base": base, "threads": settings.threads, "tokens": settings.tokens, "prompts": prompts })
-                .to_string(),
-        )
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the peer's Python starts");
-    let answers = BufReader::new(child.stdout.take().unwrap());
-    (child, answers)
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
-}
-
-fn range(values: &[f64]) -> String {
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(0.0, f64::max);
-    format!("{:.2} ({low:.2} to {high:.2})", median(values))
-}
-
 fn main() {
     let settings = Settings::parse();
     rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build_global().unwrap();
@@ -121,13 +92,10 @@ fn main() {
     let pass = set.map_or_else(Pass::default, |set| decoder.pass(Some(&set), None).unwrap());
     let prompts = prompts(&settings);
     let how = Generation { max_new_tokens: settings.tokens, temperature: 0.0, top_p: 1.0, seed: 1, ends: Vec::new() };
-    let mut beside = settings.peer.as_deref().map(|python| {
+    let mut peer = settings.peer.as_deref().map(|python| {
         let base = settings.peer_base.as_ref().unwrap_or(&settings.base).canonicalize().unwrap();
-        let (child, mut answers) = peer(python, &base, &settings, &prompts);
-        let mut line = String::new();
-        answers.read_line(&mut line).unwrap();
-        println!("peer     {}", line.trim());
-        (child, answers)
+        let asked = json!({ "base": base, "threads": settings.threads, "tokens": settings.tokens, "prompts": prompts });
+        Peer::start(python, "generate.py", asked.to_string())
     });
     let written = (settings.batch * settings.tokens) as f64;
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
@@ -136,11 +104,8 @@ fn main() {
         let answers = generate(&decoder, &pass, &prompts, &how, &mut |_| Ok(true)).unwrap();
         let own = written / clock.elapsed().as_secs_f64();
         let mut line = format!("turn {turn}: lopper {own:.1} tokens/s");
-        if let Some((child, lines)) = &mut beside {
-            writeln!(child.stdin.as_mut().unwrap(), "go").unwrap();
-            let mut text = String::new();
-            assert!(lines.read_line(&mut text).unwrap() > 0, "the peer ended; its message is above");
-            let answer: Value = serde_json::from_str(&text).unwrap();
+        if let Some(peer) = &mut peer {
+            let answer = peer.turn();
             let other = written / answer["seconds"].as_f64().unwrap();
             let same =
                 answers.iter().zip(answer["answers"].as_array().unwrap()).filter(|(a, b)| json!(a) == **b).count();
@@ -167,10 +132,8 @@ fn main() {
         settings.prompt,
         settings.dtype
     );
-    if let Some((mut child, _)) = beside {
+    if peer.is_some() {
         println!("transformers {} tokens/s, f32", range(&theirs));
         println!("ratio        lopper writes {} times as many (median of the turns' ratios)", range(&ratios));
-        child.kill().ok();
-        child.wait().ok();
     }
 }

@@ -25,10 +25,13 @@ use lopper::train::step::Trainer;
 use lopper::train::task::Task;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
+
+#[path = "peer/process.rs"]
+mod process;
+
+use process::{Peer, median, range};
 
 #[derive(Parser)]
 struct Settings {
@@ -130,51 +133,6 @@ fn adapters(recipe: &Recipe, task: &Task) -> Vec<Adapter> {
         .collect()
 }
 
-/// The other side: a Python process that makes a step at every line it is sent.
-struct Peer {
-    child: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    fn start(python: &Path, folder: &Path) -> Self {
-        let mut child = Command::new(python)
-            .arg("tests/bench/peer/peft_step.py")
-            .arg(folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the peer's Python starts");
-        let orders = child.stdin.take().unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
-        let mut peer = Self { child, orders, answers };
-        println!("peer     {}", peer.line().trim());
-        peer
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        assert!(self.answers.read_line(&mut line).unwrap() > 0, "the peer ended; its message is above");
-        line
-    }
-
-    /// Seconds, loss, largest resident memory in bytes.
-    fn step(&mut self) -> (f64, f64, f64) {
-        writeln!(self.orders, "step").unwrap();
-        let answer: Value = serde_json::from_str(&self.line()).unwrap();
-        let number = |name: &str| answer[name].as_f64().unwrap();
-        (number("seconds"), number("loss"), number("memory"))
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
 /// Floating-point operations of a step, the fewest: every linear forward and back to its input, every adapter forward and
 /// back to its input and its matrices, attention's four products (the lower halves, forward and back), the loss at the
 /// targets.
@@ -196,18 +154,6 @@ fn memory() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     1024.0 * line.trim().trim_end_matches(" kB").parse::<f64>().unwrap()
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
-}
-
-fn range(values: &[f64]) -> String {
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(0.0, f64::max);
-    format!("{:.3} ({low:.3} to {high:.3})", median(values))
 }
 
 fn main() {
@@ -252,7 +198,7 @@ fn main() {
         pruner: Some(Pruner::new(&recipe.prune, names, 1).unwrap()),
         key: 1,
     };
-    let mut peer = settings.peer.as_deref().map(|python| Peer::start(python, folder.path()));
+    let mut peer = settings.peer.as_deref().map(|python| Peer::start(python, "peft_step.py", folder.path()));
     let mut order = Epochs::new(sequences.len(), settings.batch, 1);
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     let mut their_memory = 0.0;
@@ -267,8 +213,10 @@ fn main() {
             s.forward, s.backward, s.optimiser, s.prune, update.loss
         );
         if let Some(peer) = &mut peer {
-            let (seconds, loss, memory) = peer.step();
-            their_memory = memory;
+            let answer = peer.turn();
+            let number = |name: &str| answer[name].as_f64().unwrap();
+            let (seconds, loss) = (number("seconds"), number("loss"));
+            their_memory = number("memory");
             write!(line, "; PEFT {seconds:.3} s, loss {loss:.4}").unwrap();
             // Two sides that do different work have nothing to compare.
             let allowed = if settings.dtype == "f32" { 2e-3 } else { 3e-2 };

@@ -1,18 +1,7 @@
 #![allow(clippy::unwrap_used)]
+use super::kernels::tests::{off, ramp};
 use super::*;
 use candle_core::{D, Var};
-
-fn ramp(shape: (usize, usize, usize), seed: f32) -> Tensor {
-    let n = shape.0 * shape.1 * shape.2;
-    let values: Vec<f32> = (0..n).map(|i| ((i as f32 * 0.7311 + seed) * 1.913).sin() * 1.5).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
-}
-
-fn off(got: &Tensor, want: &Tensor) -> f32 {
-    let largest = |t: &Tensor| t.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-    assert_eq!(got.dims(), want.dims());
-    largest(&(got - want).unwrap()) / largest(want)
-}
 
 /// Attention of one sequence by plain operations, all scores at once.
 fn plain(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads, causal: Causal) -> Result<Tensor> {
@@ -33,7 +22,7 @@ fn blocks_of_queries_give_what_all_scores_at_once_give() {
     let lengths = [1100, 1, 37];
     assert!(queries_at_once(1100, 4, false) < 1100 && queries_at_once(37, 4, false) == 37);
     let total: usize = lengths.iter().sum();
-    let make = |n: usize, seed: f32| ramp((total, n, heads.dim), seed);
+    let make = |n: usize, seed: f32| ramp(&[total, n, heads.dim], seed);
     let (q, k, v, dy) = (make(4, 0.1), make(2, 0.5), make(2, 0.9), make(4, 1.3));
     let dy = dy.flatten_from(1).unwrap();
     for causal in [Causal { window: None }, Causal { window: Some(300) }] {
