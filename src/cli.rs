@@ -10,6 +10,7 @@ mod models;
 mod outcome;
 mod plain;
 mod sensitivity;
+mod study;
 mod suggest;
 mod sweep;
 mod what_if;
@@ -19,15 +20,16 @@ use crate::eval::report;
 use crate::recipe::Recipe;
 use crate::run::control::{self, Command as Order};
 use crate::run::tail::Tail;
-use crate::run::{RunDir, RunState, change, launch, start, worker};
+use crate::run::{RunDir, RunState, change, launch, listing, start, worker};
 use crate::text::{printable, printable_lines};
 use crate::ui::{self, WatchOptions};
-use crate::{Error, Result, config, contained, demo, study, terminal, train};
+use crate::{Error, Result, config, contained, demo, terminal, train};
 use clap::{Parser, Subcommand};
 use color_eyre::config::{HookBuilder, Theme};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use unicode_width::UnicodeWidthStr;
 
 /// Merge LoRA adapters, fine-tune them on a few dozen examples, prune them at every step.
 ///
@@ -409,7 +411,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         }
         Verb::Hub { verb } => hub::run(&verb, &WatchOptions::from(look).picture_theme()?),
         Verb::Attach { run, plain, read_only, replay, tape } => {
-            if !run.join("recipe.toml").exists() && study::kind(&run).is_some() && !plain && on_terminal() {
+            if is_study(&run) && !plain && on_terminal() {
                 ui::study::watch(&run, &WatchOptions { record: tape.record, ..look.into() })?;
                 return Ok(0);
             }
@@ -420,6 +422,15 @@ fn dispatch(cli: Cli) -> Result<u8> {
             }
             let options = WatchOptions { read_only, replay, record: tape.record, ..look.into() };
             watch(&run, Tail::new(run.clone()), plain, &options)
+        }
+        Verb::Resume { run, set, .. } if is_study(&run) => {
+            if !set.is_empty() {
+                return Err(Error::user("--set is for a run; `lopper edit` makes a recipe for another evaluation"));
+            }
+            crate::study::launch::resume(&run)?;
+            let path = printable(&run.display().to_string()).into_owned();
+            say(&format!("it goes on; `lopper attach {path}` shows how far it is, `lopper stop {path}` stops it"))
+                .map(|()| 0)
         }
         Verb::Resume { run, plain, set } => {
             let run = RunDir::open(&run)?;
@@ -477,7 +488,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
             let theme = WatchOptions::from(look).picture_theme()?;
             let svg = if run.is_file() && until.is_none() {
                 ui::setup::picture_of_form(&run, &place.runs, &theme, size, &keys)?
-            } else if run.is_dir() && !run.join("recipe.toml").exists() && study::kind(&run).is_some() {
+            } else if is_study(&run) {
                 ui::study::picture_of_study(&run, &theme, size, &keys)?
             } else if run.is_dir() && !run.join("recipe.toml").exists() && until.is_none() {
                 ui::runs::picture_of_list(&run, &theme, size, &keys)?
@@ -490,7 +501,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         }
         Verb::Study { folder } => {
             launch::detach();
-            eval::serve(&folder)
+            study::serve(&folder)
         }
         Verb::Render => {
             crate::data::render::serve(&mut std::io::BufReader::new(std::io::stdin()), &mut std::io::stdout())
@@ -583,7 +594,16 @@ fn watch(run: &RunDir, tail: Tail, plain: bool, options: &WatchOptions) -> Resul
     }
 }
 
+/// Whether the folder holds the runs of an evaluation or a sweep and is none itself.
+fn is_study(folder: &Path) -> bool {
+    !folder.join("recipe.toml").exists() && crate::study::kind(folder).is_some()
+}
+
 fn order(run: &Path, command: Order) -> Result<u8> {
+    if command == Order::Stop && is_study(run) {
+        let to = crate::study::stop(run)?;
+        return say(&format!("stop: sent to {to}")).map(|()| 0);
+    }
     let run = RunDir::open(run)?;
     if run.state() != RunState::Running {
         return Err(Error::user(format!("{} has no worker: it is {}", run.path().display(), run.state().word())));
@@ -595,20 +615,26 @@ fn order(run: &Path, command: Order) -> Result<u8> {
 }
 
 fn list(runs: &Path) -> Result<u8> {
-    let all = RunDir::list(runs)?;
-    if all.is_empty() {
+    let mut rows: Vec<[String; 3]> = Vec::new();
+    for run in RunDir::list(runs)? {
+        let word = worker::read_last_word(run.path()).map(|w| w.text).unwrap_or_default();
+        rows.push([run.name(), run.state().word().to_owned(), word]);
+    }
+    for study in listing::studies(runs) {
+        let (done, of) = study.stage;
+        let said = format!("{}, {done} of {of} runs  {}", study.method, study.said);
+        rows.push([study.name, study.state.word().to_owned(), said]);
+    }
+    if rows.is_empty() {
         say(&format!("no runs in {}; `lopper demo` makes one", runs.display()))?;
         return Ok(0);
     }
-    let width = all.iter().map(|r| r.name().len()).max().unwrap_or(0);
-    let lines: Vec<String> = all
-        .iter()
-        .map(|run| {
-            let word = worker::read_last_word(run.path()).map(|w| w.text).unwrap_or_default();
-            format!("{:width$}  {:8}  {}", run.name(), run.state().word(), printable(&word)).trim_end().to_owned()
-        })
-        .collect();
-    say(&lines.join("\n"))?;
+    let width = rows.iter().map(|[name, ..]| name.width()).max().unwrap_or(0);
+    let line = |[name, state, said]: &[String; 3]| {
+        let blanks = " ".repeat(width - name.width());
+        format!("{}{blanks}  {state:8}  {}", printable(name), printable(said)).trim_end().to_owned()
+    };
+    say(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))?;
     Ok(0)
 }
 

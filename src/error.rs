@@ -9,6 +9,9 @@ pub enum Error {
     /// Something failed that was asked for correctly: disk, device, network. Exit code 1.
     #[error("{0}")]
     Fault(String),
+    /// The user stopped it, and it can be gone on with. Exit code 2.
+    #[error("{0}")]
+    Stopped(String),
     /// There is no room on a disk: a worker waits for it, everybody else has failed. Exit code 1.
     #[error("{text}")]
     Full {
@@ -59,10 +62,10 @@ impl Error {
         if user { Self::User(sentence) } else { Self::Fault(sentence) }
     }
 
-    /// 2 for what the user can mend, 1 for a fault.
+    /// 2 for what the user can mend or has stopped, 1 for a fault.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::User(_) => 2,
+            Self::User(_) | Self::Stopped(_) => 2,
             Self::Fault(_) | Self::Full { .. } => 1,
         }
     }
@@ -70,13 +73,17 @@ impl Error {
     /// The same kind of error with `place: ` before its sentence, unless it begins so already.
     #[must_use]
     pub fn at(self, place: impl std::fmt::Display) -> Self {
-        let (Self::User(sentence) | Self::Fault(sentence) | Self::Full { text: sentence, .. }) = &self;
+        let (Self::User(sentence)
+        | Self::Stopped(sentence)
+        | Self::Fault(sentence)
+        | Self::Full { text: sentence, .. }) = &self;
         let place = format!("{place}: ");
         if sentence.starts_with(&place) {
             return self;
         }
         match self {
             Self::User(sentence) => Self::User(place + &sentence),
+            Self::Stopped(sentence) => Self::Stopped(place + &sentence),
             Self::Fault(sentence) => Self::Fault(place + &sentence),
             Self::Full { text, need } => Self::Full { text: place + &text, need },
         }

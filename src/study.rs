@@ -16,7 +16,7 @@ use crate::run::control::{self, Command};
 use crate::run::worker::LastWord;
 use crate::run::{RunDir, RunState, lock, now, worker, write_aside};
 use crate::text::printable;
-use crate::{Error, Result, bounded};
+use crate::{Error, Result, bounded, sweep};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -63,9 +63,23 @@ pub struct Plan {
     pub seeds: Vec<u64>,
     /// Runs that it comes to.
     pub runs: usize,
+    /// Of a sweep what is searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
     /// Unix time of the first start.
     #[serde(default)]
     pub started: f64,
+}
+
+/// What a sweep tries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Search {
+    /// The name of the way: grid, random, halving.
+    pub way: String,
+    /// The settings and rounds.
+    pub plan: sweep::plan::Plan,
+    /// Whether the test set is looked at when all is done.
+    pub test: bool,
 }
 
 fn place(folder: &Path) -> PathBuf {
@@ -116,9 +130,9 @@ pub fn state(folder: &Path) -> RunState {
     }
 }
 
-/// The recipe of an evaluation, as it was asked for, with its methods.
-pub fn recipe_file(folder: &Path) -> PathBuf {
-    folder.join("evaluation.toml")
+/// The recipe of an evaluation or a sweep, as it was asked for, with its methods.
+pub fn recipe_file(folder: &Path, kind: Kind) -> PathBuf {
+    folder.join(kind.word()).with_extension("toml")
 }
 
 /// The recipe of one seed of an evaluation.
@@ -146,7 +160,7 @@ pub fn is_of(mut of: Recipe, wanted: &Recipe) -> bool {
 pub fn prepare(folder: &Path, plan: &Plan, recipe: &Recipe) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io("make the folder", folder, &e))?;
     let text = recipe.to_toml()?;
-    let file = folder.join(plan.kind.word()).with_extension("toml");
+    let file = recipe_file(folder, plan.kind);
     let before = bounded::text(&file, bounded::SETTINGS).ok();
     let same = Plan::read(folder).is_some_and(|old| Plan { started: plan.started, ..old } == *plan);
     // The table of another question must not stand as this one's; what is finished fills it in again at once.
@@ -192,7 +206,7 @@ pub fn hold<T>(
     let (state, text, code) = match &done {
         Ok(Some(_)) => ("finished", format!("the tables are in {}", folder.display()), 0),
         Ok(None) => ("stopped", "stopped; a run that is under way goes on by itself".to_owned(), 0),
-        Err(error) if was_stopped(error) => ("stopped", error.to_string(), 0),
+        Err(error @ Error::Stopped(_)) => ("stopped", error.to_string(), 0),
         Err(error) => ("failed", error.to_string(), error.exit_code()),
     };
     let word = LastWord { state: state.into(), text: printable(&text).into_owned(), code, t: now() };
@@ -202,24 +216,23 @@ pub fn hold<T>(
     done
 }
 
-/// How the sentence about a run that was stopped ends: the work on the study is stopped with it, and has not failed.
-pub(crate) const STOPPED: &str = "was stopped; the same command goes on with it";
-
-fn was_stopped(error: &Error) -> bool {
-    error.to_string().ends_with(STOPPED)
-}
-
-/// Stops the run that is under way, with a checkpoint, and with it the work on the study; the run's name.
+/// Stops the work on the study: with its run that is under way, which writes a checkpoint, or else before the next one;
+/// what the command went to.
 ///
 /// # Errors
-/// When none is under way, or the command cannot be written.
+/// When nobody works on it, or the command cannot be written.
 pub fn stop(folder: &Path) -> Result<String> {
     let mut runs = RunDir::list(folder)?.into_iter();
-    let Some(run) = runs.find(|run| run.state() == RunState::Running) else {
-        return Err(Error::user("no run of it is under way just now; try again in a moment"));
-    };
-    control::send(run.path(), Command::Stop)?;
-    Ok(run.name())
+    if let Some(run) = runs.find(|run| matches!(run.state(), RunState::Running | RunState::Paused)) {
+        control::send(run.path(), Command::Stop)?;
+        return Ok(run.name());
+    }
+    if !lock::is_held(folder) {
+        return Err(Error::user("nobody works on it"));
+    }
+    // Between two runs, or while texts are scored.
+    control::send(folder, Command::Stop)?;
+    Ok(folder.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned()))
 }
 
 /// Deletes the folder with all its runs and tables.
@@ -255,6 +268,7 @@ mod tests {
             reference: "zero-shot".into(),
             seeds: vec![1],
             runs: 1,
+            search: None,
             started: 0.0,
         }
     }
@@ -280,11 +294,11 @@ mod tests {
         assert!(!worker::read_last_word(&out).unwrap().text.contains('\u{1b}'));
         assert!(started > 0.0 && Plan::read(&out).unwrap().started == started);
         assert_eq!(list(folder.path()), [(out.clone(), Kind::Evaluation)]);
-        let stopped = || Err::<Option<()>, _>(Error::user(format!("runs/x {STOPPED}")));
+        let stopped = || Err::<Option<()>, _>(Error::Stopped("runs/x was stopped".into()));
         assert!(hold(&out, &plan(), &recipe, stopped).is_err() && state(&out) == RunState::Stopped);
         hold(&out, &plan(), &recipe, || Ok(None::<()>)).unwrap();
         assert_eq!(state(&out), RunState::Stopped);
-        assert!(stop(&out).unwrap_err().to_string().contains("no run of it is under way"));
+        assert!(stop(&out).unwrap_err().to_string().contains("nobody works on it"));
         remove(&out).unwrap();
         assert!(!out.exists() && folder.path().exists());
     }

@@ -22,7 +22,6 @@ use crate::run::compare::Compared;
 use crate::run::control::Command;
 use crate::run::listing::Summary;
 use crate::run::notes::Notes;
-use crate::study::Kind;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -256,7 +255,6 @@ impl Runs {
         match action {
             List::Pause => alive && study.is_none(),
             List::Stop => alive,
-            List::Resume if study == Some(Kind::Sweep) => false,
             List::Resume => state.is_some_and(|s| !alive && s != RunState::Finished),
             List::Delete => state.is_some() && !alive,
             List::Clone | List::Mark => state.is_some() && study.is_none(),

@@ -1,12 +1,12 @@
 //! `lopper eval`: the methods of a recipe on the same data and seeds, beside one another.
 
-use super::outcome::{self, finished, tell};
+use super::outcome::{self, Ending, finished, tell};
 use crate::data::{Dataset, Fields, dataset};
 use crate::eval::bertscore::Scorer;
 use crate::eval::evaluation::{Evaluation, Outcome, Written, evaluate, tables};
 use crate::recipe::{self, Method, Recipe};
 use crate::run::{RunDir, write_aside};
-use crate::study::{self, Kind, Plan};
+use crate::study::{self, Plan};
 use crate::text::printable;
 use crate::train::result;
 use crate::{Error, Result};
@@ -84,31 +84,12 @@ pub fn report(asked: &Asked) -> Result<Option<String>> {
     }))
 }
 
-/// Works on an evaluation that was prepared, as a process of its own; the exit code. The last word has what went wrong.
+/// Runs what is missing and compares; after every seed the tables are about those that are finished. `None` when a signal
+/// came.
 ///
 /// # Errors
-/// When the folder does not say what was asked, or another process works on it.
-pub fn serve(folder: &Path) -> Result<u8> {
-    let recipe = Recipe::read(&study::recipe_file(folder))?;
-    let Some(plan) = Plan::read(folder).filter(|plan| plan.kind == Kind::Evaluation) else {
-        return Err(Error::user(format!("{} is no evaluation", printable(&folder.display().to_string()))));
-    };
-    // One that could not take the folder says so itself.
-    let mut taken = false;
-    let done = study::hold(folder, &plan, &recipe, || {
-        taken = true;
-        compared(&recipe, &plan, folder)
-    });
-    match done {
-        Ok(Some(_)) => Ok(0),
-        Ok(None) => Ok(130),
-        Err(error) if taken => Ok(error.exit_code()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Runs what is missing and compares; after every seed the tables are about those that are finished.
-fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluation>> {
+/// When a run fails or is stopped, or the tables cannot be written.
+pub(super) fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluation>> {
     let (mut outcomes, mut last) = (Vec::new(), None);
     let notes = leaks(recipe)?;
     // Before the first run.
@@ -116,10 +97,14 @@ fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluatio
         Some(folder) => Some(Scorer::check(folder, recipe.eval.encoder_layer).map_err(|e| e.at("eval.encoder"))?),
         None => None,
     };
+    let mut ending = Ending::listen(out)?;
     for (number, seed) in plan.seeds.iter().enumerate() {
+        if ending.is_near()? {
+            return Ok(None);
+        }
         tell(&format!("seed {seed}, {} of {}", number + 1, plan.seeds.len()));
         let Some(run) = finished(&study::of_seed(recipe, *seed), out)? else { return Ok(None) };
-        let (split, found) = read(&run, *seed, recipe, encoder.as_deref())?;
+        let Some((split, found)) = read(&run, *seed, recipe, encoder.as_deref(), &mut ending)? else { return Ok(None) };
         outcomes.extend(found);
         let mut found = evaluate(&recipe.name, &split, &plan.reference, &outcomes)?;
         if number + 1 < plan.seeds.len() {
@@ -151,8 +136,14 @@ fn methods(asked: &[String], recipe: &Recipe) -> Result<Vec<Method>> {
 }
 
 /// What a run's report has: the split, and each method with what it wrote; `BERTScore` too where what is `asked` names an
-/// `encoder`, by its label.
-fn read(run: &RunDir, seed: u64, asked: &Recipe, encoder: Option<&str>) -> Result<(String, Vec<Outcome>)> {
+/// `encoder`, by its label. `None` where it was ended.
+fn read(
+    run: &RunDir,
+    seed: u64,
+    asked: &Recipe,
+    encoder: Option<&str>,
+    ending: &mut Ending<'_>,
+) -> Result<Option<(String, Vec<Outcome>)>> {
     let recipe = run.recipe()?;
     let mut scorer = None;
     let report = outcome::report(run)?;
@@ -184,7 +175,10 @@ fn read(run: &RunDir, seed: u64, asked: &Recipe, encoder: Option<&str>) -> Resul
                 let pairs: Vec<_> =
                     written.iter().map(|(_, reference, text)| (reference.as_str(), text.as_str())).collect();
                 tell(&format!("BERTScore of {}", printable(&row.method)));
-                scorer.mean(pairs.into_iter(), &mut |_, _| Ok(true))?
+                let Some(mean) = scorer.mean(pairs.into_iter(), &mut |_, _| Ok(!ending.is_near()?))? else {
+                    return Ok(None);
+                };
+                Some(mean)
             }
             (None, _) => None,
         };
@@ -204,7 +198,7 @@ fn read(run: &RunDir, seed: u64, asked: &Recipe, encoder: Option<&str>) -> Resul
             written: written.collect(),
         });
     }
-    Ok((report.split, outcomes))
+    Ok(Some((report.split, outcomes)))
 }
 
 /// What the splits of a recipe share, and summaries that stand in their documents.

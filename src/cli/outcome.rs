@@ -1,12 +1,15 @@
 //! The runs of a folder that answer one question: what is finished stays, the rest is gone on with or started.
 
 use super::plain;
+use super::what_if::Interrupted;
 use crate::recipe::Recipe;
+use crate::run::control::{Command, Inbox};
 use crate::run::event::Report;
 use crate::run::tail::Tail;
 use crate::run::{RunDir, RunState, launch, start, worker};
 use crate::text::printable;
 use crate::{Error, Result, bounded, study};
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -27,7 +30,8 @@ pub fn found(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
 /// The run of this recipe in `out`, finished: found, gone on with, or started; `None` when a signal came.
 ///
 /// # Errors
-/// When it cannot be started or does not come to its end; the sentence is the worker's.
+/// When it cannot be started or does not come to its end (the sentence is the worker's); [`Error::Stopped`] where it was
+/// stopped.
 pub fn finished(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
     let (run, tail) = match found(wanted, out)? {
         Some(run) if run.state() == RunState::Finished => return Ok(Some(run)),
@@ -50,7 +54,43 @@ pub fn finished(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
     match worker::read_last_word(run.path()).and_then(|word| word.error()) {
         Some(error) => Err(error),
         None if run.state() == RunState::Finished => Ok(Some(run)),
-        None => Err(Error::user(format!("{} {}", printable(&run.path().display().to_string()), study::STOPPED))),
+        None => Err(stopped(run.path())),
+    }
+}
+
+fn stopped(path: &Path) -> Error {
+    let path = printable(&path.display().to_string()).into_owned();
+    Error::Stopped(format!("{path} was stopped; the same command goes on with it"))
+}
+
+/// What may end the work on a study between its runs: a signal, or a stop that is sent to its folder.
+#[derive(Debug)]
+pub struct Ending<'a> {
+    folder: &'a Path,
+    signal: Interrupted,
+    inbox: Inbox,
+}
+
+impl<'a> Ending<'a> {
+    /// Listens from now on: what was sent before is none of this process's.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn listen(folder: &'a Path) -> Result<Self> {
+        let mut inbox = Inbox::new(folder, HashSet::new());
+        inbox.read()?;
+        Ok(Self { folder, signal: Interrupted::listen(), inbox })
+    }
+
+    /// Whether a signal came.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] where a stop was sent; when the folder cannot be read.
+    pub fn is_near(&mut self) -> Result<bool> {
+        if self.inbox.read()?.0.iter().any(|request| request.command == Command::Stop) {
+            return Err(stopped(self.folder));
+        }
+        Ok(self.signal.is_set())
     }
 }
 
@@ -65,4 +105,23 @@ pub fn report(run: &RunDir) -> Result<Report> {
     };
     let bytes = bounded::bytes(&path, bounded::SETTINGS).map_err(|e| Error::io("read", &path, &e))?;
     serde_json::from_slice(&bytes).map_err(|e| damaged(&e))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::run::control::send;
+
+    #[test]
+    fn a_stop_ends_the_work_that_it_was_sent_to() {
+        let folder = tempfile::tempdir().unwrap();
+        send(folder.path(), Command::Stop).unwrap();
+        let mut ending = Ending::listen(folder.path()).unwrap();
+        assert_eq!(ending.is_near(), Ok(false), "of an earlier process");
+        send(folder.path(), Command::Pause).unwrap();
+        assert_eq!(ending.is_near(), Ok(false));
+        send(folder.path(), Command::Stop).unwrap();
+        assert!(matches!(ending.is_near(), Err(Error::Stopped(text)) if text.contains("the same command goes on")));
+    }
 }

@@ -8,7 +8,7 @@ use crate::run::proposal::{Goal, Proposal};
 use crate::run::what_if::RESTORED;
 use crate::text::printable_lines;
 use crate::train::what_if::reopened::Reopened;
-use crate::train::what_if::suggest::{Documents, suggest};
+use crate::train::what_if::suggest::{Documents, ROUNDS, suggest};
 use crate::{Error, Result};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -28,9 +28,12 @@ pub struct Asked {
     /// Prune as much as raises the dev loss by this at most, nats per token
     #[arg(long)]
     max_loss: Option<f64>,
-    /// Dev documents to choose by; the rest verifies
-    #[arg(long, default_value_t = 16)]
-    documents: usize,
+    /// Dev documents to choose by, half of them unless told; the rest verifies
+    #[arg(long)]
+    documents: Option<usize>,
+    /// How often the slopes are taken anew, at most
+    #[arg(long, default_value_t = ROUNDS)]
+    rounds: usize,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -52,7 +55,7 @@ pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<String> {
         (None, Some(most)) => Goal::MaxLoss(most),
         (None, None) => return Err(Error::user("--sparsity or --max-loss is needed")),
     };
-    if asked.documents == 0 {
+    if asked.documents == Some(0) {
         return Err(Error::user("--documents 0: at least one dev document is needed to choose by"));
     }
     let run = RunDir::open(&asked.run)?;
@@ -60,7 +63,7 @@ pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<String> {
     let mut interrupted = Interrupted::listen();
     let open = Reopened::load(&run)?;
     let documents = Documents::of(open.task.dev.references.len(), asked.documents);
-    let found = suggest(&open, goal, &documents, &mut interrupted, &mut |line| {
+    let found = suggest(&open, goal, &documents, asked.rounds, &mut interrupted, &mut |line| {
         progress(&format!("{:6.1} s  {line}", clock.elapsed().as_secs_f64()));
         Ok(())
     })?;
@@ -93,7 +96,7 @@ fn lines(found: &Proposal, seconds: f64) -> String {
         for (name, ratio) in &found.groups {
             writeln!(text, "  {name:24} {:>6}", percent(*ratio)).ok();
         }
-        writeln!(text, "\nmoves along the slopes of the training loss that lowered the dev loss").ok();
+        writeln!(text, "\nmoves along the slopes of the loss that lowered the dev loss").ok();
     }
     for of in &found.moves {
         writeln!(text, "  by {:<5} {}", of.by, of.gain.shown(4)).ok();

@@ -1,6 +1,6 @@
 //! `lopper sweep`: other settings of a recipe, ranked on its dev set.
 
-use super::outcome::{self, found, tell};
+use super::outcome::{self, Ending, found, tell};
 use crate::data::{Dataset, Fields, dataset};
 use crate::eval::rouge;
 use crate::eval::segment::Segmentation;
@@ -83,24 +83,18 @@ pub fn report(asked: &Asked, ascii: bool) -> Result<Option<String>> {
     look_at_data(&recipe)?;
     let folder = || Path::new("runs").join(format!("{}-sweep", as_file_name(&recipe.name)));
     let out = asked.out.clone().unwrap_or_else(folder);
-    let begun = Sweep {
-        name: recipe.name.clone(),
-        search: search(asked)?.name().to_owned(),
-        axes: plan.axes.iter().map(Axis::name).collect(),
-        tokens: String::new(),
-        trials: Vec::new(),
-        chosen: None,
-    };
+    let search = study::Search { way: search(asked)?.name().to_owned(), test: !asked.no_test, plan };
     let study = study::Plan {
         kind: study::Kind::Sweep,
         name: recipe.name.clone(),
         methods: Vec::new(),
         reference: String::new(),
         seeds: Vec::new(),
-        runs: plan.trials(),
+        runs: search.plan.trials(),
+        search: Some(search),
         started: 0.0,
     };
-    let work = || swept(asked, &plan, &recipe, begun, &out);
+    let work = || swept(&recipe, &study, &out);
     let Some(sweep) = study::hold(&out, &study, &recipe, work)? else { return Ok(None) };
     Ok(Some(match asked.format {
         Format::Text => {
@@ -114,9 +108,26 @@ pub fn report(asked: &Asked, ascii: bool) -> Result<Option<String>> {
     }))
 }
 
-/// Runs all trials and the one that is chosen; after every trial the tables are about those so far.
-fn swept(asked: &Asked, plan: &Plan, recipe: &Recipe, begun: Sweep, out: &Path) -> Result<Option<Sweep>> {
-    let Some(mut sweep) = run(plan, recipe, begun, out)? else { return Ok(None) };
+/// Runs all trials and the one that is chosen; after every trial the tables are about those so far. `None` when a
+/// signal came.
+///
+/// # Errors
+/// When the folder does not say what is searched, no trial comes to its end, one cannot start or is stopped, or the
+/// tables cannot be written.
+pub(super) fn swept(recipe: &Recipe, study: &study::Plan, out: &Path) -> Result<Option<Sweep>> {
+    let Some(study::Search { way, plan, test }) = &study.search else {
+        return Err(Error::user("it does not say what was searched; the same `lopper sweep` goes on with it"));
+    };
+    let begun = Sweep {
+        name: recipe.name.clone(),
+        search: way.clone(),
+        axes: plan.axes.iter().map(Axis::name).collect(),
+        tokens: String::new(),
+        trials: Vec::new(),
+        chosen: None,
+    };
+    let mut ending = Ending::listen(out)?;
+    let Some(mut sweep) = run(plan, recipe, begun, &mut ending, out)? else { return Ok(None) };
     sweep.rank();
     let Some(best) = sweep.whole().next().map(|(trial, _)| trial.clone()) else {
         let why = sweep.trials.iter().find_map(|trial| trial.failed.clone()).unwrap_or_default();
@@ -126,7 +137,10 @@ fn swept(asked: &Asked, plan: &Plan, recipe: &Recipe, begun: Sweep, out: &Path) 
     let wanted = plan.chosen(recipe, &best.settings)?;
     write_aside(&out.join("chosen.toml"), wanted.to_toml()?.as_bytes())?;
     let mut chosen = Chosen { settings: best.settings, run: None, test: None, looks: 0 };
-    if recipe.data.test.is_some() && !asked.no_test {
+    if recipe.data.test.is_some() && *test {
+        if ending.is_near()? {
+            return Ok(None);
+        }
         tell(&format!("chosen: {}", tables::settings(&sweep, &chosen.settings)));
         let Some(run) = outcome::finished(&wanted, out)? else { return Ok(None) };
         (chosen.test, chosen.run) = (Some(score(&run)?), Some(run.name()));
@@ -188,7 +202,7 @@ fn look_at_data(recipe: &Recipe) -> Result<()> {
 }
 
 /// All trials of the plan; `None` when a signal came.
-fn run(plan: &Plan, recipe: &Recipe, mut sweep: Sweep, out: &Path) -> Result<Option<Sweep>> {
+fn run(plan: &Plan, recipe: &Recipe, mut sweep: Sweep, ending: &mut Ending<'_>, out: &Path) -> Result<Option<Sweep>> {
     let mut alive = plan.points.clone();
     let mut number = 0;
     for rung in &plan.rungs {
@@ -196,6 +210,9 @@ fn run(plan: &Plan, recipe: &Recipe, mut sweep: Sweep, out: &Path) -> Result<Opt
         let mut round = Vec::new();
         for point in &alive {
             number += 1;
+            if ending.is_near()? {
+                return Ok(None);
+            }
             let wanted = plan.recipe(recipe, point, rung.budget)?;
             tell(&format!("trial {number} of {}: {}", plan.trials(), printable(&wanted.name)));
             let trial = |run: &RunDir, score, failed| Trial {

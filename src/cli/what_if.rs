@@ -13,7 +13,7 @@ use crate::text::printable;
 use crate::train::what_if::reopened::Reopened;
 use crate::train::what_if::{Answers, Asker, Question};
 use crate::{Error, Result};
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,7 +44,7 @@ pub struct Asked {
     serve: bool,
 }
 
-/// Ctrl-c was pressed.
+/// Ctrl-c was pressed, or the process told to end.
 #[derive(Debug, Clone)]
 pub struct Interrupted(Arc<AtomicBool>);
 
@@ -52,8 +52,10 @@ impl Interrupted {
     /// Listens from now on.
     pub fn listen() -> Self {
         let caught = Arc::new(AtomicBool::new(false));
-        // Without it the signal simply ends this process.
-        signal_hook::flag::register(SIGINT, Arc::clone(&caught)).ok();
+        for signal in [SIGINT, SIGTERM] {
+            // Without it the signal simply ends this process.
+            signal_hook::flag::register(signal, Arc::clone(&caught)).ok();
+        }
         Self(caught)
     }
 

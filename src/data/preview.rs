@@ -4,6 +4,7 @@ use super::dataset::{self, Dataset, Fields};
 use super::template::Template;
 use super::tokenizer::Tokenizer;
 use crate::Result;
+use crate::eval::segment::{self, Segmentation};
 use crate::model::config::Config;
 use crate::recipe::Recipe;
 use crate::text::{printable, printable_lines};
@@ -125,7 +126,13 @@ pub fn preview(recipe: &Recipe, limit: usize) -> Result<Preview> {
         read.push((name, dataset));
     }
     let examples: Vec<_> = read.iter().map(|(name, set)| (*name, &set.examples[..])).collect();
-    Ok(Preview { splits, warnings: dataset::leaks(&examples), context })
+    let mut warnings = dataset::leaks(&examples);
+    // The split that is scored: test, or dev where there is none.
+    if let Some((_, scored)) = examples.last() {
+        let references = || scored.iter().map(|example| example.summary.as_str());
+        warnings.extend(segment::tokenless(references(), Segmentation::of(references())?));
+    }
+    Ok(Preview { splits, warnings, context })
 }
 
 fn split(

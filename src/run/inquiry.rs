@@ -47,8 +47,6 @@ pub enum Question {
     Suggest {
         /// The goal.
         goal: Goal,
-        /// Dev documents to choose by; the others verify.
-        documents: usize,
     },
     /// A question is taken back.
     GiveUp {
@@ -141,7 +139,7 @@ mod tests {
         let all = [
             asked("1", Question::WhatIf { rules: vec![Rule::parse("*=0.5").unwrap()], documents: 8, samples: 1 }),
             asked("2", Question::Sensitivity { ratios: vec![0.7, 0.9], documents: 8 }),
-            asked("3", Question::Suggest { goal: Goal::MaxLoss(0.01), documents: 16 }),
+            asked("3", Question::Suggest { goal: Goal::MaxLoss(0.01) }),
             asked("4", Question::GiveUp { request: "2".into() }),
         ];
         let mut bytes = b"no line\n{\"id\":\"5\",\"ask\":\"dance\"}\n".to_vec();

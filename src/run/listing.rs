@@ -106,6 +106,11 @@ pub struct Listing {
     known: HashMap<PathBuf, Known>,
 }
 
+/// The evaluations and sweeps of a folder, the newest first.
+pub fn studies(folder: &Path) -> Vec<Summary> {
+    studies::look(folder)
+}
+
 impl Listing {
     /// The runs below `folder`, none read yet.
     pub fn new(folder: &Path) -> Self {

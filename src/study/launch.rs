@@ -1,4 +1,4 @@
-//! An evaluation as a process of its own, which outlives the screen that asked for it.
+//! An evaluation, or a sweep that goes on, as a process of its own, which outlives the screen that asked for it.
 
 use super::{Kind, Plan, prepare, recipe_file};
 use crate::recipe::{Method, Recipe};
@@ -22,6 +22,7 @@ pub fn plan(recipe: &Recipe, seeds: &[u64], against: Option<String>) -> Plan {
         reference: against.unwrap_or(own),
         seeds: seeds.to_vec(),
         runs: seeds.len(),
+        search: None,
         started: 0.0,
     }
 }
@@ -64,12 +65,13 @@ pub fn begin(file: &Path, methods: &[Method], seeds: &[u64], runs: &Path) -> Res
     Ok((out, child))
 }
 
-/// Goes on with an evaluation: what is finished is not run again.
+/// Goes on with an evaluation or a sweep: what is finished is not run again.
 ///
 /// # Errors
 /// When the folder does not say what was asked, or the process cannot be started.
 pub fn resume(folder: &Path) -> Result<Child> {
-    if Plan::read(folder).is_none_or(|plan| plan.kind != Kind::Evaluation) || !recipe_file(folder).is_file() {
+    let says = |plan: &Plan| plan.kind == Kind::Evaluation || plan.search.is_some();
+    if !Plan::read(folder).is_some_and(|plan| says(&plan) && recipe_file(folder, plan.kind).is_file()) {
         return Err(Error::user(format!(
             "{} does not say what was asked; the same `lopper eval` or `lopper sweep` goes on with it",
             printable(&folder.display().to_string())

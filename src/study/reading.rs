@@ -80,7 +80,7 @@ impl Reader {
         found: Option<&Evaluation>,
         runs: &[Summary],
     ) -> Vec<(u64, Option<Summary>)> {
-        let wanted = plan.and_then(|_| Recipe::read(&recipe_file(&self.folder)).ok());
+        let wanted = plan.and_then(|_| Recipe::read(&recipe_file(&self.folder, self.kind)).ok());
         let mut seeds = match (plan, found) {
             (Some(plan), _) => plan.seeds.clone(),
             (None, Some(found)) => found.rows.iter().flat_map(|row| row.seeds.clone()).collect(),

@@ -4,12 +4,13 @@ use crate::recipe::Recipe;
 use crate::text::printable;
 use crate::{Error, Result};
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 /// Values of one axis at most.
 const MOST: usize = 1000;
 
 /// A setting that is varied.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Setting {
     /// `prune.ratio`, 0 to 1.
     Ratio,
@@ -20,7 +21,7 @@ pub enum Setting {
 }
 
 /// The values of an axis.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Values {
     /// These, in this order.
     Listed(Vec<f64>),
@@ -29,7 +30,7 @@ pub enum Values {
 }
 
 /// A setting with its values.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Axis {
     /// What is varied.
     pub setting: Setting,

@@ -7,6 +7,7 @@ use crate::{Error, Result};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 /// Trials of one sweep at most.
 const MOST: usize = 1000;
@@ -40,7 +41,7 @@ impl Search {
 }
 
 /// A round of trials.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rung {
     /// How many settings take part: the best of the rung before.
     pub trials: usize,
@@ -49,7 +50,7 @@ pub struct Rung {
 }
 
 /// What is to be run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// What is varied.
     pub axes: Vec<Axis>,

@@ -9,8 +9,6 @@ use crate::recipe::ratios::Ratios as Compiled;
 use crate::run::inquiry::Question;
 use crate::run::proposal::{Goal, Proposal};
 
-/// Dev documents that choose; the others verify.
-const DOCUMENTS: usize = 16;
 /// What can be typed.
 pub const GOAL: &str = "0.6 for a sparsity, +0.01 for what the loss may rise by";
 
@@ -78,7 +76,7 @@ pub fn begin(app: &mut App, text: &str) -> Vec<Effect> {
     let Ok(goal) = Goal::parse(text) else { return Vec::new() };
     let suggestion = &mut app.ratios.suggestion;
     (suggestion.request, suggestion.goal, suggestion.line) = (Some(String::new()), Some(goal), String::new());
-    vec![Effect::Inquire(Question::Suggest { goal, documents: DOCUMENTS })]
+    vec![Effect::Inquire(Question::Suggest { goal })]
 }
 
 /// The request has an id.
@@ -181,7 +179,7 @@ mod tests {
         assert!(matches!(&app.overlay, Some(Overlay::Prompt(prompt)) if prompt.input.text() == "0.50"));
         let effects = press(&mut app, "ctrl-u + 0 . 0 1 enter");
         let goal = Goal::MaxLoss(0.01);
-        assert_eq!(effects, [Effect::Inquire(Question::Suggest { goal, documents: 16 })]);
+        assert_eq!(effects, [Effect::Inquire(Question::Suggest { goal })]);
         update(&mut app, Message::Sent { command: "suggest".into(), id: "s1".into() });
         assert_eq!(app.ratios.suggestion.words().unwrap(), "looking for ratios for +0.01 of loss: loading the run");
         said(&mut app, "other", Said::Progress("no".into()));

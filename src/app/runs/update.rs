@@ -13,7 +13,6 @@ use crate::app::{Pane, clean};
 use crate::run::RunState;
 use crate::run::control::Command;
 use crate::run::listing::Summary;
-use crate::study::Kind;
 
 /// Seconds that a toast stays.
 const TOAST: f64 = 5.0;
@@ -173,10 +172,6 @@ fn act_on(list: &mut Runs, row: &Summary, action: List) -> Vec<Effect> {
             List::Watch => return vec![Effect::Study(path)],
             List::Mark | List::Clone | List::Pause => {
                 toast(list, format!("{name} is a folder of runs ({what}); enter opens it"));
-                return Vec::new();
-            }
-            List::Resume if kind == Kind::Sweep => {
-                toast(list, "the same `lopper sweep` goes on with it: the folder does not say what was asked");
                 return Vec::new();
             }
             _ => {}

@@ -9,7 +9,7 @@ use crate::run::what_if::{Progress, WhatIf};
 use crate::train::orders::REPLACED;
 use crate::train::what_if::reopened::Reopened;
 use crate::train::what_if::sensitivity::{Plan, measure};
-use crate::train::what_if::suggest::{Documents, suggest};
+use crate::train::what_if::suggest::{Documents, ROUNDS, suggest};
 use crate::train::what_if::{self, Answers, Asker};
 use crate::{Error, Result};
 use std::collections::{HashSet, VecDeque};
@@ -204,10 +204,10 @@ impl Patient<'_> {
                     }
                 }
             }
-            Question::Suggest { goal, documents } => {
-                let documents = Documents::of(open.task.dev.references.len(), *documents);
-                let found =
-                    suggest(open, *goal, &documents, self, &mut |line| say(&id, Said::Progress(line.to_owned())))?;
+            Question::Suggest { goal } => {
+                let documents = Documents::of(open.task.dev.references.len(), None);
+                let mut told = |line: &str| say(&id, Said::Progress(line.to_owned()));
+                let found = suggest(open, *goal, &documents, ROUNDS, self, &mut told)?;
                 say(&id, Said::Proposed(Box::new(found)))?;
             }
             Question::WhatIf { .. } | Question::GiveUp { .. } => {}

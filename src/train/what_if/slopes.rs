@@ -1,12 +1,12 @@
-//! What the loss of the training examples would do if each matrix were pruned a little further: from one backward pass
-//! over them, for all matrices at once.
+//! What the loss would do if each matrix were pruned a little further: from one backward pass over the training
+//! examples and the dev documents that choose, for all matrices at once.
 //!
 //! A matrix's band are the entries that lie about its threshold: kept at a slightly lower ratio, pruned at a slightly
 //! higher one. With the gradient at the ratio between the two, −Σ gradient × entry over the band is the rise of the
 //! loss from one end of the band to the other up to third order in its width (the midpoint rule).
 
 use super::reopened::Reopened;
-use crate::data::batch::micro_batches;
+use crate::data::{Sequence, batch::micro_batches};
 use crate::lora::{Gradients, MergedSet, SquareSums};
 use crate::module::Factor;
 use crate::prune::Key;
@@ -15,15 +15,16 @@ use crate::train::step;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-/// Training examples that are looked at, at most.
+/// Training examples that are looked at, at most; as many dev documents.
 const EXAMPLES: usize = 96;
-/// Parts that they are cut into, to know how certain a slope is.
+/// Parts that they are dealt into, to know how certain a slope is.
 const PARTS: usize = 12;
 /// No matrix moves further than so many standard deviations of the slopes.
 const FAR: f64 = 2.0;
 
-/// Rise of the training loss for an entry that is pruned next, in a matrix.
+/// Rise of the loss for an entry that is pruned next, in a matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Slope {
     /// Nats per token and entry.
@@ -41,13 +42,15 @@ pub struct Band {
     pub rules: [Vec<Rule>; 3],
 }
 
-/// The slopes of all matrices; `gives_up` is asked between parts.
+/// The slopes of all matrices, over the training examples and the dev documents `choose`; `gives_up` is asked between
+/// batches. The training examples alone would hold that nothing that was learnt is to be pruned.
 ///
 /// # Errors
 /// When memory is short, or `gives_up` says so.
 pub fn slopes(
     open: &Reopened,
     band: &Band,
+    choose: &Range<usize>,
     squares: Option<&SquareSums>,
     gives_up: &mut dyn FnMut() -> Result<bool>,
 ) -> Result<BTreeMap<Key, Slope>> {
@@ -60,15 +63,18 @@ pub fn slopes(
         .zip(&high.states)
         .map(|((key, low), (_, high))| (*key, high.pruned.saturating_sub(low.pruned)))
         .collect();
-    let sequences = &open.task.train.encoded.sequences;
-    let chosen: Vec<usize> = (0..sequences.len().min(EXAMPLES)).collect();
+    let [train, dev] = [&open.task.train, &open.task.dev].map(|split| &split.encoded.sequences);
+    let dev = dev.get(choose.clone()).unwrap_or_default();
+    let sequences: Vec<Sequence> = train.iter().take(EXAMPLES).chain(dev.iter().take(EXAMPLES)).cloned().collect();
     let settings = &open.recipe.train;
     // Of every part its targets, and of every matrix the sum over them.
     let mut parts: Vec<(f64, BTreeMap<Key, f64>)> = Vec::new();
-    for part in chosen.chunks(chosen.len().div_ceil(PARTS).max(1)) {
+    for part in 0..PARTS {
+        // Dealt in turn: every part has as many of both.
+        let part: Vec<usize> = (part..sequences.len()).step_by(PARTS).collect();
         let mut gradients = Gradients::default();
         let mut targets = 0;
-        for batch in micro_batches(sequences, part, settings.micro_tokens) {
+        for batch in micro_batches(&sequences, &part, settings.micro_tokens) {
             if gives_up()? {
                 return Err(Error::user("given up"));
             }

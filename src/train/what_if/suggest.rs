@@ -1,5 +1,5 @@
 //! Ratios per module for a sparsity, or for a loss that may be lost: from the same ratio for all, moved to where the
-//! loss of the training examples rises least, as far as the loss of dev documents falls, and verified on others.
+//! loss rises least, as far as the loss of dev documents falls, and verified on others.
 
 use super::reopened::Reopened;
 use super::slopes::{self, Band, Slope};
@@ -16,10 +16,17 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// How far the ratios are moved along the slopes, in log-odds for a slope of one standard deviation.
-const MOVES: [f64; 4] = [0.25, 0.5, 1.0, 2.0];
-/// How often the slopes are taken anew where the ratios lie then.
-const ROUNDS: usize = 4;
+/// How far the ratios are moved along the slopes, in log-odds for a slope of one standard deviation: as far as it
+/// helps, and less only where the first does not.
+const WHOLE: f64 = 1.0;
+const FURTHER: [f64; 2] = [2.0, 4.0];
+const NEARER: [f64; 2] = [0.5, 0.25];
+/// A round that lowers the loss by less is the last one, nats per token.
+const LEAST: f64 = 0.0005;
+/// How often the slopes are taken anew where the ratios lie then, at most.
+pub const ROUNDS: usize = 4;
+/// Dev documents that choose where nobody says how many.
+const CHOOSE: usize = 64;
 /// Half of the band that slopes are taken over, in log-odds of the ratios.
 const BAND: f64 = 0.4;
 /// Sparsities that a loss is looked for at: multiples of this.
@@ -35,8 +42,10 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// `choose` of `all` to choose by and the rest to verify with, where at least four are left.
-    pub fn of(all: usize, choose: usize) -> Self {
+    /// `choose` of `all` to choose by (half of them, 64 at most, where none is said) and the rest to verify with,
+    /// where at least four are left.
+    pub fn of(all: usize, choose: Option<usize>) -> Self {
+        let choose = choose.unwrap_or_else(|| all.div_ceil(2).min(CHOOSE));
         let choose = 0..choose.min(all);
         let verify = if all >= choose.end + 4 { choose.end..all } else { choose.clone() };
         Self { choose, verify }
@@ -51,6 +60,7 @@ struct Search<'a, 'b> {
     told: &'b mut dyn FnMut(&str) -> Result<()>,
     measured: usize,
     slopes: usize,
+    rounds: usize,
     choose: Range<usize>,
     keys: Vec<Key>,
     sizes: Vec<f64>,
@@ -65,6 +75,13 @@ struct Point {
     rules: Vec<Rule>,
     found: WhatIf,
     moves: Vec<Move>,
+}
+
+impl Point {
+    /// What the last move changed the loss by.
+    fn gain(&self) -> f64 {
+        self.moves.last().map_or(0.0, |m| m.gain.mean)
+    }
 }
 
 impl Search<'_, '_> {
@@ -93,7 +110,8 @@ impl Search<'_, '_> {
         let [low, high] = tilt.band(BAND);
         let band = Band { rules: [self.rules(&low), point.rules.clone(), self.rules(&high)] };
         let asker = &mut *self.asker;
-        let slopes = slopes::slopes(self.open, &band, self.squares.as_ref(), &mut || Ok(asker.gives_up()?.is_some()))?;
+        let mut gives_up = || Ok(asker.gives_up()?.is_some());
+        let slopes = slopes::slopes(self.open, &band, &self.choose, self.squares.as_ref(), &mut gives_up)?;
         self.slopes += 1;
         let slopes: Vec<Slope> = self.keys.iter().map(|key| slopes.get(key).copied().unwrap_or_default()).collect();
         Ok(slopes::direction(&slopes))
@@ -105,26 +123,41 @@ impl Search<'_, '_> {
         if sparsity <= 0.0 || sparsity >= 1.0 {
             return Ok(best);
         }
-        for round in 1..=ROUNDS {
+        for round in 1..=self.rounds {
             let loss = best.found.loss.unwrap_or_default()[1];
-            (self.told)(&format!("round {round} of {ROUNDS}: loss {loss:.4} at {:.0} %", 100.0 * sparsity))?;
+            (self.told)(&format!("round {round} of {}: loss {loss:.4} at {:.0} %", self.rounds, 100.0 * sparsity))?;
             let Some(direction) = self.direction(&best, sparsity)? else { break };
-            let mut better: Option<Point> = None;
-            for by in MOVES {
-                let offsets: Vec<f64> = best.offsets.iter().zip(&direction).map(|(o, d)| o + by * d).collect();
-                let mut point = self.at(offsets, best.moves.clone(), sparsity)?;
-                let gain = paired(&point.found, &best.found);
-                let so_far = better.as_ref().and_then(|p| p.moves.last()).map_or(0.0, |m| m.gain.mean);
-                (self.told)(&format!("  moved by {by}: {}", gain.shown(4)))?;
-                if gain.mean < so_far {
-                    point.moves.push(Move { by, gain });
-                    better = Some(point);
-                }
-            }
-            let Some(point) = better else { break };
+            let Some(point) = self.along(&best, &direction, sparsity)? else { break };
             best = point;
+            if best.gain() > -LEAST {
+                break;
+            }
         }
         Ok(best)
+    }
+
+    /// The lowest loss in a direction, if it is lower than where it starts.
+    fn along(&mut self, start: &Point, direction: &[f64], sparsity: f64) -> Result<Option<Point>> {
+        let mut lowest = self.moved(start, direction, WHOLE, sparsity)?;
+        for by in if lowest.is_some() { FURTHER } else { NEARER } {
+            let so_far = lowest.as_ref().map_or(0.0, Point::gain);
+            match self.moved(start, direction, by, sparsity)? {
+                Some(point) if point.gain() < so_far => lowest = Some(point),
+                _ if lowest.is_some() => break,
+                _ => {}
+            }
+        }
+        Ok(lowest)
+    }
+
+    /// The ratios moved by so much, if that lowers the loss.
+    fn moved(&mut self, start: &Point, direction: &[f64], by: f64, sparsity: f64) -> Result<Option<Point>> {
+        let offsets = start.offsets.iter().zip(direction).map(|(o, d)| o + by * d).collect();
+        let mut point = self.at(offsets, start.moves.clone(), sparsity)?;
+        let gain = paired(&point.found, &start.found);
+        (self.told)(&format!("  moved by {by}: {}", gain.shown(4)))?;
+        point.moves.push(Move { by, gain });
+        Ok(Some(point).filter(|point| point.gain() < 0.0))
     }
 
     /// The largest of the sparsities at which these offsets still cost `most` at most, by halves.
@@ -158,7 +191,7 @@ fn uniform(ratio: f64) -> Vec<Rule> {
     vec![Rule { modules: "*".into(), adapter: "*".into(), factor: None, ratio }]
 }
 
-/// Finds ratios for `goal`; `told` hears how far it is.
+/// Finds ratios for `goal` in so many rounds at most ([`ROUNDS`] by default); `told` hears how far it is.
 ///
 /// # Errors
 /// When the run's schedule is under way, `asker` gives up, or memory is short.
@@ -166,6 +199,7 @@ pub fn suggest(
     open: &Reopened,
     goal: Goal,
     documents: &Documents,
+    rounds: usize,
     asker: &mut dyn Asker,
     told: &mut dyn FnMut(&str) -> Result<()>,
 ) -> Result<Proposal> {
@@ -187,6 +221,7 @@ pub fn suggest(
         told,
         measured: 0,
         slopes: 0,
+        rounds,
         choose: documents.choose.clone(),
         keys,
         sizes,

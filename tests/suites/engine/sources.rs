@@ -227,9 +227,12 @@ fn the_preview_is_what_the_model_reads() {
     assert_eq!(train.document.bars.iter().sum::<usize>(), 6);
     assert_eq!(found.splits.iter().map(|s| s.name).collect::<Vec<_>>(), ["train", "dev", "test"]);
     assert!(found.warnings[0].contains("1 document of dev also in train"), "{:?}", found.warnings);
+    project.append("data/test.jsonl", "{\"document\": \"a game\", \"summary\": \"---\"}\n");
+    let found = preview::preview(&recipe, 0).unwrap();
+    assert!(found.warnings.last().unwrap().starts_with("1 of 4 references has no token"), "{:?}", found.warnings);
     project.append("data/test.jsonl", "{\"document\": 1}\n");
     let error = preview::preview(&recipe, 0).unwrap_err().to_string();
-    assert!(error.contains("test.jsonl:4"), "{error}");
+    assert!(error.contains("test.jsonl:5"), "{error}");
 }
 
 #[test]

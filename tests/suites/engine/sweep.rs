@@ -123,6 +123,16 @@ fn a_sweep_that_was_killed_goes_on_to_the_same_figures() {
     }
     let first = runs(&project, "broken").into_iter().find(|run| run.recipe().unwrap().name.contains("ratio-0-"));
     let before = std::fs::read(first.unwrap().journal_file()).unwrap();
+    // By its folder alone, as a process of its own; a stop ends that.
+    let listed = project.lopper(&["runs", "--runs", "."]).out;
+    assert!(listed.contains("broken") && listed.contains("sweep, 1 of 3 runs"), "{listed}");
+    let resumed = project.lopper(&["resume", "broken"]);
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    tiny::until("a stop", || (project.lopper(&["stop", "broken"]).code == Some(0)).then_some(()));
+    let folder = project.path("broken");
+    tiny::until("its end", || (lopper::study::state(&folder) != RunState::Running).then_some(()));
+    assert_eq!(lopper::study::state(&folder), RunState::Stopped);
+    assert!(project.lopper(&["stop", "broken"]).err.contains("nobody works on it"));
     let again = swept(&project, "broken", &asked);
     assert_eq!(figures(&again), figures(&whole));
     assert_eq!((runs(&project, "broken").len(), test_rows(&project, "broken").len()), (4, 1));

@@ -352,7 +352,7 @@ fn suggested_ratios_meet_the_sparsity_and_are_compared_with_uniform_ones() {
 }
 
 #[test]
-fn slopes_tell_what_the_training_loss_does_across_their_band() {
+fn slopes_tell_what_the_loss_does_across_their_band() {
     use candle_core::Tensor;
     use lopper::data::batch::micro_batches;
     use lopper::lora::Gradients;
@@ -364,8 +364,9 @@ fn slopes_tell_what_the_training_loss_does_across_their_band() {
     let open = Reopened::load(&project.run()).unwrap();
     let rules = |ratio: &str| vec![Rule::parse(&format!("*={ratio}")).unwrap()];
     let band = Band { rules: ["0.55", "0.65", "0.75"].map(rules) };
-    let found = slopes(&open, &band, None, &mut || Ok(false)).unwrap();
-    let sequences = &open.task.train.encoded.sequences;
+    let found = slopes(&open, &band, &(0..2), None, &mut || Ok(false)).unwrap();
+    let [train, dev] = [&open.task.train, &open.task.dev].map(|split| &split.encoded.sequences);
+    let sequences = &[&train[..], &dev[..2]].concat();
     let all: Vec<usize> = (0..sequences.len()).collect();
     let settings = &open.recipe.train;
     // The derivative along the band, by central differences about its middle.
@@ -512,7 +513,7 @@ fn a_screen_gets_what_ifs_while_a_map_is_measured_and_can_take_questions_back() 
     // One that is taken back ends; one that waited behind it is answered.
     served.ask("more", Inquired::Sensitivity { ratios: vec![0.3, 0.5, 0.1, 0.2, 0.4, 0.6, 0.8], documents: 3 });
     served.next();
-    served.ask("found", Inquired::Suggest { goal: Goal::Sparsity(0.8), documents: 2 });
+    served.ask("found", Inquired::Suggest { goal: Goal::Sparsity(0.8) });
     served.ask("back", Inquired::GiveUp { request: "more".into() });
     let all = served.until_over("more");
     assert_eq!(all.last().unwrap().said, Said::Ended(Some("given up".into())));
