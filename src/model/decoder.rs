@@ -7,6 +7,7 @@ pub use cached::Caches;
 
 use super::attention::{self, Heads, Masks};
 use super::config::Config;
+use super::device::within_threads;
 use super::kernels::{self, Causal};
 use super::linear::{Attached, Dropout, Frozen};
 use super::matrix::Matrix;
@@ -311,8 +312,10 @@ impl Decoder {
         packed: &Packed,
         pass: &Pass,
     ) -> candle_core::Result<(Tensor, Trace)> {
-        self.layer(index, x, (&packed.cos, &packed.sin), pass, |q, k, v, causal| {
-            self.attention([q, k, v], packed, causal).forward()
+        within_threads(&self.device, || {
+            self.layer(index, x, (&packed.cos, &packed.sin), pass, |q, k, v, causal| {
+                self.attention([q, k, v], packed, causal).forward()
+            })
         })
     }
 
@@ -433,6 +436,6 @@ impl Decoder {
     /// # Errors
     /// When memory is short.
     pub fn logits(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(self.head.forward(x)?)
+        Ok(within_threads(&self.device, || self.head.forward(x))?)
     }
 }

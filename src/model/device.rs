@@ -185,6 +185,12 @@ pub fn base_type(wanted: crate::recipe::BaseType, device: &Device) -> DType {
     }
 }
 
+/// Runs `f` within the threads that share the work of this machine's products, which it then hands to them without
+/// waking one and being woken for each. On a card the calling thread does it: every thread has a queue of its own there.
+pub fn within_threads<T: Send>(device: &Device, f: impl FnOnce() -> T + Send) -> T {
+    if device.is_cpu() { rayon::scope(|_| f()) } else { f() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

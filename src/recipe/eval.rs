@@ -83,7 +83,7 @@ pub enum Method {
     TunePrune,
     /// Merge, prune once, then fine-tune what is left.
     PruneTune,
-    /// Merge, then fine-tune and prune at every step, but by chance: a control.
+    /// Merge, then fine-tune and prune at every step the same entries, drawn by chance: a control.
     RandomPrune,
     /// Merge, then fine-tune and prune at every step (the paper's).
     MergeTunePrune,

@@ -23,7 +23,7 @@ pub enum Pruning {
     None,
     /// At every step, as the recipe says.
     Each,
-    /// At every step, by chance.
+    /// At every step the same entries, drawn by chance.
     Random,
     /// Before the first step, and what is pruned stays so.
     Once,

@@ -372,7 +372,8 @@ pub fn prune_settings(asked: &recipe::Prune, pruning: Pruning) -> recipe::Prune 
     let mut settings = asked.clone();
     match pruning {
         Pruning::Each => {}
-        Pruning::Random => settings.importance = recipe::Importance::Random,
+        // Drawn anew at every step, no entry would outlive a few of them.
+        Pruning::Random => (settings.importance, settings.hold) = (recipe::Importance::Random, true),
         Pruning::Once => (settings.hold, settings.schedule) = (true, recipe::RatioSchedule::Constant),
         Pruning::None => {
             (settings.ratio, settings.rules, settings.moments) = (0.0, Vec::new(), recipe::Moments::Keep);

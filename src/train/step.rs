@@ -4,6 +4,7 @@ use super::optimizer::{self, Optimizer};
 use super::task::Task;
 use crate::data::{Batch, batch};
 use crate::lora::{Gradients, MergedSet, SquareSums};
+use crate::model::device::within_threads;
 use crate::model::linear::Dropout;
 use crate::module::Factor;
 use crate::prune::{Key, MatrixState, Pruner};
@@ -51,6 +52,11 @@ impl Trainer<'_> {
     /// # Errors
     /// When the loss or a gradient is not a number, or memory is short.
     pub fn step(&mut self, step: usize, total: usize, chosen: &[usize], lr: f64) -> Result<Update> {
+        let task = self.task;
+        within_threads(task.decoder.device(), || self.update(step, total, chosen, lr))
+    }
+
+    fn update(&mut self, step: usize, total: usize, chosen: &[usize], lr: f64) -> Result<Update> {
         fault::starve("memory");
         let mut update = Update::default();
         let clock = Instant::now();

@@ -18,25 +18,34 @@ adapter() {
     fi
 }
 
-for recipe in "${@:-packages-en packages-ja papers}"; do
-    for name in $recipe; do
-        sed -n 's|^path = "\(.*/\)\?adapters/\(.*\)"|\1 \2|p' "$name.toml" | while read -r folder related; do
-            [ -n "$related" ] || { related=$folder folder=.; }
-            adapter "${folder%/}" "$related" </dev/null
-        done
-        "$lopper" eval "$name.toml" --seeds 1,2,3 --methods all --out "$out/$name-eval"
-        for seed in 1 2 3; do
-            # The target's adapter is trained once a seed and not in every trial.
-            target=$(sed -n 's/^train = "data\/\(.*\)-train.jsonl"/\1/p' "$name.toml")
-            sed -e "s/^seed = 1/seed = $seed/" -e "1s/.*/name = \"$target-seed-$seed\"/" -e '/^test =/d' \
-                -e '/^\[\[adapters\]\]/,$d' -e 's/^ratio = 0.5/ratio = 0.0/' "$name.toml" > "$target-seed-$seed.toml"
-            printf '[[adapters]]\nname = "%s"\nrole = "target"\nrank = 8\nalpha = 16\n' "$target" >> "$target-seed-$seed.toml"
-            adapter . "$target-seed-$seed"
-            rm "$target-seed-$seed.toml"
-            sed -e "s/^seed = 1/seed = $seed/" -e "s|^rank = 8|path = \"adapters/$target-seed-$seed\"|" -e '/^alpha = 16/d' \
-                "$name.toml" > "$name-seed-$seed.toml"
-            "$lopper" sweep "$name-seed-$seed.toml" --ratio 0:0.9:0.1 --no-test --out "$out/$name-sweep-$seed"
-            rm "$name-seed-$seed.toml"
-        done
+# All methods beside one another, over three seeds.
+compare() {
+    sed -n 's|^path = "\(.*/\)\?adapters/\(.*\)"|\1 \2|p' "$1.toml" | while read -r folder related; do
+        [ -n "$related" ] || { related=$folder folder=.; }
+        adapter "${folder%/}" "$related" </dev/null
+    done
+    "$lopper" eval "$1.toml" --seeds 1,2,3 --methods all --out "$out/$1-eval"
+}
+
+# One recipe and seed at the ratios 0 to 0.9. The target's adapter is trained once a seed and not in every trial.
+sweep() {
+    target=$(sed -n 's/^train = "data\/\(.*\)-train.jsonl"/\1/p' "$1.toml")-seed-$2
+    sed -e "s/^seed = 1/seed = $2/" -e "1s/.*/name = \"$target\"/" -e '/^test =/d' \
+        -e '/^\[\[adapters\]\]/,$d' -e 's/^ratio = 0.5/ratio = 0.0/' "$1.toml" > "$target.toml"
+    printf '[[adapters]]\nname = "%s"\nrole = "target"\nrank = 8\nalpha = 16\n' "${target%-seed-*}" >> "$target.toml"
+    adapter . "$target"
+    sed -e "s/^seed = 1/seed = $2/" -e "s|^rank = 8|path = \"adapters/$target\"|" -e '/^alpha = 16/d' \
+        "$1.toml" > "$1-seed-$2.toml"
+    "$lopper" sweep "$1-seed-$2.toml" --ratio 0:0.9:0.1 --no-test --out "$out/$1-sweep-$2"
+    rm "$target.toml" "$1-seed-$2.toml"
+}
+
+read -ra recipes <<< "${*:-packages-en packages-ja papers}"
+for recipe in "${recipes[@]}"; do
+    compare "$recipe"
+done
+for seed in 1 2 3; do
+    for recipe in "${recipes[@]}"; do
+        sweep "$recipe" "$seed"
     done
 done

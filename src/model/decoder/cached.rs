@@ -3,6 +3,7 @@
 use super::{Decoder, Pass};
 use crate::Result;
 use crate::model::attention::{self, Cache};
+use crate::model::device::within_threads;
 use crate::model::kernels::{self, Causal};
 use candle_core::Tensor;
 
@@ -62,6 +63,10 @@ impl Decoder {
     /// # Errors
     /// When the caches' room is used up.
     pub fn step(&self, tokens: &[u32], caches: &mut Caches, pass: &Pass) -> Result<Tensor> {
+        within_threads(&self.device, || self.next(tokens, caches, pass))
+    }
+
+    fn next(&self, tokens: &[u32], caches: &mut Caches, pass: &Pass) -> Result<Tensor> {
         let mut x = self.embeddings.select(&Tensor::new(tokens, &self.device)?)?;
         let (cos, sin) = self.rotary(caches.positions.iter().copied())?;
         for (index, sequences) in caches.layers.iter_mut().enumerate() {

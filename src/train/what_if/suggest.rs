@@ -16,10 +16,10 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// How far the ratios are moved along the slopes, in log-odds for a slope of one standard deviation: as far as it
-/// helps, and less only where the first does not.
-const WHOLE: f64 = 1.0;
-const FURTHER: [f64; 2] = [2.0, 4.0];
+/// How far the ratios are moved along the slopes, in log-odds for a slope of one standard deviation: each as long as it
+/// lowers the loss further, ...
+const FURTHER: [f64; 3] = [1.0, 2.0, 4.0];
+/// ... and these where the second of those does not.
 const NEARER: [f64; 2] = [0.5, 0.25];
 /// A round that lowers the loss by less is the last one, nats per token.
 const LEAST: f64 = 0.0005;
@@ -138,26 +138,31 @@ impl Search<'_, '_> {
 
     /// The lowest loss in a direction, if it is lower than where it starts.
     fn along(&mut self, start: &Point, direction: &[f64], sparsity: f64) -> Result<Option<Point>> {
-        let mut lowest = self.moved(start, direction, WHOLE, sparsity)?;
-        for by in if lowest.is_some() { FURTHER } else { NEARER } {
-            let so_far = lowest.as_ref().map_or(0.0, Point::gain);
-            match self.moved(start, direction, by, sparsity)? {
-                Some(point) if point.gain() < so_far => lowest = Some(point),
-                _ if lowest.is_some() => break,
-                _ => {}
+        let mut lowest: Option<Point> = None;
+        for lengths in [&FURTHER[..], &NEARER] {
+            for by in lengths {
+                let so_far = lowest.as_ref().map_or(0.0, Point::gain);
+                let moved = self.moved(start, direction, *by, sparsity)?;
+                if moved.gain() >= so_far {
+                    break;
+                }
+                lowest = Some(moved);
+            }
+            if lowest.as_ref().and_then(|point| point.moves.last()).is_some_and(|last| last.by > FURTHER[0]) {
+                break;
             }
         }
         Ok(lowest)
     }
 
-    /// The ratios moved by so much, if that lowers the loss.
-    fn moved(&mut self, start: &Point, direction: &[f64], by: f64, sparsity: f64) -> Result<Option<Point>> {
+    /// The ratios moved by so much.
+    fn moved(&mut self, start: &Point, direction: &[f64], by: f64, sparsity: f64) -> Result<Point> {
         let offsets = start.offsets.iter().zip(direction).map(|(o, d)| o + by * d).collect();
         let mut point = self.at(offsets, start.moves.clone(), sparsity)?;
         let gain = paired(&point.found, &start.found);
         (self.told)(&format!("  moved by {by}: {}", gain.shown(4)))?;
         point.moves.push(Move { by, gain });
-        Ok(Some(point).filter(|point| point.gain() < 0.0))
+        Ok(point)
     }
 
     /// The largest of the sparsities at which these offsets still cost `most` at most, by halves.

@@ -228,25 +228,32 @@ fn the_controls_of_the_report_are_what_they_say() {
     assert!(told("LoraHub's weights: games "), "{said:?}");
 }
 
-#[test]
-fn what_is_pruned_once_stays_so_and_is_the_least_important() {
-    let project = Project::new();
-    project.recipe("", "epochs = 2\ncheckpoint_every = 1");
-    project.append("recipe.toml", "[eval]\nmethods = [\"prune-tune\"]\n");
-    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
-    let all = events(&project.run());
-    let begins = all.iter().position(
-        |e| matches!(&e.body, EventBody::Stage(s) if s.method == "merge + prune once + fine-tune" && s.prunes),
-    );
-    let ends = all.iter().rposition(|e| matches!(e.body, EventBody::Stage(_)));
-    let flips: Vec<f32> = all[begins.unwrap()..ends.unwrap()]
-        .iter()
+/// Of every pruning of a method's stage, the share of entries that changed sides.
+fn flips(run: &RunDir, method: &str) -> Vec<f32> {
+    let all = events(run);
+    let begins = all.iter().position(|e| matches!(&e.body, EventBody::Stage(s) if s.method == method && s.prunes));
+    let stage = all[begins.unwrap() + 1..].iter().take_while(|e| !matches!(e.body, EventBody::Stage(_)));
+    stage
         .filter_map(|e| match &e.body {
             EventBody::Modules(m) => Some(m.flips.iter().flatten().sum()),
             _ => None,
         })
-        .collect();
-    assert!(flips.len() == 6 && flips.iter().all(|f| *f == 0.0), "{flips:?}");
+        .collect()
+}
+
+#[test]
+fn what_is_pruned_once_or_by_chance_stays_so() {
+    let project = Project::new();
+    project.recipe("", "epochs = 2\ncheckpoint_every = 1");
+    project.append("recipe.toml", "[eval]\nmethods = [\"prune-tune\", \"random-prune\"]\n");
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let run = project.run();
+    let once = flips(&run, "merge + prune once + fine-tune");
+    assert!(once.len() == 6 && once.iter().all(|f| *f == 0.0), "{once:?}");
+    let chance = flips(&run, "merge + fine-tune + prune at random");
+    assert!(chance.len() == 6 && chance[1..].iter().all(|f| *f == 0.0), "{chance:?}");
+    let each = flips(&run, "merge + fine-tune + prune");
+    assert!(each[1..].iter().any(|f| *f > 0.0), "{each:?}");
 }
 
 #[test]
