@@ -187,9 +187,9 @@ enum Verb {
         #[command(flatten)]
         tape: Tape,
     },
-    /// Go on with a run from its last checkpoint
+    /// Go on with a run from its last checkpoint, or with an evaluation or a sweep
     Resume {
-        /// The run directory
+        /// The run directory, or the folder of an evaluation or a sweep
         run: PathBuf,
         /// Lines instead of the screen
         #[arg(long)]
@@ -207,9 +207,9 @@ enum Verb {
         /// The run directory
         run: PathBuf,
     },
-    /// Stop a run with a checkpoint
+    /// Stop a run with a checkpoint, or an evaluation or a sweep with its run
     Stop {
-        /// The run directory
+        /// The run directory, or the folder of an evaluation or a sweep
         run: PathBuf,
     },
     /// Measure what other prune ratios would do to a run, on a copy: the run goes on untouched
@@ -411,7 +411,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         }
         Verb::Hub { verb } => hub::run(&verb, &WatchOptions::from(look).picture_theme()?),
         Verb::Attach { run, plain, read_only, replay, tape } => {
-            if is_study(&run) && !plain && on_terminal() {
+            if crate::study::is_one(&run) && !plain && on_terminal() {
                 ui::study::watch(&run, &WatchOptions { record: tape.record, ..look.into() })?;
                 return Ok(0);
             }
@@ -423,9 +423,12 @@ fn dispatch(cli: Cli) -> Result<u8> {
             let options = WatchOptions { read_only, replay, record: tape.record, ..look.into() };
             watch(&run, Tail::new(run.clone()), plain, &options)
         }
-        Verb::Resume { run, set, .. } if is_study(&run) => {
+        Verb::Resume { run, set, .. } if crate::study::is_one(&run) => {
             if !set.is_empty() {
                 return Err(Error::user("--set is for a run; `lopper edit` makes a recipe for another evaluation"));
+            }
+            if crate::study::state(&run) == RunState::Finished {
+                return Err(Error::user(format!("{} is finished; there is nothing to resume", run.display())));
             }
             crate::study::launch::resume(&run)?;
             let path = printable(&run.display().to_string()).into_owned();
@@ -488,7 +491,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
             let theme = WatchOptions::from(look).picture_theme()?;
             let svg = if run.is_file() && until.is_none() {
                 ui::setup::picture_of_form(&run, &place.runs, &theme, size, &keys)?
-            } else if is_study(&run) {
+            } else if crate::study::is_one(&run) {
                 ui::study::picture_of_study(&run, &theme, size, &keys)?
             } else if run.is_dir() && !run.join("recipe.toml").exists() && until.is_none() {
                 ui::runs::picture_of_list(&run, &theme, size, &keys)?
@@ -570,7 +573,8 @@ fn watch(run: &RunDir, tail: Tail, plain: bool, options: &WatchOptions) -> Resul
         return Err(Error::user("a recording or a replay needs a terminal for its screen"));
     }
     if plain || !on_terminal() {
-        match plain::follow(run, tail, &mut std::io::stdout())? {
+        let signal = what_if::Interrupted::listen();
+        match plain::follow(run, tail, &mut std::io::stdout(), &mut || Ok(signal.signal()))? {
             plain::End::Over => {}
             plain::End::Unread => return Ok(0),
             // As a shell counts it.
@@ -594,13 +598,8 @@ fn watch(run: &RunDir, tail: Tail, plain: bool, options: &WatchOptions) -> Resul
     }
 }
 
-/// Whether the folder holds the runs of an evaluation or a sweep and is none itself.
-fn is_study(folder: &Path) -> bool {
-    !folder.join("recipe.toml").exists() && crate::study::kind(folder).is_some()
-}
-
 fn order(run: &Path, command: Order) -> Result<u8> {
-    if command == Order::Stop && is_study(run) {
+    if command == Order::Stop && crate::study::is_one(run) {
         let to = crate::study::stop(run)?;
         return say(&format!("stop: sent to {to}")).map(|()| 0);
     }

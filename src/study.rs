@@ -1,7 +1,7 @@
 //! A folder of runs that answer one question: an evaluation of methods and seeds, or a sweep of settings.
 //!
-//! Beside the runs it has `study.json` (what was asked), `worker.lock`, `worker.log` and `exit.json` of the process that
-//! works on it, as a run has them, and the tables, written anew whenever a run of it has finished.
+//! Beside the runs it has `study.json` (what was asked), `worker.lock`, `worker.log`, `control.jsonl` and `exit.json` of
+//! the process that works on it, as a run has them, and the tables, written anew whenever a run of it has finished.
 
 pub mod launch;
 mod reading;
@@ -97,6 +97,11 @@ impl Plan {
         let text = serde_json::to_vec_pretty(&Self { started, ..self.clone() });
         write_aside(&place(folder), &text.map_err(|e| Error::fault(e.to_string()))?)
     }
+}
+
+/// Whether the folder is a study and no run.
+pub fn is_one(folder: &Path) -> bool {
+    !folder.join("recipe.toml").exists() && kind(folder).is_some()
 }
 
 /// What a folder is for, if it is for one question.
@@ -205,7 +210,7 @@ pub fn hold<T>(
     let done = prepare(folder, plan, recipe).and_then(|()| work());
     let (state, text, code) = match &done {
         Ok(Some(_)) => ("finished", format!("the tables are in {}", folder.display()), 0),
-        Ok(None) => ("stopped", "stopped; a run that is under way goes on by itself".to_owned(), 0),
+        Ok(None) => ("stopped", "stopped; a run that was under way goes on by itself".to_owned(), 0),
         Err(error @ Error::Stopped(_)) => ("stopped", error.to_string(), 0),
         Err(error) => ("failed", error.to_string(), error.exit_code()),
     };
@@ -216,23 +221,23 @@ pub fn hold<T>(
     done
 }
 
-/// Stops the work on the study: with its run that is under way, which writes a checkpoint, or else before the next one;
-/// what the command went to.
+/// Stops the work on the study, with its run that is under way, which writes a checkpoint; what the command went to.
 ///
 /// # Errors
 /// When nobody works on it, or the command cannot be written.
 pub fn stop(folder: &Path) -> Result<String> {
+    if lock::is_held(folder) {
+        // Whoever works on it tells its run: it alone knows which one that is, also before that has begun.
+        control::send(folder, Command::Stop)?;
+        return Ok(folder.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned()));
+    }
+    // One that went on by itself.
     let mut runs = RunDir::list(folder)?.into_iter();
-    if let Some(run) = runs.find(|run| matches!(run.state(), RunState::Running | RunState::Paused)) {
-        control::send(run.path(), Command::Stop)?;
-        return Ok(run.name());
-    }
-    if !lock::is_held(folder) {
+    let Some(run) = runs.find(|run| run.state() == RunState::Running) else {
         return Err(Error::user("nobody works on it"));
-    }
-    // Between two runs, or while texts are scored.
-    control::send(folder, Command::Stop)?;
-    Ok(folder.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned()))
+    };
+    control::send(run.path(), Command::Stop)?;
+    Ok(run.name())
 }
 
 /// Deletes the folder with all its runs and tables.

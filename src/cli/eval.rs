@@ -97,13 +97,13 @@ pub(super) fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Optio
         Some(folder) => Some(Scorer::check(folder, recipe.eval.encoder_layer).map_err(|e| e.at("eval.encoder"))?),
         None => None,
     };
-    let mut ending = Ending::listen(out)?;
+    let mut ending = Ending::of(out);
     for (number, seed) in plan.seeds.iter().enumerate() {
         if ending.is_near()? {
             return Ok(None);
         }
         tell(&format!("seed {seed}, {} of {}", number + 1, plan.seeds.len()));
-        let Some(run) = finished(&study::of_seed(recipe, *seed), out)? else { return Ok(None) };
+        let Some(run) = finished(&study::of_seed(recipe, *seed), out, &mut ending)? else { return Ok(None) };
         let Some((split, found)) = read(&run, *seed, recipe, encoder.as_deref(), &mut ending)? else { return Ok(None) };
         outcomes.extend(found);
         let mut found = evaluate(&recipe.name, &split, &plan.reference, &outcomes)?;

@@ -3,10 +3,10 @@
 use super::plain;
 use super::what_if::Interrupted;
 use crate::recipe::Recipe;
-use crate::run::control::{Command, Inbox};
+use crate::run::control::{self, Command, Inbox};
 use crate::run::event::Report;
 use crate::run::tail::Tail;
-use crate::run::{RunDir, RunState, launch, start, worker};
+use crate::run::{RunDir, RunState, launch, lock, start, worker};
 use crate::text::printable;
 use crate::{Error, Result, bounded, study};
 use std::collections::HashSet;
@@ -32,7 +32,7 @@ pub fn found(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
 /// # Errors
 /// When it cannot be started or does not come to its end (the sentence is the worker's); [`Error::Stopped`] where it was
 /// stopped.
-pub fn finished(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
+pub fn finished(wanted: &Recipe, out: &Path, ending: &mut Ending<'_>) -> Result<Option<RunDir>> {
     let (run, tail) = match found(wanted, out)? {
         Some(run) if run.state() == RunState::Finished => return Ok(Some(run)),
         Some(run) => {
@@ -47,7 +47,7 @@ pub fn finished(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
             (run.clone(), Tail::new(run))
         }
     };
-    match plain::follow(&run, tail, &mut std::io::stderr())? {
+    match ending.follow(&run, tail)? {
         plain::End::Over => {}
         plain::End::Unread | plain::End::Signal(_) => return Ok(None),
     }
@@ -63,23 +63,30 @@ fn stopped(path: &Path) -> Error {
     Error::Stopped(format!("{path} was stopped; the same command goes on with it"))
 }
 
-/// What may end the work on a study between its runs: a signal, or a stop that is sent to its folder.
+/// What may end the work on a study: a signal, or a stop that is sent to its folder.
 #[derive(Debug)]
 pub struct Ending<'a> {
     folder: &'a Path,
     signal: Interrupted,
     inbox: Inbox,
+    /// When this process took the folder: what was sent before is none of its.
+    since: f64,
+    stop: bool,
 }
 
 impl<'a> Ending<'a> {
-    /// Listens from now on: what was sent before is none of this process's.
-    ///
-    /// # Errors
-    /// When the folder cannot be read.
-    pub fn listen(folder: &'a Path) -> Result<Self> {
-        let mut inbox = Inbox::new(folder, HashSet::new());
-        inbox.read()?;
-        Ok(Self { folder, signal: Interrupted::listen(), inbox })
+    /// Of the folder that this process holds.
+    pub fn of(folder: &'a Path) -> Self {
+        let since = lock::holder(folder).map_or(0.0, |holder| holder.since);
+        let inbox = Inbox::new(folder, HashSet::new());
+        Self { folder, signal: Interrupted::listen(), inbox, since, stop: false }
+    }
+
+    /// Whether a stop was sent.
+    fn is_stop(&mut self) -> Result<bool> {
+        let (sent, _) = self.inbox.read()?;
+        self.stop |= sent.iter().any(|request| request.command == Command::Stop && request.t >= self.since);
+        Ok(self.stop)
     }
 
     /// Whether a signal came.
@@ -87,10 +94,22 @@ impl<'a> Ending<'a> {
     /// # Errors
     /// [`Error::Stopped`] where a stop was sent; when the folder cannot be read.
     pub fn is_near(&mut self) -> Result<bool> {
-        if self.inbox.read()?.0.iter().any(|request| request.command == Command::Stop) {
+        if self.is_stop()? {
             return Err(stopped(self.folder));
         }
         Ok(self.signal.is_set())
+    }
+
+    /// Prints the events of `run` until it is over or a signal comes; a stop goes on to the run, once.
+    fn follow(&mut self, run: &RunDir, tail: Tail) -> Result<plain::End> {
+        let mut told = false;
+        plain::follow(run, tail, &mut std::io::stderr(), &mut || {
+            if !told && self.is_stop()? {
+                control::send(run.path(), Command::Stop)?;
+                told = true;
+            }
+            Ok(self.signal.signal())
+        })
     }
 }
 
@@ -117,11 +136,15 @@ mod tests {
     fn a_stop_ends_the_work_that_it_was_sent_to() {
         let folder = tempfile::tempdir().unwrap();
         send(folder.path(), Command::Stop).unwrap();
-        let mut ending = Ending::listen(folder.path()).unwrap();
-        assert_eq!(ending.is_near(), Ok(false), "of an earlier process");
+        let _held = lock::Lock::take(folder.path()).unwrap();
+        assert_eq!(Ending::of(folder.path()).is_near(), Ok(false), "of an earlier process");
         send(folder.path(), Command::Pause).unwrap();
-        assert_eq!(ending.is_near(), Ok(false));
+        assert_eq!(Ending::of(folder.path()).is_near(), Ok(false));
+        // Also one that is sent before anybody listens.
         send(folder.path(), Command::Stop).unwrap();
-        assert!(matches!(ending.is_near(), Err(Error::Stopped(text)) if text.contains("the same command goes on")));
+        let mut ending = Ending::of(folder.path());
+        for _ in 0..2 {
+            assert!(matches!(ending.is_near(), Err(Error::Stopped(text)) if text.contains("the same command goes on")));
+        }
     }
 }

@@ -5,10 +5,7 @@ use crate::run::event::{EventBody, Phase, PhaseKind, Stage, Started, Step};
 use crate::run::tail::Tail;
 use crate::text::{counted, printable};
 use crate::{Error, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Why the following ended.
@@ -22,16 +19,16 @@ pub enum End {
     Signal(i32),
 }
 
-/// Prints the run's events as `tail` gives them until the run is over.
+/// Prints the run's events as `tail` gives them until the run is over, or `signal` gives one that came.
 ///
 /// # Errors
-/// When the journal cannot be read, the lines cannot be written, or the worker is gone without a last word.
-pub fn follow(run: &RunDir, mut tail: Tail, out: &mut dyn Write) -> Result<End> {
-    let signals = [SIGINT, SIGTERM].map(|signal| (signal, Arc::new(AtomicBool::new(false))));
-    for (signal, caught) in &signals {
-        // Without it the signal simply ends this process.
-        signal_hook::flag::register(*signal, Arc::clone(caught)).ok();
-    }
+/// When the journal cannot be read, the lines cannot be written, the worker is gone without a last word, or `signal` says so.
+pub fn follow(
+    run: &RunDir,
+    mut tail: Tail,
+    out: &mut dyn Write,
+    signal: &mut dyn FnMut() -> Result<Option<i32>>,
+) -> Result<End> {
     let path = printable(&run.path().display().to_string()).into_owned();
     let mut lines = Lines::default();
     let mut text = vec![format!("run {path}")];
@@ -40,7 +37,7 @@ pub fn follow(run: &RunDir, mut tail: Tail, out: &mut dyn Write) -> Result<End> 
         for event in &update.events {
             lines.event(&event.body, event.t, &mut text);
         }
-        let caught = signals.iter().find(|(_, caught)| caught.load(Ordering::Relaxed)).map(|(signal, _)| *signal);
+        let caught = signal()?;
         if caught.is_some() && !update.state.is_over() {
             text.push(format!("the run goes on; `lopper attach {path}` watches it, `lopper stop {path}` stops it"));
         }

@@ -28,7 +28,7 @@ pub struct Asked {
     /// Prune as much as raises the dev loss by this at most, nats per token
     #[arg(long)]
     max_loss: Option<f64>,
-    /// Dev documents to choose by, half of them unless told; the rest verifies
+    /// Dev documents to choose by [default: half of them, 64 at most]; the rest verifies
     #[arg(long)]
     documents: Option<usize>,
     /// How often the slopes are taken anew, at most
@@ -57,6 +57,9 @@ pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<String> {
     };
     if asked.documents == Some(0) {
         return Err(Error::user("--documents 0: at least one dev document is needed to choose by"));
+    }
+    if asked.rounds == 0 {
+        return Err(Error::user("--rounds 0: at least one is needed"));
     }
     let run = RunDir::open(&asked.run)?;
     let clock = Instant::now();

@@ -126,7 +126,7 @@ pub(super) fn swept(recipe: &Recipe, study: &study::Plan, out: &Path) -> Result<
         trials: Vec::new(),
         chosen: None,
     };
-    let mut ending = Ending::listen(out)?;
+    let mut ending = Ending::of(out);
     let Some(mut sweep) = run(plan, recipe, begun, &mut ending, out)? else { return Ok(None) };
     sweep.rank();
     let Some(best) = sweep.whole().next().map(|(trial, _)| trial.clone()) else {
@@ -142,7 +142,7 @@ pub(super) fn swept(recipe: &Recipe, study: &study::Plan, out: &Path) -> Result<
             return Ok(None);
         }
         tell(&format!("chosen: {}", tables::settings(&sweep, &chosen.settings)));
-        let Some(run) = outcome::finished(&wanted, out)? else { return Ok(None) };
+        let Some(run) = outcome::finished(&wanted, out, &mut ending)? else { return Ok(None) };
         (chosen.test, chosen.run) = (Some(score(&run)?), Some(run.name()));
     }
     let saw_test = |run: &RunDir| run.recipe().is_ok_and(|of| of.data.test.is_some());
@@ -222,7 +222,7 @@ fn run(plan: &Plan, recipe: &Recipe, mut sweep: Sweep, ending: &mut Ending<'_>, 
                 score,
                 failed,
             };
-            match outcome::finished(&wanted, out) {
+            match outcome::finished(&wanted, out, ending) {
                 Ok(None) => return Ok(None),
                 Ok(Some(run)) => round.push(trial(&run, Some(score(&run)?), None)),
                 // One that diverges is no reason to leave the others; one that cannot even start is.

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// What is asked.
@@ -46,22 +46,27 @@ pub struct Asked {
 
 /// Ctrl-c was pressed, or the process told to end.
 #[derive(Debug, Clone)]
-pub struct Interrupted(Arc<AtomicBool>);
+pub struct Interrupted(Arc<AtomicUsize>);
 
 impl Interrupted {
     /// Listens from now on.
     pub fn listen() -> Self {
-        let caught = Arc::new(AtomicBool::new(false));
+        let caught = Arc::new(AtomicUsize::new(0));
         for signal in [SIGINT, SIGTERM] {
             // Without it the signal simply ends this process.
-            signal_hook::flag::register(signal, Arc::clone(&caught)).ok();
+            signal_hook::flag::register_usize(signal, Arc::clone(&caught), signal as usize).ok();
         }
         Self(caught)
     }
 
     /// Whether it was.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.signal().is_some()
+    }
+
+    /// The signal that came last.
+    pub fn signal(&self) -> Option<i32> {
+        i32::try_from(self.0.load(Ordering::Relaxed)).ok().filter(|signal| *signal > 0)
     }
 }
 

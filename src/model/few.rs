@@ -139,8 +139,7 @@ fn row<S: Simd>(simd: S, x: &[f32], w: &[f32], y: &mut [f32]) {
 }
 
 /// The dot products of `X` rows with `w`; `U` sums each, so that none waits for the one before. Counted loops alone:
-/// closures and adapters of iterators are compiled for the vector units only where the compiler inlines them (24 tokens/s
-/// of 61 are lost where it does not).
+/// closures and adapters of iterators are compiled for the vector units only where the compiler inlines them.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
 fn dots<S: Simd, const X: usize, const U: usize>(simd: S, x: [&[f32]; X], w: &[f32]) -> [f32; X] {

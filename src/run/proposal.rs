@@ -76,7 +76,7 @@ pub struct Proposal {
     pub gain: Change,
     /// What-ifs that were measured for it.
     pub measured: usize,
-    /// Passes forward and back over the training examples.
+    /// Passes forward and back over the training examples and the documents that choose.
     pub slopes: usize,
     /// Mean ratio, by entries, of the matrices of every adapter and factor, projection and third of the layers.
     pub groups: Vec<(String, f64)>,

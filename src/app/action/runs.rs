@@ -79,7 +79,7 @@ pub(super) const SECTIONS: &[Section] = &[
         title: "a run of the list",
         screen: Screen::Runs,
         entries: &[
-            list(List::Resume, &["r"], "go on with a run that stopped, failed or crashed").short("resume"),
+            list(List::Resume, &["r"], "go on with what stopped, failed or crashed").short("resume"),
             list(List::Pause, &["p"], "pause a run under way, or let it go on").short("pause"),
             list(List::Stop, &["s"], "stop a run with a checkpoint (asks first)").short("stop"),
             list(List::Clone, &["c"], "a new recipe from that of the run, in the form").short("clone"),

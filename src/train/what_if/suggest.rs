@@ -42,10 +42,10 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// `choose` of `all` to choose by (half of them, 64 at most, where none is said) and the rest to verify with,
-    /// where at least four are left.
+    /// `choose` of `all` to choose by (where none is said half of them, 64 at most, all of less than 8) and the rest to
+    /// verify with, where at least four are left.
     pub fn of(all: usize, choose: Option<usize>) -> Self {
-        let choose = choose.unwrap_or_else(|| all.div_ceil(2).min(CHOOSE));
+        let choose = choose.unwrap_or(if all < 8 { all } else { all.div_ceil(2).min(CHOOSE) });
         let choose = 0..choose.min(all);
         let verify = if all >= choose.end + 4 { choose.end..all } else { choose.clone() };
         Self { choose, verify }
@@ -143,10 +143,11 @@ impl Search<'_, '_> {
             for by in lengths {
                 let so_far = lowest.as_ref().map_or(0.0, Point::gain);
                 let moved = self.moved(start, direction, *by, sparsity)?;
-                if moved.gain() >= so_far {
+                if moved.gain() < so_far {
+                    lowest = Some(moved);
+                } else if lowest.is_some() || lengths.len() == FURTHER.len() {
                     break;
                 }
-                lowest = Some(moved);
             }
             if lowest.as_ref().and_then(|point| point.moves.last()).is_some_and(|last| last.by > FURTHER[0]) {
                 break;

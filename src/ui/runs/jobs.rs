@@ -108,13 +108,15 @@ pub(super) fn work(effect: Effect, folder: &Path) -> Result<Vec<Message>> {
     let said = |text: String| Ok(vec![Message::Toast(text)]);
     match effect {
         Effect::Save(path, notes) => notes.write(&path).map(|()| Vec::new()),
-        Effect::Send(path, Command::Stop) if is_study(&path) => said(format!("stop: sent to {}", study::stop(&path)?)),
+        Effect::Send(path, Command::Stop) if study::is_one(&path) => {
+            said(format!("stop: sent to {}", study::stop(&path)?))
+        }
         Effect::Send(path, command) => {
             let name = command.name();
             control::send(&path, command)?;
             said(format!("{name}: sent to {}", RunDir::open(&path)?.name()))
         }
-        Effect::Resume(path) if is_study(&path) => {
+        Effect::Resume(path) if study::is_one(&path) => {
             wait_for(study::launch::resume(&path)?)?;
             said("it goes on: what is finished is not run again".to_owned())
         }
@@ -124,7 +126,7 @@ pub(super) fn work(effect: Effect, folder: &Path) -> Result<Vec<Message>> {
             recipe.check_files()?;
             begin(&RunDir::create(folder, &recipe.name, &recipe)?)
         }
-        Effect::Delete(path) if is_study(&path) => {
+        Effect::Delete(path) if study::is_one(&path) => {
             study::remove(&path)?;
             said(format!("deleted {}", path.file_name().unwrap_or_default().to_string_lossy()))
         }
@@ -143,10 +145,6 @@ pub(super) fn work(effect: Effect, folder: &Path) -> Result<Vec<Message>> {
         Effect::New | Effect::Clone(_) | Effect::Edit(_) => Ok(Vec::new()),
         Effect::Watch(_) | Effect::Study(_) | Effect::Quit | Effect::Suspend | Effect::Redraw => Ok(Vec::new()),
     }
-}
-
-fn is_study(path: &Path) -> bool {
-    !path.join("recipe.toml").exists() && study::kind(path).is_some()
 }
 
 /// Starts a worker on the run.
