@@ -5,6 +5,7 @@ mod check;
 mod eval;
 mod health;
 mod hub;
+mod interrupted;
 mod merge;
 mod models;
 mod outcome;
@@ -427,9 +428,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
             if !set.is_empty() {
                 return Err(Error::user("--set is for a run; `lopper edit` makes a recipe for another evaluation"));
             }
-            if crate::study::state(&run) == RunState::Finished {
-                return Err(Error::user(format!("{} is finished; there is nothing to resume", run.display())));
-            }
+            refuse_finished(&run, crate::study::state(&run))?;
             crate::study::launch::resume(&run)?;
             let path = printable(&run.display().to_string()).into_owned();
             say(&format!("it goes on; `lopper attach {path}` shows how far it is, `lopper stop {path}` stops it"))
@@ -437,9 +436,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         }
         Verb::Resume { run, plain, set } => {
             let run = RunDir::open(&run)?;
-            if run.state() == RunState::Finished {
-                return Err(Error::user(format!("{} is finished; there is nothing to resume", run.path().display())));
-            }
+            refuse_finished(run.path(), run.state())?;
             change::set(&run, &set)?;
             let tail = Tail::from_end(run.clone())?;
             launch::launch(&run)?;
@@ -573,7 +570,7 @@ fn watch(run: &RunDir, tail: Tail, plain: bool, options: &WatchOptions) -> Resul
         return Err(Error::user("a recording or a replay needs a terminal for its screen"));
     }
     if plain || !on_terminal() {
-        let signal = what_if::Interrupted::listen();
+        let signal = interrupted::Interrupted::listen();
         match plain::follow(run, tail, &mut std::io::stdout(), &mut || Ok(signal.signal()))? {
             plain::End::Over => {}
             plain::End::Unread => return Ok(0),
@@ -596,6 +593,13 @@ fn watch(run: &RunDir, tail: Tail, plain: bool, options: &WatchOptions) -> Resul
         Some(error) => Err(error),
         None => Ok(0),
     }
+}
+
+fn refuse_finished(path: &Path, state: RunState) -> Result<()> {
+    if state == RunState::Finished {
+        return Err(Error::user(format!("{} is finished; there is nothing to resume", path.display())));
+    }
+    Ok(())
 }
 
 fn order(run: &Path, command: Order) -> Result<u8> {

@@ -1,7 +1,7 @@
 //! The runs of a folder that answer one question: what is finished stays, the rest is gone on with or started.
 
+use super::interrupted::Interrupted;
 use super::plain;
-use super::what_if::Interrupted;
 use crate::recipe::Recipe;
 use crate::run::control::{self, Command, Inbox};
 use crate::run::event::Report;

@@ -1,6 +1,6 @@
 //! `lopper sensitivity`: which matrices the dev loss minds being pruned.
 
-use super::what_if::Interrupted;
+use super::interrupted::Interrupted;
 use crate::module::Projection;
 use crate::run::RunDir;
 use crate::run::sensitivity::{By, Measured, guidance};

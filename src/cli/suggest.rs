@@ -1,6 +1,6 @@
 //! `lopper suggest`: ratios per module for a sparsity or for a loss, measured against the same ratio for all.
 
-use super::what_if::Interrupted;
+use super::interrupted::Interrupted;
 use crate::recipe::ratios::Rule;
 use crate::recipe::sets;
 use crate::run::RunDir;

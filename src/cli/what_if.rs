@@ -2,6 +2,7 @@
 
 mod serve;
 
+use super::interrupted::Interrupted;
 use crate::app::watch::diff::{self, Piece};
 use crate::recipe::ratios::Rule;
 use crate::run::control::{self, Command, what_if_share};
@@ -11,12 +12,9 @@ use crate::run::what_if::{Progress, RESTORED, WhatIf};
 use crate::run::{RunDir, RunState};
 use crate::text::printable;
 use crate::train::what_if::reopened::Reopened;
-use crate::train::what_if::{Answers, Asker, Question};
+use crate::train::what_if::{Answers, Question};
 use crate::{Error, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// What is asked.
@@ -42,42 +40,6 @@ pub struct Asked {
     /// Questions and answers as lines of JSON, for a screen
     #[arg(long, hide = true, conflicts_with = "set")]
     serve: bool,
-}
-
-/// Ctrl-c was pressed, or the process told to end.
-#[derive(Debug, Clone)]
-pub struct Interrupted(Arc<AtomicUsize>);
-
-impl Interrupted {
-    /// Listens from now on.
-    pub fn listen() -> Self {
-        let caught = Arc::new(AtomicUsize::new(0));
-        for signal in [SIGINT, SIGTERM] {
-            // Without it the signal simply ends this process.
-            signal_hook::flag::register_usize(signal, Arc::clone(&caught), signal as usize).ok();
-        }
-        Self(caught)
-    }
-
-    /// Whether it was.
-    pub fn is_set(&self) -> bool {
-        self.signal().is_some()
-    }
-
-    /// The signal that came last.
-    pub fn signal(&self) -> Option<i32> {
-        i32::try_from(self.0.load(Ordering::Relaxed)).ok().filter(|signal| *signal > 0)
-    }
-}
-
-impl Asker for Interrupted {
-    fn news(&mut self, _: &WhatIf) -> Result<()> {
-        Ok(())
-    }
-
-    fn gives_up(&mut self) -> Result<Option<String>> {
-        Ok(self.is_set().then(|| "cancelled".into()))
-    }
 }
 
 /// The answer as text, and the exit code.
