@@ -1,4 +1,4 @@
-//! Tells the build which commit it is of, where git can say.
+//! Tells the build which commit it is of, where git can say, and compiles the kernels for a card, where one is built for.
 
 use std::process::Command;
 
@@ -8,7 +8,26 @@ fn git(args: &[&str]) -> Option<String> {
     output.status.success().then(|| text.trim().to_owned())
 }
 
+/// The kernels as PTX, which the driver makes code of for the card that is there. Products and sums are not contracted: they
+/// are the same numbers as the CPU's.
+#[cfg(feature = "cuda")]
+fn kernels() {
+    let out = std::path::PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+    let sources = ["rows", "numbers", "select", "attend"].map(|name| format!("src/card/{name}.cu"));
+    let built = cudaforge::KernelBuilder::new()
+        .source_files(sources)
+        .watch(["src/card/common.cuh"])
+        .args(["-std=c++17", "-O3", "-fmad=false"])
+        .build_ptx()
+        .and_then(|ptx| ptx.write(out.join("card.rs")));
+    if let Err(error) = built {
+        println!("cargo::error=src/card cannot be compiled: {error}");
+    }
+}
+
 fn main() {
+    #[cfg(feature = "cuda")]
+    kernels();
     println!("cargo::rerun-if-changed=build.rs");
     let mut commit = String::new();
     // A build for tests would be made anew at every commit; it says that it does not know.

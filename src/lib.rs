@@ -21,6 +21,8 @@
 
 pub mod app;
 pub mod bounded;
+#[cfg(feature = "cuda")]
+pub mod card;
 pub mod cli;
 pub mod config;
 pub mod contained;

@@ -2,6 +2,8 @@
 
 pub mod importance;
 pub mod mask;
+#[cfg(feature = "cuda")]
+mod on_card;
 pub mod scratch;
 mod select;
 mod shadow;
@@ -52,8 +54,10 @@ pub struct Pruner {
     ratios: Ratios,
     names: Vec<String>,
     seed: u64,
-    /// What the last pruning left.
+    /// What the last pruning left; of it masks and shadow may lie on a card.
     now: Stand,
+    #[cfg(feature = "cuda")]
+    card: Option<on_card::OnCard>,
     /// The same of the best set on dev, for those who ask later.
     best: Option<Box<Stand>>,
     /// Exponential mean of squares per module, for `norms = "running"`.
@@ -90,6 +94,8 @@ impl Pruner {
             names,
             seed,
             now: Stand::default(),
+            #[cfg(feature = "cuda")]
+            card: None,
             best: None,
             running: BTreeMap::new(),
         })
@@ -154,6 +160,11 @@ impl Pruner {
         step: usize,
     ) -> Result<Vec<(Key, MatrixState)>> {
         let share = self.scheduled(progress.clamp(0.0, 1.0));
+        #[cfg(feature = "cuda")]
+        if self.fits_card(set) {
+            return self.prune_on_card(set, squares, share, step);
+        }
+        self.come_home()?;
         let wants_gradients = self.settings.importance.wants_gradients();
         let mut works = Vec::with_capacity(set.modules.len());
         for (id, module) in &set.modules {
@@ -202,11 +213,20 @@ impl Pruner {
         if !self.settings.importance.wants_norms() {
             return Ok(Norms::default());
         }
-        let (x, z) = squares
-            .modules
-            .get(&id)
-            .ok_or_else(|| Error::fault(format!("{id} has no norms of its inputs to be pruned by")))?;
-        let (mut x, mut z) = (x.to_vec1::<f32>()?, z.to_vec1::<f32>()?);
+        let sums = match squares.modules.get(&id) {
+            Some((x, z)) => Some((x.to_vec1::<f32>()?, z.to_vec1::<f32>()?)),
+            None => None,
+        };
+        self.norms_of(id, module, sums)
+    }
+
+    /// The same of column sums.
+    fn norms_of(&mut self, id: ModuleId, module: &MergedModule, sums: Option<(Vec<f32>, Vec<f32>)>) -> Result<Norms> {
+        if !self.settings.importance.wants_norms() {
+            return Ok(Norms::default());
+        }
+        let (mut x, mut z) =
+            sums.ok_or_else(|| Error::fault(format!("{id} has no norms of its inputs to be pruned by")))?;
         if (x.len(), z.len()) != (module.a.dim(1)?, module.rank()) {
             return Err(Error::fault(format!("{id} has {} and {} norms of its inputs", x.len(), z.len())));
         }
@@ -324,18 +344,72 @@ impl Pruner {
         }
     }
 
+    /// What the last pruning left, in this machine's memory.
+    #[cfg_attr(not(feature = "cuda"), allow(clippy::unnecessary_wraps))]
+    fn stand(&self) -> Result<&Stand> {
+        #[cfg(feature = "cuda")]
+        if let Some(card) = &self.card {
+            return card.home(&self.now);
+        }
+        Ok(&self.now)
+    }
+
+    /// The same, and what comes next is kept there too.
+    #[cfg_attr(not(feature = "cuda"), allow(clippy::unnecessary_wraps, clippy::unused_self))]
+    fn come_home(&mut self) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        self.leave_card()?;
+        Ok(())
+    }
+
+    /// Brings what is known to the card that `set` lies on, if it does: what is asked about it is answered there.
+    ///
+    /// # Errors
+    /// When it is of another set, or the card's memory is short.
+    #[cfg_attr(not(feature = "cuda"), allow(clippy::unnecessary_wraps, clippy::unused_self, unused_variables))]
+    pub fn lie_with(&mut self, set: &MergedSet) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        self.settle(set)?;
+        Ok(())
+    }
+
+    /// Puts `stand` in the place of what was left, wherever that lies.
+    fn set_stand(&mut self, stand: Stand) {
+        self.now = stand;
+        #[cfg(feature = "cuda")]
+        {
+            self.card = None;
+        }
+    }
+
+    /// Whether there are masks.
+    fn pruned_before(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        if self.card.is_some() {
+            return true;
+        }
+        !self.now.masks.is_empty()
+    }
+
     /// The mask of a matrix in the layout of the merged set (1 = pruned), if it was pruned before.
-    pub fn mask(&self, key: Key) -> Option<&[u8]> {
-        self.now.masks.get(&key).map(Vec::as_slice)
+    ///
+    /// # Errors
+    /// When a card on which it lies fails.
+    pub fn mask(&self, key: Key) -> Result<Option<&[u8]>> {
+        Ok(self.stand()?.masks.get(&key).map(Vec::as_slice))
     }
 
     /// The masks of a module's whole tensor, adapters one after another; `None` before the first pruning.
-    pub fn whole_mask(&self, id: ModuleId, module: &MergedModule, factor: Factor) -> Option<Vec<u8>> {
+    ///
+    /// # Errors
+    /// When a card on which they lie fails.
+    pub fn whole_mask(&self, id: ModuleId, module: &MergedModule, factor: Factor) -> Result<Option<Vec<u8>>> {
         let mut whole = Vec::new();
         for segment in &module.segments {
-            whole.extend_from_slice(self.mask((id, segment.adapter, factor))?);
+            let Some(mask) = self.mask((id, segment.adapter, factor))? else { return Ok(None) };
+            whole.extend_from_slice(mask);
         }
-        Some(whole)
+        Ok(Some(whole))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The loop: step, prune, evaluate, checkpoint, obey.
 
+pub mod agreement;
 pub mod checkpoint;
 pub mod evaluate;
 mod lora_hub;

@@ -4,6 +4,9 @@
 //! matrix, and only here each sequence is looked at on its own: some queries at a time, so that memory grows with a
 //! sequence's length and not with its square. Attention weights are not kept for the way back but computed again.
 
+#[cfg(feature = "cuda")]
+mod on_card;
+
 use super::kernels::{self, Block, Causal};
 use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
@@ -47,14 +50,14 @@ impl Heads {
 /// (t, heads, dim) of one sequence → (key heads, group·t, dim).
 fn by_head(x: &Tensor, key: usize) -> Result<Tensor> {
     let (t, heads, dim) = x.dims3()?;
-    x.transpose(0, 1)?.contiguous()?.reshape((key, heads / key * t, dim))
+    kernels::swap_axes(x)?.reshape((key, heads / key * t, dim))
 }
 
 /// The inverse of [`by_head`].
 fn by_token(x: &Tensor, heads: usize) -> Result<Tensor> {
     let (key, rows, dim) = x.dims3()?;
     let t = key * rows / heads;
-    x.reshape((heads, t, dim))?.transpose(0, 1)?.contiguous()
+    kernels::swap_axes(&x.reshape((heads, t, dim))?)
 }
 
 /// The masks of packed sequences for devices that need them as tensors: one for each length, of those that are computed in
@@ -260,6 +263,13 @@ pub fn step(
     heads: Heads,
     causal: Causal,
 ) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if kernels::on_card(q) && heads.dim <= crate::card::WIDEST {
+        let op = on_card::NextToken { caches, heads, causal };
+        let rows = q.contiguous()?.apply_op3_no_bwd(&k.contiguous()?, &v.contiguous()?, &op)?;
+        caches.iter_mut().for_each(|cache| cache.filled += 1);
+        return Ok(rows);
+    }
     let one = |(i, cache): (usize, &mut Cache)| cache.step(&q.get(i)?, &k.get(i)?, &v.get(i)?, heads, causal);
     let rows: Vec<Tensor> = if kernels::in_memory(q) {
         caches.par_iter_mut().enumerate().map(one).collect::<Result<_>>()?

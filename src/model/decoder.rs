@@ -228,7 +228,7 @@ impl Decoder {
         }
         let x = self.embeddings.select(&Tensor::new(tokens, &self.device)?)?;
         let (cos, sin) = self.rotary(lengths.iter().flat_map(|&t| 0..t))?;
-        let masks = if kernels::on_cpu(&x) {
+        let masks = if kernels::in_one_pass(&x) {
             Masks::default()
         } else {
             Masks::new(lengths, &self.layers.iter().map(|l| l.causal), self.heads(), self.dtype(), &self.device)?

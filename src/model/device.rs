@@ -67,7 +67,15 @@ fn card(ordinal: usize) -> std::result::Result<Place, String> {
     // Every thread has a queue of its own on this device: only one thread may use it.
     let device = caught(|| Device::new_cuda(ordinal).map_err(|e| e.to_string()))
         .map_err(|e| format!("the card cannot be used: {}", first_line(&e)))?;
-    Ok(Place { device, label: format!("cuda:{ordinal}"), note: None })
+    // Without it steps are slower, and that is all.
+    #[cfg(feature = "cuda")]
+    let note = match &device {
+        Device::Cuda(card) => crate::card::keep_memory(card).err().map(|e| first_line(&e.to_string())),
+        _ => None,
+    };
+    #[cfg(not(feature = "cuda"))]
+    let note = None;
+    Ok(Place { device, label: format!("cuda:{ordinal}"), note })
 }
 
 /// The device that a recipe's `device` names: `auto` takes the first card if there is one.

@@ -1,8 +1,8 @@
 //! Fused pieces of the decoder, forward and backward.
 //!
-//! Every function has one pass over f32 slices for the CPU and a path of plain tensor operations
-//! for other devices and types. Nothing here records a graph: the backward passes are written out.
-//! [`tensor_operations_only`] takes the second path on the CPU too, so that the two can be compared.
+//! Every function has one pass over f32 slices for the CPU, a kernel for a card (see `card`) and a path of plain tensor
+//! operations for other types. Nothing here records a graph: the backward passes are written out.
+//! [`tensor_operations_only`] takes the last path everywhere, so that they can be compared.
 
 #![allow(clippy::inline_always, reason = "what is not inlined is not compiled for the vector units")]
 
@@ -16,25 +16,50 @@ pub use loss::cross_entropy;
 pub use norm::{rms_norm, rms_norm_backward};
 pub use softmax::{Block, Causal, causal_softmax, hidden, softmax_backward};
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use pulp::Arch;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(feature = "cuda")]
+use {
+    crate::card::{self, On},
+    candle_core::CudaStorage,
+};
 
 /// Rows are handed to threads in pieces of at least this many numbers.
 const PIECE: usize = 16 * 1024;
 
 static TENSOR_OPERATIONS: AtomicBool = AtomicBool::new(false);
+static NOT_ON_CARD: AtomicBool = AtomicBool::new(false);
 
-/// Makes this process compute with tensor operations alone, as it is done on a card, and not with the
-/// passes over slices that the CPU has: what tests compare.
+/// Makes this process compute with tensor operations alone, and not with the passes over slices that the CPU has, nor with
+/// the kernels that a card has: what tests compare.
 pub fn tensor_operations_only(yes: bool) {
     TENSOR_OPERATIONS.store(yes, Ordering::Relaxed);
+}
+
+/// Makes this process do without the kernels that a card has: they don't give there what they should.
+pub fn do_without_card() {
+    NOT_ON_CARD.store(true, Ordering::Relaxed);
 }
 
 /// Whether `x` lies in this machine's memory and may be worked on as a slice, by several threads.
 pub(crate) fn in_memory(x: &Tensor) -> bool {
     x.device().is_cpu() && !TENSOR_OPERATIONS.load(Ordering::Relaxed)
+}
+
+/// Whether `x` lies on a card in a type that there are kernels for.
+pub(crate) fn on_card(x: &Tensor) -> bool {
+    cfg!(feature = "cuda")
+        && x.device().is_cuda()
+        && matches!(x.dtype(), DType::F32 | DType::BF16)
+        && !NOT_ON_CARD.load(Ordering::Relaxed)
+        && !TENSOR_OPERATIONS.load(Ordering::Relaxed)
+}
+
+/// Whether there is one pass for all, on the CPU or on a card.
+pub(crate) fn in_one_pass(x: &Tensor) -> bool {
+    on_cpu(x) || on_card(x)
 }
 
 /// Whether the passes over f32 slices can be taken.
@@ -154,6 +179,11 @@ impl CustomOp2 for SwiGlu {
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok((card::swiglu(On(s1, l1), On(s2, l2))?, l1.shape().clone()))
+    }
 }
 
 /// silu(gate) · up.
@@ -161,22 +191,17 @@ impl CustomOp2 for SwiGlu {
 /// # Errors
 /// When shapes or types don't fit.
 pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
-    if on_cpu(gate) {
+    if in_one_pass(gate) {
         return gate.apply_op2_no_bwd(up, &SwiGlu);
     }
     candle_nn::ops::silu(gate)?.mul(up)
 }
 
-/// A pass over the numbers of three contiguous f32 tensors: it gets them and the first one's dimensions, and
-/// gives the result's numbers and dimensions.
-struct OnSlices<F> {
-    name: &'static str,
-    pass: F,
-}
+struct SwiGluBackward;
 
-impl<F: Fn([&[f32]; 3], &[usize]) -> (Vec<f32>, Vec<usize>)> CustomOp3 for OnSlices<F> {
+impl CustomOp3 for SwiGluBackward {
     fn name(&self) -> &'static str {
-        self.name
+        "swiglu-backward"
     }
 
     fn cpu_fwd(
@@ -188,8 +213,39 @@ impl<F: Fn([&[f32]; 3], &[usize]) -> (Vec<f32>, Vec<usize>)> CustomOp3 for OnSli
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (numbers, dims) = (self.pass)([slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?], l1.dims());
-        Ok((CpuStorage::F32(numbers), dims.into()))
+        let (gate, up, dy) = (slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
+        let mut both = vec![0f32; 2 * gate.len()];
+        let (d_gate, d_up) = both.split_at_mut(gate.len());
+        d_gate
+            .par_chunks_mut(PIECE)
+            .zip(d_up.par_chunks_mut(PIECE))
+            .zip(gate.par_chunks(PIECE).zip(up.par_chunks(PIECE)).zip(dy.par_chunks(PIECE)))
+            .for_each(|((d_gate, d_up), ((gate, up), dy))| {
+                vectorised(|| {
+                    for ((d_gate, d_up), ((&g, &u), &dy)) in
+                        d_gate.iter_mut().zip(d_up).zip(gate.iter().zip(up).zip(dy))
+                    {
+                        let s = sigmoid(g);
+                        *d_gate = dy * u * s * (1.0 + g * (1.0 - s));
+                        *d_up = dy * g * s;
+                    }
+                });
+            });
+        Ok((CpuStorage::F32(both), [&[2], l1.dims()].concat().into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let both = card::swiglu_backward(On(s1, l1), On(s2, l2), On(s3, l3))?;
+        Ok((both, [&[2], l1.dims()].concat().into()))
     }
 }
 
@@ -198,34 +254,43 @@ impl<F: Fn([&[f32]; 3], &[usize]) -> (Vec<f32>, Vec<usize>)> CustomOp3 for OnSli
 /// # Errors
 /// When shapes or types don't fit.
 pub fn swiglu_backward(gate: &Tensor, up: &Tensor, dy: &Tensor) -> Result<(Tensor, Tensor)> {
-    if on_cpu(gate) {
-        let pass = |[gate, up, dy]: [&[f32]; 3], dims: &[usize]| {
-            let mut both = vec![0f32; 2 * gate.len()];
-            let (d_gate, d_up) = both.split_at_mut(gate.len());
-            d_gate
-                .par_chunks_mut(PIECE)
-                .zip(d_up.par_chunks_mut(PIECE))
-                .zip(gate.par_chunks(PIECE).zip(up.par_chunks(PIECE)).zip(dy.par_chunks(PIECE)))
-                .for_each(|((d_gate, d_up), ((gate, up), dy))| {
-                    vectorised(|| {
-                        for ((d_gate, d_up), ((&g, &u), &dy)) in
-                            d_gate.iter_mut().zip(d_up).zip(gate.iter().zip(up).zip(dy))
-                        {
-                            let s = sigmoid(g);
-                            *d_gate = dy * u * s * (1.0 + g * (1.0 - s));
-                            *d_up = dy * g * s;
-                        }
-                    });
-                });
-            (both, [&[2], dims].concat())
-        };
-        let both = gate.apply_op3_no_bwd(up, &dy.contiguous()?, &OnSlices { name: "swiglu-backward", pass })?;
+    if in_one_pass(gate) {
+        let both = gate.apply_op3_no_bwd(up, &dy.contiguous()?, &SwiGluBackward)?;
         return Ok((both.get(0)?, both.get(1)?));
     }
     let s = candle_nn::ops::sigmoid(gate)?;
     let silu = gate.mul(&s)?;
     let slope = ((gate.mul(&(1.0 - &s)?)? + 1.0)? * s)?;
     Ok(((dy * up)?.mul(&slope)?, dy.mul(&silu)?))
+}
+
+struct SwapAxes;
+
+impl CustomOp1 for SwapAxes {
+    fn name(&self) -> &'static str {
+        "swap-axes"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        candle_core::bail!("axes are swapped by candle on the CPU")
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (rows, columns, width) = layout.shape().dims3()?;
+        Ok((card::swap_axes(On(storage, layout))?, (columns, rows, width).into()))
+    }
+}
+
+/// (rows, columns, width) as contiguous (columns, rows, width).
+///
+/// # Errors
+/// When shapes or types don't fit.
+pub fn swap_axes(x: &Tensor) -> Result<Tensor> {
+    if on_card(x) && x.is_contiguous() {
+        return x.apply_op1_no_bwd(&SwapAxes);
+    }
+    x.transpose(0, 1)?.contiguous()
 }
 
 /// Rotary embedding of (tokens, heads, `head_dim`) with per-token `cos` and `sin` (tokens, `head_dim/2`),

@@ -5,10 +5,12 @@
 //! reached 86–174 (`cargo bench --bench step` shows both). Other devices and types use candle's.
 
 use super::few::{self, Rows};
-use super::kernels::{on_cpu, slice, slice_mut};
+use super::kernels::{on_card, on_cpu, slice, slice_mut};
 use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
+#[cfg(feature = "cuda")]
+use {crate::card, candle_core::CudaStorage};
 
 /// A factor as it lies in memory, or transposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +79,24 @@ impl InplaceOp3 for Onto {
         matmul(c, self.accum, a, b, 1.0, threads());
         Ok(())
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &mut CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<()> {
+        if self.first > 0 || !matches!(self.accum, Accum::Add) {
+            candle_core::bail!("a card adds to whole matrices only");
+        }
+        let dtype = card::On(s1, l1).dtype();
+        let (a, b) = ((card::On(s2, l2), self.factors.0 == As::T), (card::On(s3, l3), self.factors.1 == As::T));
+        card::typed!(dtype, T => card::product_onto::<T>((s1, l1), a, b))
+    }
 }
 
 fn oriented(x: &Tensor, shape: As) -> Result<Tensor> {
@@ -106,12 +126,13 @@ pub fn product(a: &Tensor, ta: As, b: &Tensor, tb: As) -> Result<Tensor> {
     oriented(a, ta)?.matmul(&oriented(b, tb)?)
 }
 
-/// c + a · b, on CPU without a copy: `c` is consumed and must not be shared.
+/// c + a · b, without a copy on the CPU and on a card: `c` is consumed and must not be shared.
 ///
 /// # Errors
 /// When shapes or types don't fit.
 pub fn product_onto(c: Tensor, a: &Tensor, ta: As, b: &Tensor, tb: As) -> Result<Tensor> {
-    if fits(a, ta, b, tb)? && on_cpu(&c) && c.is_contiguous() {
+    let together = |x: &Tensor| on_card(x) && x.is_contiguous() && x.dtype() == c.dtype();
+    if (fits(a, ta, b, tb)? && on_cpu(&c) || [&c, a, b].into_iter().all(together)) && c.is_contiguous() {
         c.inplace_op3(a, b, &Onto { factors: (ta, tb), first: 0, accum: Accum::Add })?;
         return Ok(c);
     }

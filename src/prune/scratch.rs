@@ -116,7 +116,7 @@ impl Pruner {
 
     /// The present share of the full ratios; the whole where nothing was pruned yet under a constant schedule.
     pub fn present_share(&self) -> f64 {
-        if self.now.masks.is_empty() { self.scheduled(0.0) } else { self.now.share }
+        if self.pruned_before() { self.now.share } else { self.scheduled(0.0) }
     }
 
     /// `set`, which is as the last pruning left it, under the masks that `rules` behind the pruner's own would give
@@ -129,6 +129,10 @@ impl Pruner {
     }
 
     fn under(&self, set: &MergedSet, ratios: Option<&Ratios>, squares: Option<&SquareSums>) -> Result<Scratch> {
+        #[cfg(feature = "cuda")]
+        if let Some(card) = self.card.as_ref().filter(|_| self.fits_card(set)) {
+            return self.tried_on_card(card, set, ratios, squares);
+        }
         let mut works = Vec::with_capacity(set.modules.len());
         for (id, module) in &set.modules {
             let (a, b) = (module.a.to_device(&Device::Cpu)?, module.b.to_device(&Device::Cpu)?);
@@ -172,7 +176,7 @@ impl Pruner {
         self.under(set, None, squares)
     }
 
-    fn last_norms(&self, id: ModuleId, squares: Option<&SquareSums>) -> Result<Norms> {
+    pub(super) fn last_norms(&self, id: ModuleId, squares: Option<&SquareSums>) -> Result<Norms> {
         if !self.settings.importance.wants_norms() {
             return Ok(Norms::default());
         }
@@ -198,7 +202,8 @@ impl Pruner {
         // One adapter after another, while the processor's cache has it, unless all compete.
         let at_once = if self.settings.group == Group::Module { module.segments.len() } else { 1 };
         for segments in module.segments.chunks(at_once.max(1)) {
-            let stands: Vec<Stands> = segments.iter().map(|s| self.stands(id, s, numbers, widths)).collect();
+            let stands =
+                segments.iter().map(|s| self.stands(id, s, numbers, widths)).collect::<Result<Vec<Stands>>>()?;
             let mut parts = Vec::new();
             for of in &stands {
                 parts.extend(self.parts(id, of, norms, ratios)?);
@@ -234,15 +239,16 @@ impl Pruner {
         segment: &Segment,
         numbers: [&'a [f32]; 2],
         widths: [usize; 2],
-    ) -> Stands<'a> {
+    ) -> Result<Stands<'a>> {
+        let stand = self.stand()?;
         let (rank, rows) = (segment.rank, segment.rows());
         let present = [0, 1].map(|side| &numbers[side][rows.start * widths[side]..rows.end * widths[side]]);
         let of = |side: usize| {
             let key = (id, segment.adapter, [Factor::A, Factor::B][side]);
-            let Some(mask) = self.now.masks.get(&key) else {
+            let Some(mask) = stand.masks.get(&key) else {
                 return (Cow::Owned(vec![0; present[side].len()]), present[side].to_vec());
             };
-            let full = match self.now.shadow.get(&key) {
+            let full = match stand.shadow.get(&key) {
                 None => present[side].to_vec(),
                 Some(shadow) => {
                     let mut full = Vec::with_capacity(shadow.len());
@@ -254,7 +260,7 @@ impl Pruner {
             (Cow::Borrowed(&mask[..]), full)
         };
         let ((mask_a, full_a), (mask_b, full_b)) = (of(0), of(1));
-        Stands {
+        Ok(Stands {
             adapter: segment.adapter,
             rank,
             rows,
@@ -262,7 +268,7 @@ impl Pruner {
             present,
             masks: [mask_a, mask_b],
             full: [full_a, full_b],
-        }
+        })
     }
 
     /// Its A and its B, scored.

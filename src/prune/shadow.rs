@@ -42,8 +42,12 @@ impl Stand {
 
 impl Pruner {
     /// Remembers how the set stands: it is the best so far.
-    pub fn keep_best(&mut self) {
-        self.best = Some(Box::new(self.now.clone()));
+    ///
+    /// # Errors
+    /// When a card on which its masks lie fails.
+    pub fn keep_best(&mut self) -> Result<()> {
+        self.best = Some(Box::new(self.stand()?.clone()));
+        Ok(())
     }
 
     /// Goes back to the best set's masks, norms, shadow and rules, if they are known; only to ask about that set.
@@ -56,7 +60,7 @@ impl Pruner {
         let rules = rules.ok_or_else(|| Error::fault("the best set had rules that the run does not know"))?.to_vec();
         self.ratios = Ratios::new(self.settings.ratio, &rules)?;
         self.settings.rules = rules;
-        self.now = *best;
+        self.set_stand(*best);
         Ok(true)
     }
 
@@ -76,7 +80,7 @@ impl Pruner {
                 }
             }
         }
-        self.now = stand;
-        Ok(())
+        self.set_stand(stand);
+        self.lie_with(set)
     }
 }

@@ -45,7 +45,7 @@ impl Pruner {
     /// # Errors
     /// When memory is short.
     pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
-        let mut state = self.now.state("")?;
+        let mut state = self.stand()?.state("")?;
         if let Some(best) = &self.best {
             state.extend(best.state("best.")?);
         }
@@ -80,8 +80,9 @@ impl Pruner {
                 crate::text::printable(foreign)
             )));
         }
-        (self.now, self.best, self.running) = (now, best, running);
-        Ok(())
+        self.set_stand(now);
+        (self.best, self.running) = (best, running);
+        self.lie_with(set)
     }
 }
 

@@ -10,6 +10,12 @@ use rayon::prelude::*;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
+#[cfg(feature = "cuda")]
+use {
+    crate::card::{self, Trained},
+    crate::model::kernels,
+    candle_core::DType,
+};
 
 /// Numbers handed to a thread at once.
 const PIECE: usize = 16 * 1024;
@@ -31,21 +37,31 @@ pub struct Optimizer {
     moments: BTreeMap<(ModuleId, Factor), Moments>,
 }
 
-/// One fused AdamW pass: exactly `torch.optim.AdamW`'s arithmetic, in f32.
-struct Adam<'a> {
-    moments: Mutex<(&'a mut [f32], &'a mut [f32])>,
+/// The numbers of one update, rounded once.
+#[derive(Debug, Clone, Copy)]
+struct AdamW {
+    /// On the gradient.
     gradient_scale: f32,
+    /// On the weight.
     decay: f32,
     /// 1 − β₁: how far the first moment goes towards the gradient.
     towards: f32,
+    /// β₂.
     beta2: f32,
     /// 1 − β₂, rounded once: in f32 the difference itself would be off by 1e-5.
     rest2: f32,
+    /// ε.
     eps: f32,
     /// lr / (1 − β₁ᵗ)
     rate: f32,
     /// √(1 − β₂ᵗ)
     correction: f32,
+}
+
+/// One fused AdamW pass: exactly `torch.optim.AdamW`'s arithmetic, in f32.
+struct Adam<'a> {
+    moments: Mutex<(&'a mut [f32], &'a mut [f32])>,
+    of: AdamW,
 }
 
 impl InplaceOp2 for Adam<'_> {
@@ -57,17 +73,18 @@ impl InplaceOp2 for Adam<'_> {
         let (weights, gradient) = (slice_mut(s1, l1)?, slice(s2, l2)?);
         let Ok(mut moments) = self.moments.lock() else { candle_core::bail!("the optimiser's state is lost") };
         let (m, v) = &mut *moments;
+        let AdamW { gradient_scale, decay, towards, beta2, rest2, eps, rate, correction } = self.of;
         weights
             .par_chunks_mut(PIECE)
             .zip(gradient.par_chunks(PIECE))
             .zip(m.par_chunks_mut(PIECE).zip(v.par_chunks_mut(PIECE)))
             .for_each(|((weights, gradient), (m, v))| {
                 for (((w, g), m), v) in weights.iter_mut().zip(gradient).zip(m.iter_mut()).zip(v.iter_mut()) {
-                    let g = g * self.gradient_scale;
-                    *w *= self.decay;
-                    *m += (g - *m) * self.towards;
-                    *v = *v * self.beta2 + self.rest2 * g * g;
-                    *w -= self.rate * *m / (v.sqrt() / self.correction + self.eps);
+                    let g = g * gradient_scale;
+                    *w *= decay;
+                    *m += (g - *m) * towards;
+                    *v = *v * beta2 + rest2 * g * g;
+                    *w -= rate * *m / (v.sqrt() / correction + eps);
                 }
             });
         Ok(())
@@ -100,6 +117,13 @@ impl InplaceOp2 for Descend {
 /// # Errors
 /// When the device fails.
 pub fn global_norm(gradients: &Gradients) -> Result<f64> {
+    #[cfg(feature = "cuda")]
+    {
+        let all: Vec<&Tensor> = gradients.modules.values().flat_map(|(a, b)| [a, b]).collect();
+        if !all.is_empty() && all.iter().all(|g| for_kernels(g)) {
+            return Ok(card::square_sum(&all)?.sqrt());
+        }
+    }
     let mut sum = 0.0;
     let mut on_card = Vec::new();
     for tensor in gradients.modules.values().flat_map(|(a, b)| [a, b]) {
@@ -113,6 +137,12 @@ pub fn global_norm(gradients: &Gradients) -> Result<f64> {
         sum += Tensor::stack(&on_card, 0)?.to_vec1::<f32>()?.into_iter().map(f64::from).sum::<f64>();
     }
     Ok(sum.sqrt())
+}
+
+/// Whether a card's kernels can update with `x`.
+#[cfg(feature = "cuda")]
+fn for_kernels(x: &Tensor) -> bool {
+    kernels::on_card(x) && x.dtype() == DType::F32 && x.is_contiguous()
 }
 
 /// The sum of squares of a tensor that lies in this machine's memory.
@@ -148,13 +178,70 @@ impl Optimizer {
     /// When a gradient does not fit its matrix.
     pub fn step(&mut self, set: &MergedSet, gradients: &Gradients, lr: f64, scale: f64) -> Result<()> {
         self.step += 1;
+        #[cfg(feature = "cuda")]
+        if self.step_on_card(set, gradients, lr, scale)? {
+            return Ok(());
+        }
         for (id, (a, b)) in &gradients.modules {
-            let module =
-                set.get(*id).ok_or_else(|| Error::fault(format!("a gradient for {id}, which has no adapter")))?;
+            let module = set.get(*id).ok_or_else(|| without_adapter(*id))?;
             self.update(*id, Factor::A, &module.a, a, lr, scale)?;
             self.update(*id, Factor::B, &module.b, b, lr, scale)?;
         }
         Ok(())
+    }
+
+    /// The update of all matrices at once, where they lie on a card; false where they don't.
+    #[cfg(feature = "cuda")]
+    fn step_on_card(&mut self, set: &MergedSet, gradients: &Gradients, lr: f64, scale: f64) -> Result<bool> {
+        let mut pairs = Vec::with_capacity(2 * gradients.modules.len());
+        for (id, (a, b)) in &gradients.modules {
+            let module = set.get(*id).ok_or_else(|| without_adapter(*id))?;
+            pairs.push(((*id, Factor::A), &module.a, a));
+            pairs.push(((*id, Factor::B), &module.b, b));
+        }
+        if !pairs.iter().all(|(_, weights, gradient)| for_kernels(weights) && for_kernels(gradient)) {
+            return Ok(false);
+        }
+        let adam = self.settings.optimizer != OptimizerKind::Sgd;
+        for ((id, factor), weights, gradient) in &pairs {
+            fits(*id, *factor, weights, gradient)?;
+            if adam && let Entry::Vacant(entry) = self.moments.entry((*id, *factor)) {
+                entry.insert(fresh(weights)?);
+            }
+        }
+        let trained: Vec<Trained<'_>> = pairs
+            .iter()
+            .map(|(key, weights, gradient)| {
+                let moments = match self.moments.get(key) {
+                    Some(Moments::Device(m, v)) => Some((m, v)),
+                    _ => None,
+                };
+                Trained { weights, gradient, moments }
+            })
+            .collect();
+        let decay = (1.0 - lr * self.settings.weight_decay) as f32;
+        if adam {
+            let AdamW { gradient_scale, decay, towards, beta2, rest2, eps, rate, correction } = self.adam(lr, scale);
+            card::adamw(&trained, [gradient_scale, decay, towards, beta2, rest2, eps, rate, correction])?;
+        } else {
+            card::descend(&trained, (lr * scale) as f32, decay)?;
+        }
+        Ok(true)
+    }
+
+    /// The numbers of this step's update.
+    fn adam(&self, lr: f64, scale: f64) -> AdamW {
+        let [beta1, beta2] = self.settings.betas;
+        AdamW {
+            gradient_scale: scale as f32,
+            decay: (1.0 - lr * self.settings.weight_decay) as f32,
+            towards: (1.0 - beta1) as f32,
+            beta2: beta2 as f32,
+            rest2: (1.0 - beta2) as f32,
+            eps: self.settings.eps as f32,
+            rate: (lr / (1.0 - beta1.powf(self.step as f64))) as f32,
+            correction: (1.0 - beta2.powf(self.step as f64)).sqrt() as f32,
+        }
     }
 
     fn update(
@@ -166,13 +253,7 @@ impl Optimizer {
         lr: f64,
         scale: f64,
     ) -> Result<()> {
-        if gradient.dims() != weights.dims() {
-            return Err(Error::fault(format!(
-                "the gradient of {id} {factor} is {:?}, the matrix {:?}",
-                gradient.dims(),
-                weights.dims()
-            )));
-        }
+        fits(id, factor, weights, gradient)?;
         let gradient = gradient.contiguous()?;
         let decay = 1.0 - lr * self.settings.weight_decay;
         if self.settings.optimizer == OptimizerKind::Sgd {
@@ -184,6 +265,7 @@ impl Optimizer {
             }
             return Ok(());
         }
+        let of = self.adam(lr, scale);
         let [beta1, beta2] = self.settings.betas;
         let rate = lr / (1.0 - beta1.powf(self.step as f64));
         let correction = (1.0 - beta2.powf(self.step as f64)).sqrt();
@@ -192,20 +274,7 @@ impl Optimizer {
             Entry::Vacant(entry) => entry.insert(fresh(weights)?),
         };
         match moments {
-            Moments::Host(m, v) => weights.inplace_op2(
-                &gradient,
-                &Adam {
-                    moments: Mutex::new((m, v)),
-                    gradient_scale: scale as f32,
-                    decay: decay as f32,
-                    towards: (1.0 - beta1) as f32,
-                    beta2: beta2 as f32,
-                    rest2: (1.0 - beta2) as f32,
-                    eps: self.settings.eps as f32,
-                    rate: rate as f32,
-                    correction: correction as f32,
-                },
-            )?,
+            Moments::Host(m, v) => weights.inplace_op2(&gradient, &Adam { moments: Mutex::new((m, v)), of })?,
             Moments::Device(m, v) => {
                 let g = (gradient * scale)?;
                 *m = ((&*m * beta1)? + (&g * (1.0 - beta1))?)?;
@@ -307,4 +376,20 @@ fn fresh(weights: &Tensor) -> Result<Moments> {
         return Ok(Moments::Host(vec![0.0; n], vec![0.0; n]));
     }
     Ok(Moments::Device(weights.zeros_like()?, weights.zeros_like()?))
+}
+
+fn without_adapter(id: ModuleId) -> Error {
+    Error::fault(format!("a gradient for {id}, which has no adapter"))
+}
+
+/// Refuses a gradient of another shape than its matrix.
+fn fits(id: ModuleId, factor: Factor, weights: &Tensor, gradient: &Tensor) -> Result<()> {
+    if gradient.dims() == weights.dims() {
+        return Ok(());
+    }
+    Err(Error::fault(format!(
+        "the gradient of {id} {factor} is {:?}, the matrix {:?}",
+        gradient.dims(),
+        weights.dims()
+    )))
 }

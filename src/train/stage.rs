@@ -207,7 +207,7 @@ impl Context<'_> {
                     None => continue,
                     Some(true) => {
                         best = Some(trainer.set.snapshot()?);
-                        trainer.pruner.iter_mut().for_each(Pruner::keep_best);
+                        trainer.pruner.iter_mut().try_for_each(Pruner::keep_best)?;
                     }
                     Some(false) => self.position.trained = self.out_of_patience()?,
                 }

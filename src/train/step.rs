@@ -106,7 +106,7 @@ impl Trainer<'_> {
         if pruner.settings().moments == Moments::Zero {
             for (id, module) in &self.set.modules {
                 for factor in [Factor::A, Factor::B] {
-                    if let Some(mask) = pruner.whole_mask(*id, module, factor) {
+                    if let Some(mask) = pruner.whole_mask(*id, module, factor)? {
                         self.optimizer.forget(*id, factor, &mask)?;
                     }
                 }

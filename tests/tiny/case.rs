@@ -131,7 +131,7 @@ impl Case {
             let states = pruner.prune(&self.set, &squares, Some(&gradients), 1.0, step).unwrap();
             for (id, module) in &self.set.modules {
                 for factor in [Factor::A, Factor::B] {
-                    optimizer.forget(*id, factor, &pruner.whole_mask(*id, module, factor).unwrap()).unwrap();
+                    optimizer.forget(*id, factor, &pruner.whole_mask(*id, module, factor).unwrap().unwrap()).unwrap();
                 }
             }
             losses.push(loss);

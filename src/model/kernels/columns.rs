@@ -1,8 +1,13 @@
 //! Sums over rows.
 
-use super::{on_cpu, slice, vectorised};
+use super::{in_one_pass, slice, vectorised};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
+#[cfg(feature = "cuda")]
+use {
+    crate::card::{self, On},
+    candle_core::CudaStorage,
+};
 
 /// Rows that one thread adds up in f32; what comes of them is added in f64, in order, whatever the number of threads.
 const ROWS: usize = 64;
@@ -35,6 +40,11 @@ impl CustomOp1 for ColumnSquares {
         }
         Ok((CpuStorage::F32(sums.into_iter().map(|sum| sum as f32).collect()), columns.into()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok((card::column_squares(On(storage, layout))?, layout.shape().dims2()?.1.into()))
+    }
 }
 
 /// Σ x² over the rows of `x` (rows × columns), f32: (columns).
@@ -42,7 +52,7 @@ impl CustomOp1 for ColumnSquares {
 /// # Errors
 /// When shapes or types don't fit.
 pub fn column_squares(x: &Tensor) -> Result<Tensor> {
-    if on_cpu(x) {
+    if in_one_pass(x) {
         return x.contiguous()?.apply_op1_no_bwd(&ColumnSquares);
     }
     x.to_dtype(DType::F32)?.sqr()?.sum(0)

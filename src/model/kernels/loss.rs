@@ -1,9 +1,11 @@
 //! Cross-entropy over the vocabulary, with its gradient.
 
-use super::{exp, on_cpu, slice_mut};
+use super::{exp, in_one_pass, slice_mut};
 use candle_core::{CpuStorage, D, DType, InplaceOp1, Layout, Result, Tensor};
 use rayon::prelude::*;
 use std::sync::Mutex;
+#[cfg(feature = "cuda")]
+use {crate::card, candle_core::CudaStorage};
 
 struct CrossEntropy<'a> {
     targets: &'a [u32],
@@ -43,6 +45,15 @@ impl InplaceOp1 for CrossEntropy<'_> {
         }
         Ok(())
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &Layout) -> Result<()> {
+        let losses = card::cross_entropy(storage, layout, self.targets, self.scale)?;
+        if let Ok(mut kept) = self.losses.lock() {
+            *kept = losses;
+        }
+        Ok(())
+    }
 }
 
 /// Cross-entropy of every row of `logits` (n, vocabulary) against `targets` (n), in nats. With
@@ -55,7 +66,7 @@ pub fn cross_entropy(logits: Tensor, targets: &[u32], scale: Option<f64>) -> Res
     if n != targets.len() || targets.iter().any(|&t| t as usize >= vocabulary) {
         candle_core::bail!("{n} rows of logits over {vocabulary} tokens don't fit the {} targets", targets.len());
     }
-    if on_cpu(&logits) {
+    if in_one_pass(&logits) {
         let op = CrossEntropy { targets, scale: scale.map(|s| s as f32), losses: Mutex::new(Vec::new()) };
         logits.inplace_op1(&op)?;
         let losses = op.losses.into_inner().unwrap_or_default();

@@ -1,8 +1,13 @@
 //! Root-mean-square norm, forward and backward.
 
-use super::{OnSlices, PIECE, dot, on_cpu, slice, vectorised};
-use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
+use super::{PIECE, dot, in_one_pass, slice, vectorised};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
+#[cfg(feature = "cuda")]
+use {
+    crate::card::{self, On},
+    candle_core::CudaStorage,
+};
 
 struct RmsNorm {
     eps: f32,
@@ -27,6 +32,11 @@ impl CustomOp2 for RmsNorm {
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok((card::rms_norm(On(s1, l1), On(s2, l2), self.eps)?, l1.shape().clone()))
+    }
 }
 
 /// Root-mean-square norm over the last dimension, times `weight`.
@@ -34,10 +44,62 @@ impl CustomOp2 for RmsNorm {
 /// # Errors
 /// When shapes or types don't fit.
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
-    if on_cpu(x) {
+    if in_one_pass(x) {
         return x.contiguous()?.apply_op2_no_bwd(weight, &RmsNorm { eps: eps as f32 });
     }
     candle_nn::ops::rms_norm(x, weight, eps as f32)
+}
+
+struct RmsNormBackward {
+    eps: f32,
+}
+
+impl CustomOp3 for RmsNormBackward {
+    fn name(&self) -> &'static str {
+        "rms-norm-backward"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (x, w, dy) = (slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
+        let d = w.len();
+        let mut dx = vec![0f32; x.len()];
+        dx.par_chunks_mut(d).with_min_len(PIECE.div_ceil(d)).zip(x.par_chunks(d)).zip(dy.par_chunks(d)).for_each(
+            |((dx, x), dy)| {
+                vectorised(|| {
+                    let r = 1.0 / (dot(x, x) / d as f32 + self.eps).sqrt();
+                    for (dx, (w, dy)) in dx.iter_mut().zip(w.iter().zip(dy)) {
+                        *dx = w * dy;
+                    }
+                    let c = dot(x, dx) * r * r * r / d as f32;
+                    for (dx, x) in dx.iter_mut().zip(x) {
+                        *dx = *dx * r - x * c;
+                    }
+                });
+            },
+        );
+        Ok((CpuStorage::F32(dx), l1.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        Ok((card::rms_norm_backward(On(s1, l1), On(s2, l2), On(s3, l3), self.eps)?, l1.shape().clone()))
+    }
 }
 
 /// Gradient of [`rms_norm`] with respect to `x`; the weight is frozen.
@@ -45,27 +107,8 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
 /// # Errors
 /// When shapes or types don't fit.
 pub fn rms_norm_backward(x: &Tensor, weight: &Tensor, eps: f64, dy: &Tensor) -> Result<Tensor> {
-    if on_cpu(x) {
-        let pass = |[x, w, dy]: [&[f32]; 3], dims: &[usize]| {
-            let d = w.len();
-            let mut dx = vec![0f32; x.len()];
-            dx.par_chunks_mut(d).with_min_len(PIECE.div_ceil(d)).zip(x.par_chunks(d)).zip(dy.par_chunks(d)).for_each(
-                |((dx, x), dy)| {
-                    vectorised(|| {
-                        let r = 1.0 / (dot(x, x) / d as f32 + eps as f32).sqrt();
-                        for (dx, (w, dy)) in dx.iter_mut().zip(w.iter().zip(dy)) {
-                            *dx = w * dy;
-                        }
-                        let c = dot(x, dx) * r * r * r / d as f32;
-                        for (dx, x) in dx.iter_mut().zip(x) {
-                            *dx = *dx * r - x * c;
-                        }
-                    });
-                },
-            );
-            (dx, dims.to_vec())
-        };
-        let op = OnSlices { name: "rms-norm-backward", pass };
+    if in_one_pass(x) {
+        let op = RmsNormBackward { eps: eps as f32 };
         return x.contiguous()?.apply_op3_no_bwd(weight, &dy.contiguous()?, &op);
     }
     let (x32, dy32) = (x.to_dtype(DType::F32)?, dy.to_dtype(DType::F32)?);

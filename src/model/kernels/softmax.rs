@@ -1,9 +1,14 @@
 //! Softmax of attention scores under a causal mask, forward and backward.
 
-use super::{PIECE, dot, exp, on_cpu, slice, slice_mut, sum, vectorised};
+use super::{PIECE, dot, exp, in_one_pass, slice, slice_mut, sum, vectorised};
 use candle_core::{CpuStorage, D, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
+#[cfg(feature = "cuda")]
+use {
+    crate::card::{self, On},
+    candle_core::CudaStorage,
+};
 
 /// What a query may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +72,13 @@ impl InplaceOp1 for CausalSoftmax {
         });
         Ok(())
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &Layout) -> Result<()> {
+        let Block { queries, keys } = &self.block;
+        let places = [queries.len(), queries.start, keys.start, self.causal.window.unwrap_or(0)];
+        card::causal_softmax(storage, layout, places, self.scale)
+    }
 }
 
 /// Attention weights of some queries of one sequence: softmax over the keys that each of them sees of `scale · scores`.
@@ -83,7 +95,7 @@ pub fn causal_softmax(
     mask: Option<&Tensor>,
 ) -> Result<Tensor> {
     let (heads, rows, keys) = scores.dims3()?;
-    if on_cpu(&scores) {
+    if in_one_pass(&scores) {
         scores.inplace_op1(&CausalSoftmax { causal, scale: scale as f32, block: block.clone() })?;
         return Ok(scores);
     }
@@ -134,6 +146,11 @@ impl InplaceOp2 for SoftmaxBackward {
         });
         Ok(())
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &mut CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<()> {
+        card::softmax_backward(s1, l1, On(s2, l2), self.scale)
+    }
 }
 
 /// Gradient of the unscaled scores from the gradient `dp` of the attention weights `p`; `dp` is consumed.
@@ -141,7 +158,7 @@ impl InplaceOp2 for SoftmaxBackward {
 /// # Errors
 /// When shapes or types don't fit.
 pub fn softmax_backward(dp: Tensor, p: &Tensor, scale: f64) -> Result<Tensor> {
-    if on_cpu(&dp) {
+    if in_one_pass(&dp) {
         let keys = dp.dim(D::Minus1)?;
         dp.inplace_op2(p, &SoftmaxBackward { scale: scale as f32, keys })?;
         return Ok(dp);

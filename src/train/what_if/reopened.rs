@@ -96,7 +96,9 @@ fn fill(
     }
     checkpoint.restore_pruner(set, pruner)?;
     if finished && checkpoint.fill("best", set)? {
-        if !pruner.return_to_best()? {
+        if pruner.return_to_best()? {
+            pruner.lie_with(set)?;
+        } else {
             pruner.take_zeros(set)?;
             notes
                 .push("the run is of an older lopper, which did not keep what it pruned: it comes back as zero".into());

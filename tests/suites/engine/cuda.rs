@@ -6,6 +6,7 @@ use crate::case;
 use candle_core::{DType, Device};
 use case::{Case, FAMILIES, distance, worst};
 use lopper::model::{device, linear::Dropout};
+use lopper::train::agreement;
 
 /// The first card, as a run opens it.
 fn card() -> Device {
@@ -13,6 +14,14 @@ fn card() -> Device {
     assert!(place.memory() > 0);
     println!("{}", device::cards().join("; "));
     place.device
+}
+
+#[test]
+#[ignore = "needs a CUDA device"]
+fn every_kernel_gives_the_cpus_numbers() {
+    let all = agreement::measure(&card()).unwrap();
+    all.iter().for_each(|d| println!("{} in {:?}: off by {:e}", d.kernel, d.dtype, d.off));
+    assert!(all.iter().all(agreement::Distance::is_rounding));
 }
 
 #[test]

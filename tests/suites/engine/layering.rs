@@ -62,19 +62,19 @@ fn only_the_screen_knows_the_terminal() {
 
 #[test]
 fn only_the_engine_knows_tensors() {
-    let found = breaches("candle", |room| ["model", "lora", "prune", "train", "eval"].contains(&room));
+    let found = breaches("candle", |room| ["card", "model", "lora", "prune", "train", "eval"].contains(&room));
     assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
 fn the_engine_is_plain_code_without_tasks() {
-    let found = breaches("tokio", |room| !["model", "lora", "prune", "data", "train", "eval"].contains(&room));
+    let found = breaches("tokio", |room| !["card", "model", "lora", "prune", "data", "train", "eval"].contains(&room));
     assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
 fn the_screen_knows_no_engine() {
-    for room in ["model", "lora", "train", "prune"] {
+    for room in ["card", "model", "lora", "train", "prune"] {
         for form in ["crate", "super::super"] {
             let found: Vec<_> = lines()
                 .into_iter()

@@ -10,6 +10,7 @@ mod shim;
 #[path = "../../tiny/project.rs"]
 mod tiny;
 
+mod card;
 mod cuda;
 mod decoder;
 mod eval;

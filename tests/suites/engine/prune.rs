@@ -80,7 +80,7 @@ fn pair(set: &MergedSet, adapter: usize) -> [Vec<f32>; 2] {
 
 /// The mask in PEFT's layout.
 fn mask(pruner: &Pruner, adapter: usize, factor: Factor, rank: usize) -> Vec<u8> {
-    let mask = pruner.mask((ID, adapter, factor)).unwrap();
+    let mask = pruner.mask((ID, adapter, factor)).unwrap().unwrap();
     if factor == Factor::A { mask.to_vec() } else { turned(mask, rank, mask.len() / rank) }
 }
 
@@ -279,7 +279,7 @@ fn what_is_held_never_comes_back_whatever_its_weight_does() {
             add(&set, &(up(24), up(18)));
             pruner.prune(&set, &squares, None, step as f64 / 6.0, step).unwrap();
             for (i, factor) in [Factor::A, Factor::B].into_iter().enumerate() {
-                let now = pruner.mask((ID, 0, factor)).unwrap().to_vec();
+                let now = pruner.mask((ID, 0, factor)).unwrap().unwrap().to_vec();
                 assert!(gone[i].iter().zip(&now).all(|(old, new)| old <= new), "{group:?} {schedule:?} step {step}");
                 gone[i] = now;
             }
@@ -415,7 +415,7 @@ fn a_state_of_another_run_is_refused_and_changes_nothing() {
         assert_eq!(error.exit_code(), 2);
         let error = error.to_string();
         assert!(error.contains(told), "{error}");
-        assert!(new.mask((ID, 0, Factor::A)).is_none());
+        assert!(new.mask((ID, 0, Factor::A)).unwrap().is_none());
         new.prune(&set, &squares, Some(&gradients), 1.0, 3).unwrap();
     };
     let put = |name: &'static str, n: usize| {
@@ -543,7 +543,7 @@ fn moments_of_pruned_entries_are_kept_or_forgotten() {
     optimizer.step(&set, &gradients, 1e-3, 1.0).unwrap();
     pruner.prune(&set, &squares, Some(&gradients), 1.0, 1).unwrap();
     for factor in [Factor::A, Factor::B] {
-        let mask = pruner.whole_mask(ID, &set.modules[&ID], factor).unwrap();
+        let mask = pruner.whole_mask(ID, &set.modules[&ID], factor).unwrap().unwrap();
         optimizer.forget(ID, factor, &mask).unwrap();
         let state: HashMap<String, Tensor> = optimizer.state().unwrap().into_iter().collect();
         for moment in ["m", "v"] {

@@ -104,7 +104,7 @@ fn matrices(set: &MergedSet, names: &[String]) -> Vec<(String, Vec<f32>)> {
 
 /// A matrix's mask in PEFT's layout.
 fn mask(pruner: &Pruner, set: &MergedSet, key: Key) -> Vec<u8> {
-    let mask = pruner.mask(key).unwrap();
+    let mask = pruner.mask(key).unwrap().unwrap();
     let rank = set.modules[&key.0].segments.iter().find(|s| s.adapter == key.1).unwrap().rank;
     let width = mask.len() / rank;
     match key.2 {

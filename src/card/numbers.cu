@@ -1,0 +1,124 @@
+// Kernels that take number by number: SwiGLU, the optimisers, sums over columns.
+#include "common.cuh"
+
+// Calls `one` for every number of `n`, and `four` for every four where they lie so.
+template <class One, class Four> __device__ __forceinline__ void each(size_t n, bool whole, One one, Four four) {
+    size_t at = (size_t)blockIdx.x * blockDim.x + threadIdx.x, step = (size_t)gridDim.x * blockDim.x;
+    if (whole && n % 4 == 0) {
+        for (size_t i = at; i < n / 4; i += step) four(i);
+    } else {
+        for (size_t i = at; i < n; i += step) one(i);
+    }
+}
+
+// silu(gate) · up.
+template <class T> __device__ void swiglu(const T *gate, const T *up, T *out, size_t n) {
+    auto act = [](T g, T u, T *y) {
+        float x = load(g);
+        store(y, x * sigmoid(x) * load(u));
+    };
+    each(
+        n, aligned(gate) && aligned(up) && aligned(out), [&](size_t i) { act(gate[i], up[i], &out[i]); },
+        [&](size_t i) {
+            Four<T> g = ((const Four<T> *)gate)[i], u = ((const Four<T> *)up)[i], y;
+            for (int k = 0; k < 4; k++) act(g.at[k], u.at[k], &y.at[k]);
+            ((Four<T> *)out)[i] = y;
+        });
+}
+
+// Gradients of gate, then of up, in `both`.
+template <class T> __device__ void swiglu_backward(const T *gate, const T *up, const T *dy, T *both, size_t n) {
+    T *d_gate = both, *d_up = both + n;
+    auto back = [](T gate, T up, T dy, T *d_gate, T *d_up) {
+        float g = load(gate), d = load(dy), s = sigmoid(g);
+        store(d_gate, d * load(up) * s * (1.0f + g * (1.0f - s)));
+        store(d_up, d * g * s);
+    };
+    bool whole = aligned(gate) && aligned(up) && aligned(dy) && aligned(d_gate) && aligned(d_up);
+    each(
+        n, whole, [&](size_t i) { back(gate[i], up[i], dy[i], &d_gate[i], &d_up[i]); },
+        [&](size_t i) {
+            Four<T> g = ((const Four<T> *)gate)[i], u = ((const Four<T> *)up)[i], d = ((const Four<T> *)dy)[i], dg, du;
+            for (int k = 0; k < 4; k++) back(g.at[k], u.at[k], d.at[k], &dg.at[k], &du.at[k]);
+            ((Four<T> *)d_gate)[i] = dg;
+            ((Four<T> *)d_up)[i] = du;
+        });
+}
+
+// What lanes of a block add up of `rows` rows of a column each; a second kernel adds the parts. Grid: columns, parts.
+template <class T>
+__device__ void column_squares(const T *x, float *parts, unsigned rows, unsigned columns, unsigned at_once) {
+    unsigned column = blockIdx.x * blockDim.x + threadIdx.x;
+    if (column >= columns) return;
+    unsigned from = blockIdx.y * at_once, to = from + at_once < rows ? from + at_once : rows;
+    float sum = 0;
+    for (unsigned row = from; row < to; row++) {
+        float v = load(x[(size_t)row * columns + column]);
+        sum += v * v;
+    }
+    parts[(size_t)blockIdx.y * columns + column] = sum;
+}
+
+#define FOR(T)                                                                                                         \
+    extern "C" __global__ void swiglu_##T(const T *gate, const T *up, T *out, size_t n) {                              \
+        swiglu<T>(gate, up, out, n);                                                                                   \
+    }                                                                                                                  \
+    extern "C" __global__ void swiglu_backward_##T(const T *gate, const T *up, const T *dy, T *both, size_t n) {       \
+        swiglu_backward<T>(gate, up, dy, both, n);                                                                     \
+    }                                                                                                                  \
+    extern "C" __global__ void column_squares_##T(const T *x, float *parts, unsigned rows, unsigned columns,           \
+                                                  unsigned at_once) {                                                  \
+        column_squares<T>(x, parts, rows, columns, at_once);                                                           \
+    }
+
+FOR(float)
+FOR(bf16)
+#undef FOR
+
+// Sums of `parts` parts of every column.
+extern "C" __global__ void column_sums(const float *parts, float *sums, unsigned count, unsigned columns) {
+    unsigned column = blockIdx.x * blockDim.x + threadIdx.x;
+    if (column >= columns) return;
+    double sum = 0;
+    for (unsigned part = 0; part < count; part++) sum += parts[(size_t)part * columns + column];
+    sums[column] = (float)sum;
+}
+
+// A matrix that is trained: where its numbers, its gradient and the optimiser's moments lie.
+struct Trained {
+    float *w, *g, *m, *v;
+    unsigned long long n;
+};
+
+// One update of AdamW as torch.optim.AdamW computes it; see train/optimizer.rs for the letters. Grid: shares, matrices.
+extern "C" __global__ void adamw(const Trained *all, float gradient_scale, float decay, float towards, float beta2,
+                                 float rest2, float eps, float rate, float correction) {
+    Trained one = all[blockIdx.y];
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < one.n; i += (size_t)gridDim.x * blockDim.x) {
+        float gradient = one.g[i] * gradient_scale, weight = one.w[i] * decay, first = one.m[i], second = one.v[i];
+        first += (gradient - first) * towards;
+        second = second * beta2 + rest2 * gradient * gradient;
+        one.m[i] = first;
+        one.v[i] = second;
+        one.w[i] = weight - rate * first / (sqrtf(second) / correction + eps);
+    }
+}
+
+// One step of gradient descent.
+extern "C" __global__ void descend(const Trained *all, float rate, float decay) {
+    Trained one = all[blockIdx.y];
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < one.n; i += (size_t)gridDim.x * blockDim.x) {
+        one.w[i] = one.w[i] * decay - rate * one.g[i];
+    }
+}
+
+// Σ g² of every block's share: parts (matrices, shares).
+extern "C" __global__ void squares(const Trained *all, double *parts) {
+    Trained one = all[blockIdx.y];
+    double sum = 0;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < one.n; i += (size_t)gridDim.x * blockDim.x) {
+        sum += (double)one.g[i] * (double)one.g[i];
+    }
+    sum = total(sum);
+    if (threadIdx.x == 0) parts[(size_t)blockIdx.y * gridDim.x + blockIdx.x] = sum;
+}

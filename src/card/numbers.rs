@@ -1,0 +1,73 @@
+//! Kernels that take number by number, and sums over columns.
+
+use super::launch::{Kernel, Source, room, view};
+use super::{On, typed, whole};
+use candle_core::cuda_backend::cudarc::driver::PushKernelArg;
+use candle_core::{CudaStorage, Result};
+
+const THREADS: usize = 256;
+/// Blocks that keep the largest card busy.
+const BLOCKS: usize = 4096;
+/// Rows that a thread adds up.
+const ROWS: usize = 64;
+
+fn blocks(n: usize) -> usize {
+    n.div_ceil(4 * THREADS).min(BLOCKS)
+}
+
+/// See [`crate::model::kernels::swiglu`].
+///
+/// # Errors
+/// When a tensor is not contiguous, or the card fails.
+pub fn swiglu(gate: On<'_>, up: On<'_>) -> Result<CudaStorage> {
+    let (device, n) = (&gate.0.device, gate.elements());
+    typed!(gate.dtype(), T => {
+        let kernel = Kernel::typed::<T>(device, Source::Numbers, "swiglu")?;
+        let (g, u, mut out) = (view::<T>(gate)?, view::<T>(up)?, room::<T>(device, n)?);
+        kernel.start((blocks(n), 1), THREADS, |k| {
+            k.arg(&g).arg(&u).arg(&mut out).arg(&n);
+        })?;
+        Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
+    })
+}
+
+/// See [`crate::model::kernels::swiglu_backward`]: the gradient of the gate, then that of up.
+///
+/// # Errors
+/// When a tensor is not contiguous, or the card fails.
+pub fn swiglu_backward(gate: On<'_>, up: On<'_>, dy: On<'_>) -> Result<CudaStorage> {
+    let (device, n) = (&gate.0.device, gate.elements());
+    typed!(gate.dtype(), T => {
+        let kernel = Kernel::typed::<T>(device, Source::Numbers, "swiglu_backward")?;
+        let (g, u, dy) = (view::<T>(gate)?, view::<T>(up)?, view::<T>(dy)?);
+        let mut both = room::<T>(device, 2 * n)?;
+        kernel.start((blocks(n), 1), THREADS, |k| {
+            k.arg(&g).arg(&u).arg(&dy).arg(&mut both).arg(&n);
+        })?;
+        Ok(CudaStorage::wrap_cuda_slice(both, device.clone()))
+    })
+}
+
+/// Σ x² over the rows of `x`, f32.
+///
+/// # Errors
+/// When the tensor is not contiguous, or the card fails.
+pub fn column_squares(x: On<'_>) -> Result<CudaStorage> {
+    let device = &x.0.device;
+    let (rows, columns) = x.rows();
+    let parts = rows.div_ceil(ROWS);
+    let (count, tall, wide, at_once) = (whole(parts)?, whole(rows)?, whole(columns)?, whole(ROWS)?);
+    let (mut apart, mut sums) = (room::<f32>(device, parts * columns)?, room::<f32>(device, columns)?);
+    typed!(x.dtype(), T => {
+        let kernel = Kernel::typed::<T>(device, Source::Numbers, "column_squares")?;
+        let from = view::<T>(x)?;
+        kernel.start((columns.div_ceil(THREADS), parts), THREADS, |k| {
+            k.arg(&from).arg(&mut apart).arg(&tall).arg(&wide).arg(&at_once);
+        })?;
+    });
+    let kernel = Kernel::of(device, Source::Numbers, "column_sums")?;
+    kernel.start((columns.div_ceil(THREADS), 1), THREADS, |k| {
+        k.arg(&apart).arg(&mut sums).arg(&count).arg(&wide);
+    })?;
+    Ok(CudaStorage::wrap_cuda_slice(sums, device.clone()))
+}
