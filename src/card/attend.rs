@@ -47,7 +47,7 @@ pub fn attend(
             if of.values.dims() != of.keys.dims() || (heads, width) != (key_heads, dim) || of.filled >= room {
                 candle_core::bail!("no room for the next token in {:?}, {} filled", of.keys.dims(), of.filled);
             }
-            let places = u64::from(whole(of.filled + 1)?) | u64::from(whole(room)?) << 32;
+            let places = u64::from(whole(of.filled + 1)?) | (u64::from(whole(room)?) << 32);
             words.extend([address_of::<T>(of.keys)?, address_of::<T>(of.values)?, places]);
         }
         let table = device.clone_htod(&words)?;

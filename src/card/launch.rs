@@ -80,6 +80,22 @@ pub fn keep_memory(device: &CudaDevice) -> Result<()> {
     }
 }
 
+/// The most bytes that were in use at once.
+///
+/// # Errors
+/// When the card has no such memory.
+pub fn most_memory(device: &CudaDevice) -> Result<u64> {
+    let stream = device.cuda_stream();
+    let mut most = 0u64;
+    // SAFETY: the attribute is a u64, which the driver has written when it returns.
+    unsafe {
+        let pool = result::device::get_default_mem_pool(stream.context().cu_device()).map_err(failed)?;
+        let what = CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH;
+        result::mem_pool::get_attribute(pool, what, std::ptr::from_mut(&mut most).cast()).map_err(failed)?;
+    }
+    Ok(most)
+}
+
 /// A kernel on a card, ready to be started.
 pub(super) struct Kernel {
     function: CudaFunction,
@@ -135,7 +151,7 @@ fn offsets(layout: &Layout) -> Result<(usize, usize)> {
 }
 
 /// The numbers of a contiguous tensor.
-pub(super) fn view<'a, T: Number>(super::On(storage, layout): super::On<'a>) -> Result<CudaView<'a, T>> {
+pub(super) fn view<T: Number>(super::On(storage, layout): super::On<'_>) -> Result<CudaView<'_, T>> {
     let (from, to) = offsets(layout)?;
     Ok(storage.as_cuda_slice::<T>()?.slice(from..to))
 }

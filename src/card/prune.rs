@@ -125,18 +125,15 @@ fn table(all: &[Matrix<'_>], masks: u64, shadow: u64, norms: u64) -> Result<Vec<
             candle_core::bail!("a matrix of {n} entries from {} on is not in {:?}", of.first, of.tensor.dims());
         }
         let as_is = of.scratch.is_some_and(|scratch| scratch.as_is);
-        let flags = u32::from(of.transposed) * (1 | 2)
-            | u32::from(of.hold) << 2
-            | u32::from(of.idle_if_silent) << 3
-            | u32::from(of.scratch.is_some()) << 4
-            | u32::from(as_is) << 5;
+        let bits = [of.transposed, of.transposed, of.hold, of.idle_if_silent, of.scratch.is_some(), as_is];
+        let flags = bits.iter().enumerate().fold(0, |flags, (bit, set)| flags | (u64::from(*set) << bit));
         let to = match of.scratch.and_then(|scratch| scratch.to) {
             Some(to) if to.elem_count() == of.tensor.elem_count() => address(to)? + 4 * of.first as u64,
             Some(to) => candle_core::bail!("{:?} does not take {:?}", to.dims(), of.tensor.dims()),
             None => 0,
         };
         let pair = |low: usize, high: usize| {
-            Ok::<_, candle_core::Error>(u64::from(whole(low)?) | u64::from(whole(high)?) << 32)
+            Ok::<_, candle_core::Error>(u64::from(whole(low)?) | (u64::from(whole(high)?) << 32))
         };
         words.extend([
             start + 4 * of.first as u64,
@@ -146,7 +143,7 @@ fn table(all: &[Matrix<'_>], masks: u64, shadow: u64, norms: u64) -> Result<Vec<
             to,
             pair(n, of.width)?,
             pair(of.rank, of.k)?,
-            u64::from(flags),
+            flags,
         ]);
     }
     Ok(words)

@@ -25,6 +25,15 @@ impl Place {
         }
         resident_memory()
     }
+
+    /// The most bytes that this process ever had in use on its card; `None` on the CPU, or where the driver does not tell.
+    pub fn most_memory(&self) -> Option<u64> {
+        #[cfg(feature = "cuda")]
+        if let Device::Cuda(card) = &self.device {
+            return crate::card::most_memory(card).ok();
+        }
+        None
+    }
 }
 
 /// Resident memory of this process in bytes, 0 where the system does not tell.

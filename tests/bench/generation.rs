@@ -4,17 +4,19 @@
 //! cargo bench --bench generation -- --base target/smollm2                       # lopper alone
 //! cargo bench --bench generation -- --base target/smollm2 --peer python3        # beside transformers in f32
 //! cargo bench --bench generation -- --base target/smollm2-q4_1 --dtype stored --peer python3 --peer-base target/smollm2
+//! .ci/cuda-build bench --bench generation -- --base target/smollm2 --device cuda:0 --dtype bf16 --batch 32 --peer python3
 //! ```
 //! Both sides read the same prompts and write the same number of tokens, with a key-value cache and as many threads. A turn
 //! is the whole answer, the reading of the prompt included; what both wrote is compared where both compute in f32.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 use clap::Parser;
 use lopper::data::Tokenizer;
 use lopper::lora::{Adapter, MergedSet};
 use lopper::model::config::Config;
 use lopper::model::decoder::{Decoder, Pass};
+use lopper::model::device;
 use lopper::model::generate::{Generation, generate};
 use lopper::model::weights::Weights;
 use serde_json::{Value, json};
@@ -37,7 +39,10 @@ struct Settings {
     /// The peer's folder, where it is not the same
     #[arg(long)]
     peer_base: Option<PathBuf>,
-    /// f32, or stored: matrices as the file has them
+    /// Where both sides compute: cpu or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// f32, on a card also bf16, or stored: matrices as the file has them
     #[arg(long, default_value = "f32")]
     dtype: String,
     /// An adapter in PEFT's format on lopper's side
@@ -86,15 +91,22 @@ fn main() {
     rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build_global().unwrap();
     let config = Config::read(&settings.base).unwrap();
     let weights = Weights::load(&settings.base, &config).unwrap();
-    let adapter = settings.adapter.as_ref().map(|path| Adapter::read(path, &config, &Device::Cpu).unwrap());
-    let decoder = Decoder::load(config, &weights, DType::F32, settings.dtype == "stored", &Device::Cpu).unwrap();
+    let ordinal = settings.device.strip_prefix("cuda:").map(|n| n.parse().unwrap());
+    let device = device::open(&settings.device, ordinal).unwrap().device;
+    let half = settings.dtype == "bf16" || settings.dtype == "stored" && device.is_cuda();
+    let dtype = if half { DType::BF16 } else { DType::F32 };
+    let adapter = settings.adapter.as_ref().map(|path| Adapter::read(path, &config, &device).unwrap());
+    let decoder = Decoder::load(config, &weights, dtype, settings.dtype == "stored", &device).unwrap();
     let set = adapter.map(|adapter| MergedSet::merged(&[(adapter, 1.0)]).unwrap());
     let pass = set.map_or_else(Pass::default, |set| decoder.pass(Some(&set), None).unwrap());
     let prompts = prompts(&settings);
     let how = Generation { max_new_tokens: settings.tokens, temperature: 0.0, top_p: 1.0, seed: 1, ends: Vec::new() };
     let mut peer = settings.peer.as_deref().map(|python| {
         let base = settings.peer_base.as_ref().unwrap_or(&settings.base).canonicalize().unwrap();
-        let asked = json!({ "base": base, "threads": settings.threads, "tokens": settings.tokens, "prompts": prompts });
+        let asked = json!({
+            "base": base, "threads": settings.threads, "tokens": settings.tokens, "prompts": prompts,
+            "device": settings.device, "dtype": if half && device.is_cuda() { "bfloat16" } else { "float32" },
+        });
         Peer::start(python, "generate.py", asked.to_string())
     });
     let written = (settings.batch * settings.tokens) as f64;
@@ -133,7 +145,7 @@ fn main() {
         settings.dtype
     );
     if peer.is_some() {
-        println!("transformers {} tokens/s, f32", range(&theirs));
+        println!("transformers {} tokens/s, {}", range(&theirs), if half && device.is_cuda() { "bf16" } else { "f32" });
         println!("ratio        lopper writes {} times as many (median of the turns' ratios)", range(&ratios));
     }
 }

@@ -4,6 +4,7 @@
 //! cargo bench --bench step                                       # lopper alone, on the demo's base
 //! cargo bench --bench step -- --peer python3                     # against torch + PEFT of that Python
 //! cargo bench --bench step -- --peer python3 --base target/smollm2
+//! .ci/cuda-build bench --bench step -- --peer python3 --shape llama-8b --device cuda:0 --dtype bf16 --length 1024
 //! ```
 //! Both sides have the same weights, four adapters of rank 16 on all seven projections, the same
 //! examples, AdamW, a ratio of 0.5 and the same number of threads. The sides take turns step by step,
@@ -30,6 +31,8 @@ use std::time::Instant;
 
 #[path = "peer/process.rs"]
 mod process;
+#[path = "shape.rs"]
+mod shape;
 
 use process::{Peer, median, range};
 
@@ -38,6 +41,9 @@ struct Settings {
     /// Folder of the base model
     #[arg(long, default_value = "assets/demo/base")]
     base: PathBuf,
+    /// A base of this shape with random weights instead, under target/shapes: llama-8b, llama-1b, llama-30m
+    #[arg(long)]
+    shape: Option<String>,
     /// Python with torch, transformers and peft; none times lopper alone
     #[arg(long)]
     peer: Option<PathBuf>,
@@ -47,6 +53,9 @@ struct Settings {
     /// Document tokens of an example; the demo's documents are joined and cut to it
     #[arg(long, default_value_t = 256)]
     length: usize,
+    /// Summary tokens of an example; 0 leaves the demo's summaries as they are
+    #[arg(long, default_value_t = 0)]
+    summary: usize,
     /// Turns that count
     #[arg(long, default_value_t = 7)]
     turns: usize,
@@ -84,7 +93,12 @@ fn examples(settings: &Settings, folder: &Path) -> PathBuf {
     for first in 0..settings.batch {
         let documents = rows.iter().cycle().skip(first * 7).take(4 + settings.length / 20);
         let document = documents.map(|r| r["document"].as_str().unwrap()).collect::<Vec<_>>().join("\n");
-        let summary = rows[first % rows.len()]["summary"].as_str().unwrap();
+        // A word is about a token and a half.
+        let words = rows.iter().cycle().skip(first).flat_map(|r| r["summary"].as_str().unwrap().split(' '));
+        let summary = match settings.summary {
+            0 => rows[first % rows.len()]["summary"].as_str().unwrap().to_owned(),
+            tokens => words.take(tokens * 2 / 3).collect::<Vec<_>>().join(" "),
+        };
         writeln!(lines, "{}", json!({ "document": document, "summary": summary })).unwrap();
     }
     let path = folder.join("examples.jsonl");
@@ -149,7 +163,7 @@ fn operations(task: &Task, set: &MergedSet) -> f64 {
         as f64
 }
 
-/// The largest resident memory of this process so far, bytes.
+/// The largest resident memory of this process so far, bytes; on a card see `Place::most_memory`.
 fn memory() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -157,7 +171,11 @@ fn memory() -> f64 {
 }
 
 fn main() {
-    let settings = Settings::parse();
+    let mut settings = Settings::parse();
+    if let Some(name) = &settings.shape {
+        settings.base = shape::base(name);
+    }
+    let settings = settings;
     rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build_global().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let recipe = recipe(&settings, folder.path());
@@ -232,20 +250,22 @@ fn main() {
         println!("{line}");
     }
     println!("lopper   {} s a step, {:.0} tokens/s", range(&ours), tokens as f64 / median(&ours));
-    if settings.device == "cpu" {
-        let (work, rate) = (operations(&task, &trainer.set), measured_rate());
-        println!(
-            "floor    {:.3} s: {:.0} GFLOP at the {:.0} GFLOP/s that a product of 768 x 768 reaches here; {:.0} % of a step",
-            work / rate,
-            work / 1e9,
-            rate / 1e9,
-            100.0 * work / rate / median(&ours)
-        );
-    }
+    let (work, rate, product) = if task.place.device.is_cpu() {
+        (operations(&task, &trainer.set), measured_rate(), "768 x 768")
+    } else {
+        (operations(&task, &trainer.set), shape::products_rate(&task.place.device), "8192 x 8192 in bf16")
+    };
+    println!(
+        "floor    {:.3} s: {:.0} GFLOP at the {:.0} GFLOP/s that a product of {product} reaches here; {:.0} % of a step",
+        work / rate,
+        work / 1e9,
+        rate / 1e9,
+        100.0 * work / rate / median(&ours)
+    );
     if peer.is_some() {
         println!("PEFT     {} s a step, {:.0} tokens/s", range(&theirs), tokens as f64 / median(&theirs));
         println!("ratio    lopper is {} times as fast (median of the turns' ratios)", range(&ratios));
-        let (own, other) = (memory(), their_memory);
+        let (own, other) = (task.place.most_memory().map_or_else(memory, |bytes| bytes as f64), their_memory);
         println!("memory   {:.2} GB at most, PEFT {:.2} GB: {:.2} of it", own / 1e9, other / 1e9, own / other);
     }
 }

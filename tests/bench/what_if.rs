@@ -4,6 +4,7 @@
 //! ```text
 //! cargo bench --bench what_if                          # prediction and masks for an 8B-shaped model, 4 adapters; 5 GB
 //! cargo bench --bench what_if -- --run runs/demo-*     # and edits of these finished runs
+//! .ci/cuda-build bench --bench what_if -- --device cuda:0
 //! ```
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -13,6 +14,7 @@ use lopper::app::update::update;
 use lopper::app::{App, Message};
 use lopper::lora::merge::Segment;
 use lopper::lora::{MergedModule, MergedSet, SquareSums};
+use lopper::model::device;
 use lopper::module::{Factor, ModuleId, Projection};
 use lopper::prune::Pruner;
 use lopper::recipe::Prune;
@@ -41,6 +43,9 @@ struct Settings {
     /// Decoder layers of the 8B shape
     #[arg(long, default_value_t = 32)]
     layers: usize,
+    /// Where the masks are computed: cpu or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -124,15 +129,14 @@ fn prediction(layers: usize, turns: usize) {
 }
 
 /// Masks of all matrices: of a pruning step, and of other ratios on a copy.
-fn masks(layers: usize, turns: usize) {
+fn masks(layers: usize, turns: usize, device: &Device) {
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-    let device = Device::Cpu;
     // One tensor's worth of noise, cut at another place for each.
     let pool: Vec<f32> = (0..(1 << 21) + 99_991).map(|_| random.random::<f32>() - 0.5).collect();
     let mut tensor = |rows: usize, cols: usize| {
         let from = random.random_range(0..99_991);
         let values: Vec<f32> = pool[from..].iter().copied().cycle().take(rows * cols).collect();
-        Tensor::from_vec(values, (rows, cols), &device).unwrap()
+        Tensor::from_vec(values, (rows, cols), device).unwrap()
     };
     let (mut set, mut squares) = (MergedSet::default(), SquareSums::default());
     for id in ids(layers) {
@@ -211,7 +215,8 @@ fn edits(run: &Path, turns: usize) {
 fn main() {
     let settings = Settings::parse();
     prediction(settings.layers, settings.turns);
-    masks(settings.layers, settings.turns);
+    let ordinal = settings.device.strip_prefix("cuda:").map(|n| n.parse().unwrap());
+    masks(settings.layers, settings.turns, &device::open(&settings.device, ordinal).unwrap().device);
     for run in &settings.run {
         edits(run, settings.turns);
     }

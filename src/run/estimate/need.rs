@@ -93,6 +93,11 @@ impl Need {
         if self.half { 2 } else { 4 }
     }
 
+    /// Whether it is computed by tensor operations, one after another: bf16 on the CPU.
+    fn in_steps(&self) -> bool {
+        self.half && !self.card
+    }
+
     pub fn base(&self) -> u64 {
         if let Some(bytes) = self.packed {
             return bytes;
@@ -133,7 +138,7 @@ impl Need {
         let (q, kv) = self.heads();
         let dropout = if self.dropout { 2 * self.config.intermediate.max(self.config.hidden) as u64 } else { 0 };
         // Also before the mask is added, where that is not done in place.
-        let scores = self.scores(sequences) * if self.half || self.card { 3 } else { 1 };
+        let scores = self.scores(sequences) * if self.in_steps() { 3 } else { 1 };
         (tokens * (2 * q + 2 * kv + dropout) + scores) * self.width()
     }
 
@@ -147,15 +152,15 @@ impl Need {
         let mlp = tokens * (3 * inner + 3 * hidden + dropout);
         let attention = 3 * self.scores(sequences) + tokens * (3 * (q + 2 * kv) + 2 * hidden);
         // Without a fused pass every step of the formulas is a tensor of its own.
-        mlp.max(attention) * self.width() * if self.half || self.card { 2 } else { 1 }
+        mlp.max(attention) * self.width() * if self.in_steps() { 2 } else { 1 }
     }
 
-    /// Logits of the loss, with their gradient in place; on a card in f32 and several times over.
+    /// Logits of the loss, with their gradient in place; without a fused pass in f32 and several times over.
     fn logits(&self, sequences: &[(usize, usize)], trains: bool) -> u64 {
         let targets: usize = sequences.iter().map(|s| s.1).sum();
         let rows = targets.min(logits_at_once(self.config.vocab)) as u64;
-        let copies = if self.half || self.card { if trains { 5 } else { 3 } } else { 1 };
-        rows * self.config.vocab as u64 * 4 * copies
+        let bytes = if self.in_steps() { if trains { 20 } else { 12 } } else { self.width() };
+        rows * self.config.vocab as u64 * bytes
     }
 
     /// Rotary tables, and attention masks where they are tensors: one for every length and kind of layer.
@@ -169,7 +174,7 @@ impl Need {
         // Of those that are computed in one block; in f32 before they are sent.
         let whole = |t: &&u64| queries_at_once(**t as usize, self.config.heads, self.card) as u64 == **t;
         let masks = lengths.iter().filter(whole).map(|t| 3 * t * t).sum::<u64>();
-        let masks = if self.half || self.card { kinds * masks } else { 0 };
+        let masks = if self.in_steps() { kinds * masks } else { 0 };
         (tokens * self.config.head_dim as u64 + masks) * self.width()
     }
 
@@ -203,9 +208,9 @@ impl Need {
     /// The moments and their parts.
     fn moments(&self) -> Vec<(&'static str, Vec<(&'static str, u64)>)> {
         let n = self.numbers;
-        // On a card masks and sensitivities stay in this machine's memory, the adapters have a copy in bf16.
+        // On a card masks lie with what was pruned; sensitivities stay in this machine's memory.
         let host = u64::from(!self.card);
-        let masks = host * (n + if self.sensitivity { 4 * n } else { 0 });
+        let masks = n + host * if self.sensitivity { 4 * n } else { 0 } + (1 - host) * 4 * n;
         let base = ("base weights", self.base());
         let program = if self.card { 600_000_000 } else { PROGRAM + TOKENIZER * self.tokenizer };
         let program = ("program, tokenizer", program);
@@ -238,7 +243,7 @@ impl Need {
                 ])
             }),
             // Scores and new masks beside the old ones.
-            ("pruning", with(&[gradients(true), ("prune scores", host * 5 * n + (1 - host) * n)])),
+            ("pruning", with(&[gradients(true), ("prune scores", host * 5 * n)])),
             ("checking on dev", with(&[("activations", evaluation)])),
             ("writing samples", with(&[("activations", layer), ("keys and values", cache)])),
             (

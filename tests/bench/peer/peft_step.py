@@ -84,7 +84,9 @@ def prune():
 
 
 def step():
-    loss = model(input_ids=ids, attention_mask=attention_mask, labels=labels).loss
+    # With a base in bf16 the adapters, which are f32, are multiplied in bf16 too.
+    with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=dtype == torch.bfloat16):
+        loss = model(input_ids=ids, attention_mask=attention_mask, labels=labels).loss
     loss.backward()
     torch.nn.utils.clip_grad_norm_(trained, s["clip"])
     optimizer.step()
@@ -102,5 +104,8 @@ for _ in sys.stdin:
     start = time.perf_counter()
     loss = step()
     seconds = time.perf_counter() - start
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if device == "cpu":
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    else:
+        memory = torch.cuda.max_memory_allocated()
     print(json.dumps({"seconds": seconds, "loss": loss, "memory": memory}), flush=True)
