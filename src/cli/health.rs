@@ -1,9 +1,20 @@
 //! What this machine and this lopper can do.
 
 use crate::model::device;
+use crate::train::agreement;
 use crate::{Error, Result};
 use std::fmt::Write;
 use std::path::Path;
+
+/// What lopper's kernels give on the first card beside the CPU; `None` without one.
+fn kernels() -> Result<Option<String>> {
+    let Some(ordinal) = device::leads_to("auto", None) else { return Ok(None) };
+    let place = device::open(&format!("cuda:{ordinal}"), Some(ordinal))?;
+    Ok(Some(match agreement::measure(&place.device) {
+        Ok(all) => agreement::told(&all),
+        Err(error) => format!("not used on {}: {}", place.label, crate::text::printable(&error.to_string())),
+    }))
+}
 
 /// One line a fact.
 ///
@@ -18,6 +29,9 @@ pub fn report(runs: &Path) -> Result<String> {
     line("lopper", format!("{}{of}", env!("CARGO_PKG_VERSION")))?;
     for (i, text) in device::cards().into_iter().enumerate() {
         line(if i == 0 { "cuda" } else { "" }, text)?;
+    }
+    if let Ok(Some(text)) = kernels() {
+        line("kernels", text)?;
     }
     line("threads", rayon::current_num_threads().to_string())?;
     line("log-out", crate::text::printable(&crate::run::logout::advice()).into_owned())?;

@@ -153,16 +153,25 @@ pub fn measure(device: &Device) -> Result<Vec<Distance>> {
     Ok(all)
 }
 
+/// The same in a sentence.
+pub fn told(all: &[Distance]) -> String {
+    match all.iter().find(|distance| !distance.is_rounding()) {
+        Some(far) => format!("{} in {:?} is off by {:e}", far.kernel, far.dtype, far.off),
+        None => {
+            let most = |dtype| all.iter().filter(|d| d.dtype == dtype).fold(0f32, |most, d| most.max(d.off));
+            format!("within {:.0e} of the CPU in f32, {:.0e} in bf16", most(DType::F32), most(DType::BF16))
+        }
+    }
+}
+
 /// Sees to it that kernels are used on `device` only if they agree with the CPU there; otherwise says why they are not.
 pub fn reached(device: &Device) -> Option<String> {
     if !device.is_cuda() {
         return None;
     }
     let why = match measure(device) {
-        Ok(all) => {
-            let worst = all.into_iter().find(|distance| !distance.is_rounding())?;
-            format!("{} in {:?} is off by {:e}", worst.kernel, worst.dtype, worst.off)
-        }
+        Ok(all) if all.iter().all(Distance::is_rounding) => return None,
+        Ok(all) => told(&all),
         Err(error) => error.to_string(),
     };
     kernels::do_without_card();
@@ -183,6 +192,10 @@ mod tests {
         assert!(all.iter().all(|d| d.is_rounding() && (d.dtype == DType::BF16 || d.off == 0.0)), "{all:?}");
         assert!(all.iter().any(|d| d.dtype == DType::BF16 && d.off > 1e-3), "bf16 was not tried: {all:?}");
         assert_eq!(reached(&Device::Cpu), None);
+        let text = told(&all);
+        assert!(text.starts_with("within 0e0 of the CPU in f32, ") && text.ends_with("e-3 in bf16"), "{text}");
+        let far = Distance { kernel: "softmax", dtype: DType::BF16, off: 0.5 };
+        assert_eq!(told(&[all, vec![far]].concat()), "softmax in BF16 is off by 5e-1");
     }
 
     #[test]

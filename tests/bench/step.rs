@@ -26,6 +26,7 @@ use lopper::train::step::Trainer;
 use lopper::train::task::Task;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -77,12 +78,26 @@ struct Settings {
     /// Share of every matrix that is pruned
     #[arg(long, default_value_t = 0.5)]
     ratio: f64,
+    /// Without pruning, and without a peer
+    #[arg(long, conflicts_with = "peer")]
+    unpruned: bool,
     /// Forward each layer again in the backward pass
     #[arg(long)]
     recompute: bool,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// Seconds to read the files of a folder.
+fn reading(folder: &Path) -> f64 {
+    let mut buffer = vec![0; 1 << 24];
+    let clock = Instant::now();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let mut file = std::fs::File::open(entry.unwrap().path()).unwrap();
+        while file.read(&mut buffer).unwrap_or(0) > 0 {}
+    }
+    clock.elapsed().as_secs_f64()
 }
 
 /// The demo's documents, joined until they are long enough to be cut.
@@ -181,7 +196,13 @@ fn main() {
     let recipe = recipe(&settings, folder.path());
     let mut plain = recipe.clone();
     plain.adapters.truncate(1);
+    let clock = Instant::now();
     let task = Task::load(&plain, &mut Vec::<EventBody>::new()).unwrap();
+    let loaded = clock.elapsed().as_secs_f64();
+    println!(
+        "loading  {loaded:.2} s; reading the base's files, now that the system has them, {:.2} s",
+        reading(&settings.base)
+    );
     let adapters = adapters(&recipe, &task);
     let sequences = &task.train.encoded.sequences;
     let tokens: usize = sequences.iter().map(|s| s.tokens.len()).sum();
@@ -213,7 +234,7 @@ fn main() {
         settings: &recipe.train,
         set: MergedSet::merged(&set).unwrap(),
         optimizer: Optimizer::new(&recipe.train),
-        pruner: Some(Pruner::new(&recipe.prune, names, 1).unwrap()),
+        pruner: (!settings.unpruned).then(|| Pruner::new(&recipe.prune, names, 1).unwrap()),
         key: 1,
     };
     let mut peer = settings.peer.as_deref().map(|python| Peer::start(python, "peft_step.py", folder.path()));
