@@ -99,6 +99,7 @@ impl Pruner {
         let on_card = |x: &Tensor| kernels::on_card(x) && x.dtype() == DType::F32 && x.is_contiguous();
         self.settings.group == Group::Matrix
             && matches!(self.settings.importance, Importance::Direct | Importance::Magnitude)
+            && !set.modules.is_empty()
             && set.modules.values().all(|module| on_card(&module.a) && on_card(&module.b))
     }
 
