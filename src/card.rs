@@ -12,7 +12,7 @@ mod rows;
 mod trained;
 
 pub use attend::{Kept, WIDEST, attend};
-pub use launch::{Number, address, keep_memory, most_memory, product_onto};
+pub use launch::{Number, address, keep_memory, most_memory, product_onto, spare_memory};
 pub use numbers::{column_squares, swiglu, swiglu_backward};
 pub use prune::{Entries, Matrix, Outcome, Scratch, prune};
 pub use rows::{causal_softmax, cross_entropy, rms_norm, rms_norm_backward, softmax_backward, swap_axes};

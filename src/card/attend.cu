@@ -79,12 +79,12 @@ __device__ void attend(const Sequence *all, const T *q, T *out, unsigned group, 
 }
 
 #define ATTEND(T, EACH)                                                                                                \
-    extern "C" __global__ void attend_##EACH##_##T(const Sequence *all, const T *q, T *out, unsigned group,            \
+    extern "C" __global__ void __launch_bounds__(256) attend_##EACH##_##T(const Sequence *all, const T *q, T *out, unsigned group, \
                                                    unsigned dim, unsigned window, float scale) {                       \
         attend<T, EACH>(all, q, out, group, dim, window, scale);                                                       \
     }
 #define FOR(T)                                                                                                         \
-    extern "C" __global__ void append_##T(const Sequence *all, const T *k, const T *v, unsigned dim) {                 \
+    extern "C" __global__ void __launch_bounds__(256) append_##T(const Sequence *all, const T *k, const T *v, unsigned dim) { \
         append<T>(all, k, v, dim);                                                                                     \
     }                                                                                                                  \
     ATTEND(T, 1)                                                                                                       \

@@ -34,8 +34,8 @@ struct Largest {
     __device__ static float of(float a, float b) { return a > b ? a : b; }
 };
 
-// Op over the `value`s of a block, whose threads are a multiple of 32; the same on all of them and always in the same
-// order. `none` changes nothing that it is put to.
+// Op over the `value`s of a block, whose threads are a multiple of 32; the same on all of them, but for what is no number, and always in
+// the same order. `none` changes nothing that it is put to.
 template <class Op, class N> __device__ N over_block(N value, N none) {
     __shared__ N parts[32];
     unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;

@@ -65,35 +65,50 @@ pub(super) fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 /// Keeps memory that is free again for what comes next: by default the driver takes it back whenever it is waited for,
-/// several times a step.
+/// several times a step. And leaves out the events that every tensor would get for streams that there are not.
 ///
 /// # Errors
 /// When the card has no such memory.
 pub fn keep_memory(device: &CudaDevice) -> Result<()> {
     let stream = device.cuda_stream();
     let mut most = u64::MAX;
-    // SAFETY: the attribute is a u64, which the driver reads before it returns.
+    // SAFETY: the attribute is a u64, which the driver reads before it returns; all work is queued by one thread on one stream
+    // (see `model::device`).
     unsafe {
+        device.disable_event_tracking();
         let pool = result::device::get_default_mem_pool(stream.context().cu_device()).map_err(failed)?;
         let what = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
         result::mem_pool::set_attribute(pool, what, std::ptr::from_mut(&mut most).cast()).map_err(failed)
     }
 }
 
-/// The most bytes that were in use at once.
+/// A figure of the card's pool of memory.
+fn of_pool(device: &CudaDevice, what: CUmemPool_attribute) -> Result<u64> {
+    let stream = device.cuda_stream();
+    let mut bytes = 0u64;
+    // SAFETY: the attributes asked for are u64, which the driver has written when it returns.
+    unsafe {
+        let pool = result::device::get_default_mem_pool(stream.context().cu_device()).map_err(failed)?;
+        result::mem_pool::get_attribute(pool, what, std::ptr::from_mut(&mut bytes).cast()).map_err(failed)?;
+    }
+    Ok(bytes)
+}
+
+/// The most bytes that were in use at once, without what cuBLAS holds for itself.
 ///
 /// # Errors
 /// When the card has no such memory.
 pub fn most_memory(device: &CudaDevice) -> Result<u64> {
-    let stream = device.cuda_stream();
-    let mut most = 0u64;
-    // SAFETY: the attribute is a u64, which the driver has written when it returns.
-    unsafe {
-        let pool = result::device::get_default_mem_pool(stream.context().cu_device()).map_err(failed)?;
-        let what = CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH;
-        result::mem_pool::get_attribute(pool, what, std::ptr::from_mut(&mut most).cast()).map_err(failed)?;
-    }
-    Ok(most)
+    of_pool(device, CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH)
+}
+
+/// Bytes that are kept for what comes next.
+///
+/// # Errors
+/// When the card has no such memory.
+pub fn spare_memory(device: &CudaDevice) -> Result<u64> {
+    let reserved = of_pool(device, CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)?;
+    Ok(reserved.saturating_sub(of_pool(device, CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?))
 }
 
 /// A kernel on a card, ready to be started.

@@ -60,13 +60,13 @@ __device__ void column_squares(const T *x, float *parts, unsigned rows, unsigned
 }
 
 #define FOR(T)                                                                                                         \
-    extern "C" __global__ void swiglu_##T(const T *gate, const T *up, T *out, size_t n) {                              \
+    extern "C" __global__ void __launch_bounds__(256) swiglu_##T(const T *gate, const T *up, T *out, size_t n) {       \
         swiglu<T>(gate, up, out, n);                                                                                   \
     }                                                                                                                  \
-    extern "C" __global__ void swiglu_backward_##T(const T *gate, const T *up, const T *dy, T *both, size_t n) {       \
+    extern "C" __global__ void __launch_bounds__(256) swiglu_backward_##T(const T *gate, const T *up, const T *dy, T *both, size_t n) { \
         swiglu_backward<T>(gate, up, dy, both, n);                                                                     \
     }                                                                                                                  \
-    extern "C" __global__ void column_squares_##T(const T *x, float *parts, unsigned rows, unsigned columns,           \
+    extern "C" __global__ void __launch_bounds__(256) column_squares_##T(const T *x, float *parts, unsigned rows, unsigned columns, \
                                                   unsigned at_once) {                                                  \
         column_squares<T>(x, parts, rows, columns, at_once);                                                           \
     }
@@ -76,7 +76,7 @@ FOR(bf16)
 #undef FOR
 
 // Sums of `parts` parts of every column.
-extern "C" __global__ void column_sums(const float *parts, float *sums, unsigned count, unsigned columns) {
+extern "C" __global__ void __launch_bounds__(256) column_sums(const float *parts, float *sums, unsigned count, unsigned columns) {
     unsigned column = blockIdx.x * blockDim.x + threadIdx.x;
     if (column >= columns) return;
     double sum = 0;
@@ -91,7 +91,7 @@ struct Trained {
 };
 
 // One update of AdamW as torch.optim.AdamW computes it; see train/optimizer.rs for the letters. Grid: shares, matrices.
-extern "C" __global__ void adamw(const Trained *all, float gradient_scale, float decay, float towards, float beta2,
+extern "C" __global__ void __launch_bounds__(256) adamw(const Trained *all, float gradient_scale, float decay, float towards, float beta2,
                                  float rest2, float eps, float rate, float correction) {
     Trained one = all[blockIdx.y];
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < one.n; i += (size_t)gridDim.x * blockDim.x) {
@@ -105,7 +105,7 @@ extern "C" __global__ void adamw(const Trained *all, float gradient_scale, float
 }
 
 // One step of gradient descent.
-extern "C" __global__ void descend(const Trained *all, float rate, float decay) {
+extern "C" __global__ void __launch_bounds__(256) descend(const Trained *all, float rate, float decay) {
     Trained one = all[blockIdx.y];
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < one.n; i += (size_t)gridDim.x * blockDim.x) {
         one.w[i] = one.w[i] * decay - rate * one.g[i];
@@ -113,7 +113,7 @@ extern "C" __global__ void descend(const Trained *all, float rate, float decay) 
 }
 
 // Σ g² of every block's share: parts (matrices, shares).
-extern "C" __global__ void squares(const Trained *all, double *parts) {
+extern "C" __global__ void __launch_bounds__(256) squares(const Trained *all, double *parts) {
     Trained one = all[blockIdx.y];
     double sum = 0;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < one.n; i += (size_t)gridDim.x * blockDim.x) {

@@ -49,7 +49,7 @@ __device__ void causal_softmax(T *scores, unsigned width, unsigned queries, unsi
         if (s > most) {
             sum = sum * expf((most - s) * scale) + 1.0f;
             most = s;
-        } else {
+        } else if (s != -INFINITY) {
             sum += expf((s - most) * scale);
         }
     }
@@ -84,7 +84,7 @@ __device__ void cross_entropy(T *logits, const unsigned *targets, float *losses,
         if (s > most) {
             sum = sum * expf(most - s) + 1.0f;
             most = s;
-        } else {
+        } else if (s != -INFINITY) {
             sum += expf(s - most);
         }
     }
@@ -101,8 +101,7 @@ __device__ void cross_entropy(T *logits, const unsigned *targets, float *losses,
     }
 }
 
-// `n` pieces of `width` numbers in `rows` rows change places: out[j][i] = in[i][j] of (rows, columns, width). A block copies
-// the pieces of one place.
+// Pieces of `width` numbers change places: out[j][i] = in[i][j] of (rows, columns, width). A block copies one.
 template <class T> __device__ void swap_axes(const T *in, T *out, unsigned rows, unsigned columns, unsigned width) {
     unsigned i = blockIdx.x % rows, j = blockIdx.x / rows;
     in += ((size_t)i * columns + j) * width;
@@ -111,25 +110,25 @@ template <class T> __device__ void swap_axes(const T *in, T *out, unsigned rows,
 }
 
 #define FOR(T)                                                                                                         \
-    extern "C" __global__ void rms_norm_##T(const T *x, const T *w, T *y, unsigned width, float eps) {                 \
+    extern "C" __global__ void __launch_bounds__(512) rms_norm_##T(const T *x, const T *w, T *y, unsigned width, float eps) { \
         rms_norm<T>(x, w, y, width, eps);                                                                              \
     }                                                                                                                  \
-    extern "C" __global__ void rms_norm_backward_##T(const T *x, const T *w, const T *dy, T *dx, unsigned width,       \
+    extern "C" __global__ void __launch_bounds__(512) rms_norm_backward_##T(const T *x, const T *w, const T *dy, T *dx, unsigned width, \
                                                      float eps) {                                                      \
         rms_norm_backward<T>(x, w, dy, dx, width, eps);                                                                \
     }                                                                                                                  \
-    extern "C" __global__ void causal_softmax_##T(T *scores, unsigned width, unsigned queries, unsigned query,         \
+    extern "C" __global__ void __launch_bounds__(512) causal_softmax_##T(T *scores, unsigned width, unsigned queries, unsigned query, \
                                                   unsigned key, unsigned window, float scale) {                        \
         causal_softmax<T>(scores, width, queries, query, key, window, scale);                                          \
     }                                                                                                                  \
-    extern "C" __global__ void softmax_backward_##T(T *dp, const T *p, unsigned width, float scale) {                  \
+    extern "C" __global__ void __launch_bounds__(512) softmax_backward_##T(T *dp, const T *p, unsigned width, float scale) { \
         softmax_backward<T>(dp, p, width, scale);                                                                      \
     }                                                                                                                  \
-    extern "C" __global__ void cross_entropy_##T(T *logits, const unsigned *targets, float *losses, unsigned width,    \
+    extern "C" __global__ void __launch_bounds__(1024) cross_entropy_##T(T *logits, const unsigned *targets, float *losses, unsigned width, \
                                                  float scale) {                                                        \
         cross_entropy<T>(logits, targets, losses, width, scale);                                                       \
     }                                                                                                                  \
-    extern "C" __global__ void swap_axes_##T(const T *in, T *out, unsigned rows, unsigned columns, unsigned width) {   \
+    extern "C" __global__ void __launch_bounds__(512) swap_axes_##T(const T *in, T *out, unsigned rows, unsigned columns, unsigned width) { \
         swap_axes<T>(in, out, rows, columns, width);                                                                   \
     }
 

@@ -98,7 +98,7 @@ __device__ __forceinline__ unsigned flat(const Matrix &of, unsigned i) {
 }
 
 // Before the first pass: entries that are pruned so far, and whether all weights are zero and all importances numbers.
-extern "C" __global__ void look(const Matrix *all, Found *found) {
+extern "C" __global__ void __launch_bounds__(256) look(const Matrix *all, Found *found) {
     Matrix of = all[blockIdx.y];
     unsigned pruned = 0, what = 0;
     for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < of.n; i += gridDim.x * blockDim.x) {
@@ -116,7 +116,7 @@ extern "C" __global__ void look(const Matrix *all, Found *found) {
 }
 
 // How many entries are looked for. One thread a matrix.
-extern "C" __global__ void begin(const Matrix *all, Found *found, unsigned count) {
+extern "C" __global__ void __launch_bounds__(256) begin(const Matrix *all, Found *found, unsigned count) {
     unsigned at = blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= count) return;
     Matrix of = all[at];
@@ -134,7 +134,7 @@ extern "C" __global__ void begin(const Matrix *all, Found *found, unsigned count
 }
 
 // Counts the keys of a matrix that begin as was found, by their next bits.
-extern "C" __global__ void count_keys(const Matrix *all, const Found *found, unsigned *counts, unsigned pass) {
+extern "C" __global__ void __launch_bounds__(256) count_keys(const Matrix *all, const Found *found, unsigned *counts, unsigned pass) {
     __shared__ unsigned here[BINS];
     Matrix of = all[blockIdx.y];
     Found it = found[blockIdx.y];
@@ -153,7 +153,7 @@ extern "C" __global__ void count_keys(const Matrix *all, const Found *found, uns
 }
 
 // Finds the bin in which the rank lies and clears the counts. A block a matrix, of 256 threads.
-extern "C" __global__ void narrow(Found *found, unsigned *counts, unsigned pass) {
+extern "C" __global__ void __launch_bounds__(256) narrow(Found *found, unsigned *counts, unsigned pass) {
     __shared__ unsigned sums[256];
     Found *it = &found[blockIdx.x];
     counts += (size_t)blockIdx.x * BINS;
@@ -175,7 +175,7 @@ extern "C" __global__ void narrow(Found *found, unsigned *counts, unsigned pass)
 }
 
 // Of entries with the key that was found, `rank` go: those that come first in PEFT's layout. A block a matrix.
-extern "C" __global__ void ties(const Matrix *all, Found *found) {
+extern "C" __global__ void __launch_bounds__(256) ties(const Matrix *all, Found *found) {
     __shared__ unsigned char tied[1024];
     Matrix of = all[blockIdx.x];
     Found *it = &found[blockIdx.x];
@@ -210,7 +210,7 @@ extern "C" __global__ void ties(const Matrix *all, Found *found) {
 
 // The importance at three ranks of at most SAMPLE evenly spaced entries, before anything is zeroed: quantiles (matrices, 3).
 // A block a matrix.
-extern "C" __global__ void quantiles(const Matrix *all, float *out) {
+extern "C" __global__ void __launch_bounds__(256) quantiles(const Matrix *all, float *out) {
     __shared__ unsigned some[SAMPLE];
     Matrix of = all[blockIdx.x];
     unsigned stride = (of.n + SAMPLE - 1) / SAMPLE;
@@ -235,13 +235,13 @@ extern "C" __global__ void quantiles(const Matrix *all, float *out) {
 }
 
 // Zeroes what is pruned, writes the masks and what was pruned (or, with SCRATCH, only what would be), and says what became of it: parts (matrices, shares).
-extern "C" __global__ void prune(const Matrix *all, const Found *found, Part *parts) {
+extern "C" __global__ void __launch_bounds__(256) prune(const Matrix *all, const Found *found, Part *parts) {
     Matrix of = all[blockIdx.y];
     Found it = found[blockIdx.y];
     Part part = {0, 0, 0, 0, 0, 0};
     for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < of.n; i += gridDim.x * blockDim.x) {
         float w = weight(of, i), score = importance(of, i, w);
-        bool before = of.mask[i], now = of.flags & AS_IS ? before : (it.what & ALL) != 0;
+        bool before = of.mask[i], now = of.flags & AS_IS || it.what & BROKEN ? before : (it.what & ALL) != 0;
         if (!(it.what & (NONE | ALL))) {
             unsigned bits = key(of, i, score);
             now = bits < it.prefix || (bits == it.prefix && (it.last == ~0u || flat(of, i) <= it.last));
@@ -267,11 +267,4 @@ extern "C" __global__ void prune(const Matrix *all, const Found *found, Part *pa
     part.flips = total(part.flips);
     part.restored = total(part.restored);
     if (threadIdx.x == 0) parts[(size_t)blockIdx.y * gridDim.x + blockIdx.x] = part;
-}
-
-// Zeroes the entries whose mask is 1. Grid: shares.
-extern "C" __global__ void zero(float *numbers, const unsigned char *mask, unsigned n) {
-    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
-        if (mask[i]) numbers[i] = 0;
-    }
 }

@@ -21,7 +21,8 @@ impl Place {
     pub fn memory(&self) -> u64 {
         #[cfg(feature = "cuda")]
         if let Device::Cuda(card) = &self.device {
-            return card.cuda_stream().context().mem_get_info().map_or(0, |(free, total)| (total - free) as u64);
+            let taken = card.cuda_stream().context().mem_get_info().map_or(0, |(free, total)| (total - free) as u64);
+            return taken.saturating_sub(crate::card::spare_memory(card).unwrap_or(0));
         }
         resident_memory()
     }
@@ -79,7 +80,11 @@ fn card(ordinal: usize) -> std::result::Result<Place, String> {
     // Without it steps are slower, and that is all.
     #[cfg(feature = "cuda")]
     let note = match &device {
-        Device::Cuda(card) => crate::card::keep_memory(card).err().map(|e| first_line(&e.to_string())),
+        Device::Cuda(card) => {
+            let why =
+                |e: candle_core::Error| format!("steps are slower: memory is not kept; {}", first_line(&e.to_string()));
+            crate::card::keep_memory(card).err().map(why)
+        }
         _ => None,
     };
     #[cfg(not(feature = "cuda"))]

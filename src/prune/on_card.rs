@@ -228,21 +228,19 @@ impl Pruner {
         }
         let first = !self.pruned_before();
         let mut card = self.enter_card(set)?;
-        let (asked, matrices) = self.matrices(&card, set, &norms, (Some(&self.ratios), share), None)?;
-        let outcomes = card::prune(&card.entries, &norms.numbers, &matrices);
-        if let Ok(outcomes) = &outcomes {
+        let pruned =
+            self.matrices(&card, set, &norms, (Some(&self.ratios), share), None).and_then(|(asked, matrices)| {
+                let outcomes = card::prune(&card.entries, &norms.numbers, &matrices)?;
+                Ok((asked, outcomes))
+            });
+        if let Ok((asked, outcomes)) = &pruned {
             card.pruned = asked.iter().zip(outcomes).map(|(asked, outcome)| (asked.key, outcome.pruned)).collect();
         }
         self.card = Some(card);
         // Those of before are on the card.
         (self.now.masks, self.now.shadow) = Default::default();
-        let outcomes = outcomes?;
-        if let Some((broken, _)) = asked.iter().zip(&outcomes).find(|(_, outcome)| outcome.broken) {
-            return Err(Error::fault(format!(
-                "an importance of {} {} is not a number: the training has diverged; lower the learning rate",
-                broken.key.0, broken.key.2
-            )));
-        }
+        let (asked, outcomes) = pruned?;
+        check(&asked, &outcomes)?;
         self.now.norms = known;
         (self.now.share, self.now.step, self.now.rules) = (share, step, self.settings.rules.len());
         Ok(asked.iter().zip(&outcomes).map(|(asked, outcome)| (asked.key, state(asked, first, outcome))).collect())
@@ -274,6 +272,7 @@ impl Pruner {
         }
         let (asked, matrices) = self.matrices(card, set, &norms, wanted, Some(&tried))?;
         let outcomes = card::prune(&card.entries, &norms.numbers, &matrices)?;
+        check(&asked, &outcomes)?;
         let mut scratch = Scratch {
             set: set.clone(),
             states: Vec::with_capacity(asked.len()),
@@ -298,6 +297,16 @@ impl Pruner {
             }
         }
         Ok(scratch)
+    }
+}
+
+/// Refuses importances that are no numbers.
+fn check(asked: &[Asked], outcomes: &[Outcome]) -> Result<()> {
+    match asked.iter().zip(outcomes).find(|(_, outcome)| outcome.broken) {
+        None => Ok(()),
+        Some((Asked { key: (id, _, factor), .. }, _)) => Err(Error::fault(format!(
+            "an importance of {id} {factor} is not a number: the training has diverged; lower the learning rate"
+        ))),
     }
 }
 

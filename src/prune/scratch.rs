@@ -139,6 +139,8 @@ impl Pruner {
             let module = MergedModule { a, b, segments: module.segments.clone() };
             works.push((*id, module, self.last_norms(*id, squares)?));
         }
+        // What lies on a card is fetched by this thread and not by those that share the work.
+        self.stand()?;
         let remade: Vec<Remade> = works
             .par_iter()
             .map(|(id, module, norms)| self.remade(*id, module, norms, ratios))

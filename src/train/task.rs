@@ -122,7 +122,7 @@ impl Task {
         if let Some(text) = place.note.clone() {
             observer.record(EventBody::Warning { text })?;
         }
-        if let Some(text) = super::agreement::reached(&place.device) {
+        if let Some(text) = super::agreement::reached(&place.device)? {
             observer.record(EventBody::Warning { text })?;
         }
         let mut adapters = Vec::with_capacity(recipe.adapters.len());

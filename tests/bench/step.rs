@@ -245,6 +245,7 @@ fn main() {
         let chosen = order.next().unwrap();
         let clock = Instant::now();
         let update = trainer.step(turn + 1, 1_000_000, &chosen, recipe.train.lr).unwrap();
+        task.place.device.synchronize().unwrap();
         let own = clock.elapsed().as_secs_f64();
         let s = update.seconds;
         let mut line = format!(

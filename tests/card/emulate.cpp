@@ -143,10 +143,6 @@ static void run(Request &r) {
         emulation::grid(3, 1, 32, [&] { descend(&one, r.f(0), r.f(1)); });
     } else if (r.kernel == "squares") {
         emulation::grid(3, 1, 64, [&] { squares(&one, r.at<double>(2)); });
-    } else if (r.kernel == "zero") {
-        emulation::grid(3, 1, 32, [&] {
-            zero(r.at<float>(0), r.at<unsigned char>(1), (unsigned)r.buffers[1].size());
-        });
     } else if (r.kernel == "prune") {
         prune_all(r);
     } else {

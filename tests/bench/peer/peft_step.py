@@ -107,5 +107,5 @@ for _ in sys.stdin:
     if device == "cpu":
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     else:
-        memory = torch.cuda.max_memory_allocated()
+        memory = torch.cuda.max_memory_allocated(device)
     print(json.dumps({"seconds": seconds, "loss": loss, "memory": memory}), flush=True)
