@@ -256,6 +256,7 @@ extern "C" __global__ void __launch_bounds__(256) prune(const Matrix *all, const
             if (of.to != nullptr) of.to[i] = now ? 0.0f : w;
             continue;
         }
+        if (it.what & BROKEN) continue;
         if (now && !before) of.shadow[i] = w;
         if (now) of.weights[i] = 0;
         of.mask[i] = now;
