@@ -161,10 +161,12 @@ impl Pruner {
     ) -> Result<Vec<(Key, MatrixState)>> {
         let share = self.scheduled(progress.clamp(0.0, 1.0));
         #[cfg(feature = "cuda")]
-        if self.fits_card(set) {
-            return self.prune_on_card(set, squares, share, step);
+        {
+            if self.fits_card(set) {
+                return self.prune_on_card(set, squares, share, step);
+            }
+            self.leave_card()?;
         }
-        self.come_home()?;
         let wants_gradients = self.settings.importance.wants_gradients();
         let mut works = Vec::with_capacity(set.modules.len());
         for (id, module) in &set.modules {
@@ -329,19 +331,9 @@ impl Pruner {
     /// What becomes of a matrix under a mask.
     fn outcome(&self, part: &mask::Part<'_>, mask: &[u8]) -> MatrixState {
         let n = mask.len() as f64;
-        let Sums { total, lost, pruned, zeros } = Sums::of(mask, part.weights, &part.scores);
         let old = self.now.masks.get(&part.key);
         let flips = old.map(|old| old.iter().zip(mask).filter(|(a, b)| a != b).count() as f64 / n);
-        MatrixState {
-            ratio: part.ratio,
-            full: part.full,
-            sparsity: zeros as f64 / n,
-            importance: (total / n) as f32,
-            quantiles: quantiles(&part.scores),
-            retained: if total > 0.0 { 1.0 - lost / total } else { 1.0 - pruned as f64 / n },
-            flips,
-            pruned,
-        }
+        Sums::of(mask, part.weights, &part.scores).state(n, (part.ratio, part.full), quantiles(&part.scores), flips)
     }
 
     /// What the last pruning left, in this machine's memory.
@@ -352,14 +344,6 @@ impl Pruner {
             return card.home(&self.now);
         }
         Ok(&self.now)
-    }
-
-    /// The same, and what comes next is kept there too.
-    #[cfg_attr(not(feature = "cuda"), allow(clippy::unnecessary_wraps, clippy::unused_self))]
-    fn come_home(&mut self) -> Result<()> {
-        #[cfg(feature = "cuda")]
-        self.leave_card()?;
-        Ok(())
     }
 
     /// Brings what is known to the card that `set` lies on, if it does: what is asked about it is answered there.
@@ -449,6 +433,21 @@ struct Sums {
 }
 
 impl Sums {
+    /// What became of a matrix of `n` entries of which a ratio was asked, now and at the schedule's end.
+    fn state(&self, n: f64, (ratio, full): (f64, f64), quantiles: [f32; 3], flips: Option<f64>) -> MatrixState {
+        let Self { total, lost, pruned, zeros } = *self;
+        MatrixState {
+            ratio,
+            full,
+            sparsity: zeros as f64 / n,
+            importance: (total / n) as f32,
+            quantiles,
+            retained: if total > 0.0 { 1.0 - lost / total } else { 1.0 - pruned as f64 / n },
+            flips,
+            pruned,
+        }
+    }
+
     fn of(mask: &[u8], weights: &[f32], scores: &[f32]) -> Self {
         const LANES: usize = 8;
         const BLOCK: usize = 1 << 10;

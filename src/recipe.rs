@@ -264,9 +264,14 @@ impl Recipe {
 
     /// N of `cuda:N` (`cuda` is `cuda:0`).
     pub fn cuda_ordinal(&self) -> Option<usize> {
-        match self.device.as_str() {
-            "cuda" => Some(0),
-            other => other.strip_prefix("cuda:")?.parse().ok(),
-        }
+        cuda_ordinal(&self.device)
+    }
+}
+
+/// N of the device `cuda:N` (`cuda` is `cuda:0`).
+pub fn cuda_ordinal(device: &str) -> Option<usize> {
+    match device {
+        "cuda" => Some(0),
+        other => other.strip_prefix("cuda:")?.parse().ok(),
     }
 }

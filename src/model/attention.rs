@@ -265,7 +265,7 @@ pub fn step(
 ) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if kernels::on_card(q) && heads.dim <= crate::card::WIDEST {
-        let op = on_card::NextToken { caches, heads, causal };
+        let op = kernels::Pass(on_card::NextToken { caches, heads, causal });
         let rows = q.contiguous()?.apply_op3_no_bwd(&k.contiguous()?, &v.contiguous()?, &op)?;
         caches.iter_mut().for_each(|cache| cache.filled += 1);
         return Ok(rows);

@@ -57,6 +57,12 @@ pub(crate) fn on_card(x: &Tensor) -> bool {
         && !TENSOR_OPERATIONS.load(Ordering::Relaxed)
 }
 
+/// Whether `x` lies on a card as its kernels take what is trained: f32, contiguous.
+#[cfg(feature = "cuda")]
+pub(crate) fn trained_on_card(x: &Tensor) -> bool {
+    on_card(x) && x.dtype() == DType::F32 && x.is_contiguous()
+}
+
 /// Whether there is one pass for all, on the CPU or on a card.
 pub(crate) fn in_one_pass(x: &Tensor) -> bool {
     on_cpu(x) || on_card(x)
@@ -197,11 +203,24 @@ pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     candle_nn::ops::silu(gate)?.mul(up)
 }
 
-struct SwiGluBackward;
+/// What comes of three contiguous tensors in one pass: over their numbers, or by a kernel.
+pub(super) trait OfThree {
+    /// What candle calls it.
+    const NAME: &'static str;
 
-impl CustomOp3 for SwiGluBackward {
+    /// Of f32 in this machine's memory; `dims` are the first one's dimensions.
+    fn here(&self, numbers: [&[f32]; 3], dims: &[usize]) -> Result<(Vec<f32>, Shape)>;
+
+    #[cfg(feature = "cuda")]
+    fn on_card(&self, tensors: [On<'_>; 3]) -> Result<(CudaStorage, Shape)>;
+}
+
+/// The same as candle takes it.
+pub(super) struct Pass<F>(pub F);
+
+impl<F: OfThree> CustomOp3 for Pass<F> {
     fn name(&self) -> &'static str {
-        "swiglu-backward"
+        F::NAME
     }
 
     fn cpu_fwd(
@@ -213,7 +232,30 @@ impl CustomOp3 for SwiGluBackward {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (gate, up, dy) = (slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
+        let (numbers, shape) = self.0.here([slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?], l1.dims())?;
+        Ok((CpuStorage::F32(numbers), shape))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.0.on_card([On(s1, l1), On(s2, l2), On(s3, l3)])
+    }
+}
+
+struct SwiGluBackward;
+
+impl OfThree for SwiGluBackward {
+    const NAME: &'static str = "swiglu-backward";
+
+    fn here(&self, [gate, up, dy]: [&[f32]; 3], dims: &[usize]) -> Result<(Vec<f32>, Shape)> {
         let mut both = vec![0f32; 2 * gate.len()];
         let (d_gate, d_up) = both.split_at_mut(gate.len());
         d_gate
@@ -231,21 +273,12 @@ impl CustomOp3 for SwiGluBackward {
                     }
                 });
             });
-        Ok((CpuStorage::F32(both), [&[2], l1.dims()].concat().into()))
+        Ok((both, [&[2], dims].concat().into()))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        s1: &CudaStorage,
-        l1: &Layout,
-        s2: &CudaStorage,
-        l2: &Layout,
-        s3: &CudaStorage,
-        l3: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        let both = card::swiglu_backward(On(s1, l1), On(s2, l2), On(s3, l3))?;
-        Ok((both, [&[2], l1.dims()].concat().into()))
+    fn on_card(&self, [gate, up, dy]: [On<'_>; 3]) -> Result<(CudaStorage, Shape)> {
+        Ok((card::swiglu_backward(gate, up, dy)?, [&[2], gate.1.dims()].concat().into()))
     }
 }
 
@@ -255,7 +288,7 @@ impl CustomOp3 for SwiGluBackward {
 /// When shapes or types don't fit.
 pub fn swiglu_backward(gate: &Tensor, up: &Tensor, dy: &Tensor) -> Result<(Tensor, Tensor)> {
     if in_one_pass(gate) {
-        let both = gate.apply_op3_no_bwd(up, &dy.contiguous()?, &SwiGluBackward)?;
+        let both = gate.apply_op3_no_bwd(up, &dy.contiguous()?, &Pass(SwiGluBackward))?;
         return Ok((both.get(0)?, both.get(1)?));
     }
     let s = candle_nn::ops::sigmoid(gate)?;

@@ -3,7 +3,7 @@
 use super::importance::Norms;
 use super::scratch::Scratch;
 use super::shadow::Stand;
-use super::{Key, MatrixState, Pruner, mask};
+use super::{Key, MatrixState, Pruner, Sums, mask};
 use crate::card::{self, Entries, Matrix, Outcome};
 use crate::lora::{MergedSet, SquareSums};
 use crate::model::kernels;
@@ -76,12 +76,12 @@ impl OnCard {
 }
 
 /// The column sums of a set in this machine's memory, in one copy: what is squared becomes a norm later.
-type Sums = BTreeMap<ModuleId, (Vec<f32>, Vec<f32>)>;
+type ColumnSums = BTreeMap<ModuleId, (Vec<f32>, Vec<f32>)>;
 
-fn home(squares: &SquareSums) -> Result<Sums> {
+fn home(squares: &SquareSums) -> Result<ColumnSums> {
     let all: Vec<&Tensor> = squares.modules.values().flat_map(|(x, z)| [x, z]).collect();
     if all.is_empty() {
-        return Ok(Sums::new());
+        return Ok(ColumnSums::new());
     }
     let numbers = Tensor::cat(&all, 0)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
     let mut rest = &numbers[..];
@@ -96,11 +96,10 @@ fn home(squares: &SquareSums) -> Result<Sums> {
 impl Pruner {
     /// Whether this pruner's settings and the set are what the card's kernels do.
     pub(super) fn fits_card(&self, set: &MergedSet) -> bool {
-        let on_card = |x: &Tensor| kernels::on_card(x) && x.dtype() == DType::F32 && x.is_contiguous();
         self.settings.group == Group::Matrix
             && matches!(self.settings.importance, Importance::Direct | Importance::Magnitude)
             && !set.modules.is_empty()
-            && set.modules.values().all(|module| on_card(&module.a) && on_card(&module.b))
+            && set.modules.values().all(|m| [&m.a, &m.b].into_iter().all(kernels::trained_on_card))
     }
 
     /// Takes masks and shadow from the card, if they lie there, and leaves it.
@@ -131,8 +130,11 @@ impl Pruner {
         let Some(Device::Cuda(device)) = set.modules.values().next().map(|m| m.a.device().clone()) else {
             return Err(Error::fault("a set to be pruned on a card that is not there"));
         };
-        let (mut masks, mut shadow) = (vec![0u8; end], vec![0f32; end]);
         let mut pruned = BTreeMap::new();
+        if self.now.masks.is_empty() {
+            return Ok(OnCard { entries: Entries::new(&device, end)?, places, pruned, home: OnceLock::new() });
+        }
+        let (mut masks, mut shadow) = (vec![0u8; end], vec![0f32; end]);
         for (key, place) in &places {
             if let Some(mask) = self.now.masks.get(key) {
                 masks[place.clone()].copy_from_slice(mask);
@@ -142,12 +144,7 @@ impl Pruner {
                 shadow[place.clone()].copy_from_slice(known);
             }
         }
-        let entries = if self.now.masks.is_empty() {
-            Entries::new(&device, end)
-        } else {
-            Entries::with(&device, &masks, &shadow)
-        };
-        Ok(OnCard { entries: entries?, places, pruned, home: OnceLock::new() })
+        Ok(OnCard { entries: Entries::with(&device, &masks, &shadow)?, places, pruned, home: OnceLock::new() })
     }
 
     /// Brings masks and shadow to where `set` lies, if that is a card and something was pruned.
@@ -163,14 +160,13 @@ impl Pruner {
     }
 
     /// Every matrix of `set` as the card's kernels take it, under `ratios` times `share`, or without any under the masks that
-    /// there are; with `tried` without changing anything.
+    /// there are.
     fn matrices<'a>(
         &self,
         card: &OnCard,
         set: &'a MergedSet,
         norms: &AllNorms,
         (ratios, share): (Option<&Ratios>, f64),
-        tried: Option<&'a Tried>,
     ) -> Result<(Vec<Asked>, Vec<Matrix<'a>>)> {
         let wants_norms = self.settings.importance.wants_norms();
         let (mut asked, mut matrices) = (Vec::with_capacity(card.places.len()), Vec::with_capacity(card.places.len()));
@@ -189,8 +185,6 @@ impl Pruner {
                     let asis = pruned as f64 / n.max(1) as f64;
                     let full = ratios.map(|ratios| ratios.of(*id, name, factor));
                     let ratio = full.map_or(asis, |full| full * share);
-                    let scratch =
-                        tried.map(|tried| card::Scratch { to: tried.get(&(*id, factor)), as_is: ratios.is_none() });
                     matrices.push(Matrix {
                         tensor,
                         first: segment.start * width,
@@ -202,7 +196,7 @@ impl Pruner {
                         k: mask::count(ratio, n),
                         hold: self.settings.hold,
                         idle_if_silent: ratio < 1.0,
-                        scratch,
+                        scratch: None,
                     });
                     asked.push(Asked { key, n, ratio, full: full.unwrap_or(asis) });
                 }
@@ -219,7 +213,7 @@ impl Pruner {
         share: f64,
         step: usize,
     ) -> Result<Vec<(Key, MatrixState)>> {
-        let mut sums = if self.settings.importance.wants_norms() { home(squares)? } else { Sums::new() };
+        let mut sums = if self.settings.importance.wants_norms() { home(squares)? } else { ColumnSums::new() };
         let (mut known, mut norms) = (BTreeMap::new(), AllNorms::default());
         for (id, module) in &set.modules {
             let of = self.norms_of(*id, module, sums.remove(id))?;
@@ -228,11 +222,10 @@ impl Pruner {
         }
         let first = !self.pruned_before();
         let mut card = self.enter_card(set)?;
-        let pruned =
-            self.matrices(&card, set, &norms, (Some(&self.ratios), share), None).and_then(|(asked, matrices)| {
-                let outcomes = card::prune(&card.entries, &norms.numbers, &matrices)?;
-                Ok((asked, outcomes))
-            });
+        let pruned = self.matrices(&card, set, &norms, (Some(&self.ratios), share)).and_then(|(asked, matrices)| {
+            let outcomes = card::prune(&card.entries, &norms.numbers, &matrices)?;
+            Ok((asked, outcomes))
+        });
         if let Ok((asked, outcomes)) = &pruned {
             card.pruned = asked.iter().zip(outcomes).map(|(asked, outcome)| (asked.key, outcome.pruned)).collect();
         }
@@ -258,10 +251,9 @@ impl Pruner {
         for id in set.modules.keys() {
             norms.add(*id, &self.last_norms(*id, squares)?);
         }
-        let wanted = (ratios, self.present_share());
         let mut tried = Tried::new();
+        let (asked, mut matrices) = self.matrices(card, set, &norms, (ratios, self.present_share()))?;
         // The same count leaves the same mask.
-        let (asked, matrices) = self.matrices(card, set, &norms, wanted, None)?;
         for (asked, of) in asked.iter().zip(&matrices) {
             let pruned = card.pruned.get(&asked.key).copied().unwrap_or_default();
             let k = if of.hold { of.k.max(pruned) } else { of.k };
@@ -270,7 +262,10 @@ impl Pruner {
                 tried.insert(place, of.tensor.zeros_like()?);
             }
         }
-        let (asked, matrices) = self.matrices(card, set, &norms, wanted, Some(&tried))?;
+        for (asked, of) in asked.iter().zip(&mut matrices) {
+            let to = tried.get(&(asked.key.0, asked.key.2));
+            of.scratch = Some(card::Scratch { to, as_is: ratios.is_none() });
+        }
         let outcomes = card::prune(&card.entries, &norms.numbers, &matrices)?;
         check(&asked, &outcomes)?;
         let mut scratch = Scratch {
@@ -313,14 +308,6 @@ fn check(asked: &[Asked], outcomes: &[Outcome]) -> Result<()> {
 fn state(asked: &Asked, first: bool, outcome: &Outcome) -> MatrixState {
     let Outcome { total, lost, pruned, zeros, flips, quantiles, .. } = *outcome;
     let n = asked.n as f64;
-    MatrixState {
-        ratio: asked.ratio,
-        full: asked.full,
-        sparsity: zeros as f64 / n,
-        importance: (total / n) as f32,
-        quantiles,
-        retained: if total > 0.0 { 1.0 - lost / total } else { 1.0 - pruned as f64 / n },
-        flips: (!first).then_some(flips as f64 / n),
-        pruned,
-    }
+    let flips = (!first).then_some(flips as f64 / n);
+    Sums { total, lost, pruned, zeros }.state(n, (asked.ratio, asked.full), quantiles, flips)
 }

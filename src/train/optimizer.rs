@@ -14,7 +14,6 @@ use std::sync::Mutex;
 use {
     crate::card::{self, Trained},
     crate::model::kernels,
-    candle_core::DType,
 };
 
 /// Numbers handed to a thread at once.
@@ -37,25 +36,31 @@ pub struct Optimizer {
     moments: BTreeMap<(ModuleId, Factor), Moments>,
 }
 
-/// The numbers of one update, rounded once.
+/// The numbers of one update of AdamW.
 #[derive(Debug, Clone, Copy)]
 struct AdamW {
     /// On the gradient.
-    gradient_scale: f32,
+    gradient_scale: f64,
     /// On the weight.
-    decay: f32,
+    decay: f64,
     /// 1 − β₁: how far the first moment goes towards the gradient.
-    towards: f32,
-    /// β₂.
-    beta2: f32,
-    /// 1 − β₂, rounded once: in f32 the difference itself would be off by 1e-5.
-    rest2: f32,
-    /// ε.
-    eps: f32,
+    towards: f64,
+    beta2: f64,
+    /// 1 − β₂: in f32 the difference itself would be off by 1e-5.
+    rest2: f64,
+    eps: f64,
     /// lr / (1 − β₁ᵗ)
-    rate: f32,
+    rate: f64,
     /// √(1 − β₂ᵗ)
-    correction: f32,
+    correction: f64,
+}
+
+impl AdamW {
+    /// All of them in their order, each rounded once.
+    fn rounded(self) -> [f32; 8] {
+        let Self { gradient_scale, decay, towards, beta2, rest2, eps, rate, correction } = self;
+        [gradient_scale, decay, towards, beta2, rest2, eps, rate, correction].map(|number| number as f32)
+    }
 }
 
 /// One fused AdamW pass: exactly `torch.optim.AdamW`'s arithmetic, in f32.
@@ -73,7 +78,7 @@ impl InplaceOp2 for Adam<'_> {
         let (weights, gradient) = (slice_mut(s1, l1)?, slice(s2, l2)?);
         let Ok(mut moments) = self.moments.lock() else { candle_core::bail!("the optimiser's state is lost") };
         let (m, v) = &mut *moments;
-        let AdamW { gradient_scale, decay, towards, beta2, rest2, eps, rate, correction } = self.of;
+        let [gradient_scale, decay, towards, beta2, rest2, eps, rate, correction] = self.of.rounded();
         weights
             .par_chunks_mut(PIECE)
             .zip(gradient.par_chunks(PIECE))
@@ -120,7 +125,7 @@ pub fn global_norm(gradients: &Gradients) -> Result<f64> {
     #[cfg(feature = "cuda")]
     {
         let all: Vec<&Tensor> = gradients.modules.values().flat_map(|(a, b)| [a, b]).collect();
-        if !all.is_empty() && all.iter().all(|g| for_kernels(g)) {
+        if !all.is_empty() && all.iter().all(|g| kernels::trained_on_card(g)) {
             return Ok(card::square_sum(&all)?.sqrt());
         }
     }
@@ -137,12 +142,6 @@ pub fn global_norm(gradients: &Gradients) -> Result<f64> {
         sum += Tensor::stack(&on_card, 0)?.to_vec1::<f32>()?.into_iter().map(f64::from).sum::<f64>();
     }
     Ok(sum.sqrt())
-}
-
-/// Whether a card's kernels can update with `x`.
-#[cfg(feature = "cuda")]
-fn for_kernels(x: &Tensor) -> bool {
-    kernels::on_card(x) && x.dtype() == DType::F32 && x.is_contiguous()
 }
 
 /// The sum of squares of a tensor that lies in this machine's memory.
@@ -199,7 +198,10 @@ impl Optimizer {
             pairs.push(((*id, Factor::A), &module.a, a));
             pairs.push(((*id, Factor::B), &module.b, b));
         }
-        if !pairs.iter().all(|(_, weights, gradient)| for_kernels(weights) && for_kernels(gradient)) {
+        if !pairs
+            .iter()
+            .all(|(_, weights, gradient)| kernels::trained_on_card(weights) && kernels::trained_on_card(gradient))
+        {
             return Ok(false);
         }
         let adam = self.settings.optimizer != OptimizerKind::Sgd;
@@ -219,28 +221,31 @@ impl Optimizer {
                 Trained { weights, gradient, moments }
             })
             .collect();
-        let decay = (1.0 - lr * self.settings.weight_decay) as f32;
         if adam {
-            let AdamW { gradient_scale, decay, towards, beta2, rest2, eps, rate, correction } = self.adam(lr, scale);
-            card::adamw(&trained, [gradient_scale, decay, towards, beta2, rest2, eps, rate, correction])?;
+            card::adamw(&trained, self.adam(lr, scale).rounded())?;
         } else {
-            card::descend(&trained, (lr * scale) as f32, decay)?;
+            card::descend(&trained, (lr * scale) as f32, self.decay(lr) as f32)?;
         }
         Ok(true)
+    }
+
+    /// What is left of every weight before its update.
+    fn decay(&self, lr: f64) -> f64 {
+        1.0 - lr * self.settings.weight_decay
     }
 
     /// The numbers of this step's update.
     fn adam(&self, lr: f64, scale: f64) -> AdamW {
         let [beta1, beta2] = self.settings.betas;
         AdamW {
-            gradient_scale: scale as f32,
-            decay: (1.0 - lr * self.settings.weight_decay) as f32,
-            towards: (1.0 - beta1) as f32,
-            beta2: beta2 as f32,
-            rest2: (1.0 - beta2) as f32,
-            eps: self.settings.eps as f32,
-            rate: (lr / (1.0 - beta1.powf(self.step as f64))) as f32,
-            correction: (1.0 - beta2.powf(self.step as f64)).sqrt() as f32,
+            gradient_scale: scale,
+            decay: self.decay(lr),
+            towards: 1.0 - beta1,
+            beta2,
+            rest2: 1.0 - beta2,
+            eps: self.settings.eps,
+            rate: lr / (1.0 - beta1.powf(self.step as f64)),
+            correction: (1.0 - beta2.powf(self.step as f64)).sqrt(),
         }
     }
 
@@ -255,9 +260,8 @@ impl Optimizer {
     ) -> Result<()> {
         fits(id, factor, weights, gradient)?;
         let gradient = gradient.contiguous()?;
-        let decay = 1.0 - lr * self.settings.weight_decay;
         if self.settings.optimizer == OptimizerKind::Sgd {
-            let rate = lr * scale;
+            let (rate, decay) = (lr * scale, self.decay(lr));
             if in_memory(weights) {
                 weights.inplace_op2(&gradient, &Descend { rate: rate as f32, decay: decay as f32 })?;
             } else {
@@ -266,9 +270,6 @@ impl Optimizer {
             return Ok(());
         }
         let of = self.adam(lr, scale);
-        let [beta1, beta2] = self.settings.betas;
-        let rate = lr / (1.0 - beta1.powf(self.step as f64));
-        let correction = (1.0 - beta2.powf(self.step as f64)).sqrt();
         let moments = match self.moments.entry((id, factor)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(fresh(weights)?),
@@ -277,10 +278,10 @@ impl Optimizer {
             Moments::Host(m, v) => weights.inplace_op2(&gradient, &Adam { moments: Mutex::new((m, v)), of })?,
             Moments::Device(m, v) => {
                 let g = (gradient * scale)?;
-                *m = ((&*m * beta1)? + (&g * (1.0 - beta1))?)?;
-                *v = ((&*v * beta2)? + (g.sqr()? * (1.0 - beta2))?)?;
-                let denominator = ((v.sqrt()? / correction)? + self.settings.eps)?;
-                let next = ((weights * decay)? - ((&*m / denominator)? * rate)?)?;
+                *m = ((&*m * self.settings.betas[0])? + (&g * of.towards)?)?;
+                *v = ((&*v * of.beta2)? + (g.sqr()? * of.rest2)?)?;
+                let denominator = ((v.sqrt()? / of.correction)? + of.eps)?;
+                let next = ((weights * of.decay)? - ((&*m / denominator)? * of.rate)?)?;
                 weights.slice_set(&next, 0, 0)?;
             }
         }

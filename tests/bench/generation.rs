@@ -19,6 +19,7 @@ use lopper::model::decoder::{Decoder, Pass};
 use lopper::model::device;
 use lopper::model::generate::{Generation, generate};
 use lopper::model::weights::Weights;
+use lopper::recipe::cuda_ordinal;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -91,8 +92,7 @@ fn main() {
     rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build_global().unwrap();
     let config = Config::read(&settings.base).unwrap();
     let weights = Weights::load(&settings.base, &config).unwrap();
-    let ordinal = settings.device.strip_prefix("cuda:").map(|n| n.parse().unwrap());
-    let device = device::open(&settings.device, ordinal).unwrap().device;
+    let device = device::open(&settings.device, cuda_ordinal(&settings.device)).unwrap().device;
     let half = settings.dtype == "bf16" || settings.dtype == "stored" && device.is_cuda();
     let dtype = if half { DType::BF16 } else { DType::F32 };
     let adapter = settings.adapter.as_ref().map(|path| Adapter::read(path, &config, &device).unwrap());

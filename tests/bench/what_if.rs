@@ -17,8 +17,8 @@ use lopper::lora::{MergedModule, MergedSet, SquareSums};
 use lopper::model::device;
 use lopper::module::{Factor, ModuleId, Projection};
 use lopper::prune::Pruner;
-use lopper::recipe::Prune;
 use lopper::recipe::ratios::Rule;
+use lopper::recipe::{self, Prune};
 use lopper::run::RunState;
 use lopper::run::event::{AdapterInfo, Event, EventBody, MatrixInfo, Modules, Stage, Started};
 use lopper::run::inquiry::{self, Answer, Asked, Question, Said};
@@ -215,8 +215,11 @@ fn edits(run: &Path, turns: usize) {
 fn main() {
     let settings = Settings::parse();
     prediction(settings.layers, settings.turns);
-    let ordinal = settings.device.strip_prefix("cuda:").map(|n| n.parse().unwrap());
-    masks(settings.layers, settings.turns, &device::open(&settings.device, ordinal).unwrap().device);
+    masks(
+        settings.layers,
+        settings.turns,
+        &device::open(&settings.device, recipe::cuda_ordinal(&settings.device)).unwrap().device,
+    );
     for run in &settings.run {
         edits(run, settings.turns);
     }

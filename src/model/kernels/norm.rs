@@ -1,7 +1,7 @@
 //! Root-mean-square norm, forward and backward.
 
-use super::{PIECE, dot, in_one_pass, slice, vectorised};
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
+use super::{OfThree, PIECE, Pass, dot, in_one_pass, slice, vectorised};
+use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 #[cfg(feature = "cuda")]
 use {
@@ -54,21 +54,10 @@ struct RmsNormBackward {
     eps: f32,
 }
 
-impl CustomOp3 for RmsNormBackward {
-    fn name(&self) -> &'static str {
-        "rms-norm-backward"
-    }
+impl OfThree for RmsNormBackward {
+    const NAME: &'static str = "rms-norm-backward";
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, w, dy) = (slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
+    fn here(&self, [x, w, dy]: [&[f32]; 3], dims: &[usize]) -> Result<(Vec<f32>, Shape)> {
         let d = w.len();
         let mut dx = vec![0f32; x.len()];
         dx.par_chunks_mut(d).with_min_len(PIECE.div_ceil(d)).zip(x.par_chunks(d)).zip(dy.par_chunks(d)).for_each(
@@ -85,20 +74,12 @@ impl CustomOp3 for RmsNormBackward {
                 });
             },
         );
-        Ok((CpuStorage::F32(dx), l1.shape().clone()))
+        Ok((dx, dims.into()))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        s1: &CudaStorage,
-        l1: &Layout,
-        s2: &CudaStorage,
-        l2: &Layout,
-        s3: &CudaStorage,
-        l3: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        Ok((card::rms_norm_backward(On(s1, l1), On(s2, l2), On(s3, l3), self.eps)?, l1.shape().clone()))
+    fn on_card(&self, [x, w, dy]: [On<'_>; 3]) -> Result<(CudaStorage, Shape)> {
+        Ok((card::rms_norm_backward(x, w, dy, self.eps)?, x.1.shape().clone()))
     }
 }
 
@@ -108,7 +89,7 @@ impl CustomOp3 for RmsNormBackward {
 /// When shapes or types don't fit.
 pub fn rms_norm_backward(x: &Tensor, weight: &Tensor, eps: f64, dy: &Tensor) -> Result<Tensor> {
     if in_one_pass(x) {
-        let op = RmsNormBackward { eps: eps as f32 };
+        let op = Pass(RmsNormBackward { eps: eps as f32 });
         return x.contiguous()?.apply_op3_no_bwd(weight, &dy.contiguous()?, &op);
     }
     let (x32, dy32) = (x.to_dtype(DType::F32)?, dy.to_dtype(DType::F32)?);
