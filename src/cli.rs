@@ -192,7 +192,7 @@ enum Verb {
     Resume {
         /// The run directory, or the folder of an evaluation or a sweep
         run: PathBuf,
-        /// Lines instead of the screen
+        /// Lines instead of the screen; an evaluation or a sweep goes on here instead of by itself
         #[arg(long)]
         plain: bool,
         #[arg(long, value_name = "KEY=VALUE", help = "Change a setting first, such as train.micro_tokens=512")]
@@ -424,11 +424,17 @@ fn dispatch(cli: Cli) -> Result<u8> {
             let options = WatchOptions { read_only, replay, record: tape.record, ..look.into() };
             watch(&run, Tail::new(run.clone()), plain, &options)
         }
-        Verb::Resume { run, set, .. } if crate::study::is_one(&run) => {
+        Verb::Resume { run, plain, set } if crate::study::is_one(&run) => {
             if !set.is_empty() {
                 return Err(Error::user("--set is for a run; `lopper edit` makes a recipe for another evaluation"));
             }
             refuse_finished(&run, crate::study::state(&run))?;
+            if plain {
+                return match study::go_on(&run, look.ascii)? {
+                    Some(text) => say(&text).map(|()| 0),
+                    None => Ok(130),
+                };
+            }
             crate::study::launch::resume(&run)?;
             let path = printable(&run.display().to_string()).into_owned();
             say(&format!("it goes on; `lopper attach {path}` shows how far it is, `lopper stop {path}` stops it"))

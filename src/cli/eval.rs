@@ -72,16 +72,19 @@ pub fn report(asked: &Asked) -> Result<Option<String>> {
     let plan = study::launch::plan(&recipe, &seeds, against);
     let Some(found) = study::hold(&out, &plan, &recipe, || compared(&recipe, &plan, &out))? else { return Ok(None) };
     Ok(Some(match asked.format {
-        Format::Text => {
-            let files = printable(&out.display().to_string()).into_owned();
-            format!("{}{files}: evaluation.md, .csv, .html, .tex, .json, and the runs", tables::text(&found))
-        }
+        Format::Text => text(&found, &out),
         Format::Markdown => tables::markdown(&found),
         Format::Csv => tables::csv(&found),
         Format::Html => tables::html(&found),
         Format::Latex => tables::latex(&found),
         Format::Json => json(&found)?,
     }))
+}
+
+/// The table, and where the files are.
+pub(super) fn text(found: &Evaluation, out: &Path) -> String {
+    let files = printable(&out.display().to_string()).into_owned();
+    format!("{}{files}: evaluation.md, .csv, .html, .tex, .json, and the runs", tables::text(found))
 }
 
 /// Runs what is missing and compares; after every seed the tables are about those that are finished. `None` when a signal

@@ -1,22 +1,16 @@
-//! The work on an evaluation or a sweep, as a process of its own.
+//! The work on an evaluation or a sweep whose folder says what was asked.
 
 use super::{eval, sweep};
-use crate::recipe::Recipe;
-use crate::study::{self, Kind, Plan};
-use crate::text::printable;
-use crate::{Error, Result};
+use crate::Result;
+use crate::study::{self, Kind, launch};
 use std::path::Path;
 
-/// Works on what was asked of the folder; the exit code. The last word has what went wrong.
+/// Works on what was asked of the folder as a process of its own; the exit code. The last word has what went wrong.
 ///
 /// # Errors
 /// When the folder does not say what was asked, or another process works on it.
 pub fn serve(folder: &Path) -> Result<u8> {
-    let Some(plan) = Plan::read(folder) else {
-        let shown = printable(&folder.display().to_string()).into_owned();
-        return Err(Error::user(format!("{shown} does not say what was asked")));
-    };
-    let recipe = Recipe::read(&study::recipe_file(folder, plan.kind))?;
+    let (plan, recipe) = launch::asked(folder)?;
     // One that could not take the folder says so itself.
     let mut taken = false;
     let done = study::hold(folder, &plan, &recipe, || {
@@ -32,4 +26,16 @@ pub fn serve(folder: &Path) -> Result<u8> {
         Err(error) if taken => Ok(error.exit_code()),
         Err(error) => Err(error),
     }
+}
+
+/// Goes on with it here, as the command that began it did; the tables as text, `None` when a signal came.
+///
+/// # Errors
+/// As [`serve`], and those of the work.
+pub fn go_on(folder: &Path, ascii: bool) -> Result<Option<String>> {
+    let (plan, recipe) = launch::asked(folder)?;
+    study::hold(folder, &plan, &recipe, || match plan.kind {
+        Kind::Evaluation => Ok(eval::compared(&recipe, &plan, folder)?.map(|found| eval::text(&found, folder))),
+        Kind::Sweep => Ok(sweep::swept(&recipe, &plan, folder)?.map(|found| sweep::text(&found, folder, ascii))),
+    })
 }

@@ -97,15 +97,18 @@ pub fn report(asked: &Asked, ascii: bool) -> Result<Option<String>> {
     let work = || swept(&recipe, &study, &out);
     let Some(sweep) = study::hold(&out, &study, &recipe, work)? else { return Ok(None) };
     Ok(Some(match asked.format {
-        Format::Text => {
-            let files = printable(&out.display().to_string()).into_owned();
-            let curve = Curve::of(&sweep).map_or(String::new(), |curve| format!("\n{}", curve.text(ascii)));
-            format!("{}{curve}{files}: sweep.md, .csv, .json, .svg, chosen.toml, and the runs", tables::text(&sweep))
-        }
+        Format::Text => text(&sweep, &out, ascii),
         Format::Markdown => tables::markdown(&sweep, None),
         Format::Csv => tables::csv(&sweep),
         Format::Json => json(&sweep)?,
     }))
+}
+
+/// The table with the curve, and where the files are.
+pub(super) fn text(found: &Sweep, out: &Path, ascii: bool) -> String {
+    let files = printable(&out.display().to_string()).into_owned();
+    let curve = Curve::of(found).map_or(String::new(), |curve| format!("\n{}", curve.text(ascii)));
+    format!("{}{curve}{files}: sweep.md, .csv, .json, .svg, chosen.toml, and the runs", tables::text(found))
 }
 
 /// Runs all trials and the one that is chosen; after every trial the tables are about those so far. `None` when a

@@ -70,12 +70,23 @@ pub fn begin(file: &Path, methods: &[Method], seeds: &[u64], runs: &Path) -> Res
 /// # Errors
 /// When the folder does not say what was asked, or the process cannot be started.
 pub fn resume(folder: &Path) -> Result<Child> {
+    asked(folder)?;
+    launch::process("study", folder)
+}
+
+/// What was asked of an evaluation or a sweep.
+///
+/// # Errors
+/// When the folder does not say that, or its recipe cannot be read.
+pub fn asked(folder: &Path) -> Result<(Plan, Recipe)> {
     let says = |plan: &Plan| plan.kind == Kind::Evaluation || plan.search.is_some();
-    if !Plan::read(folder).is_some_and(|plan| says(&plan) && recipe_file(folder, plan.kind).is_file()) {
+    let plan = Plan::read(folder).filter(|plan| says(plan) && recipe_file(folder, plan.kind).is_file());
+    let Some(plan) = plan else {
         return Err(Error::user(format!(
             "{} does not say what was asked; the same `lopper eval` or `lopper sweep` goes on with it",
             printable(&folder.display().to_string())
         )));
-    }
-    launch::process("study", folder)
+    };
+    let recipe = Recipe::read(&recipe_file(folder, plan.kind))?;
+    Ok((plan, recipe))
 }

@@ -160,6 +160,10 @@ fn a_run_that_was_killed_goes_on() {
     std::fs::remove_file(run.path().join("exit.json")).unwrap();
     std::fs::remove_file(run.result().join("report.json")).unwrap();
     assert_eq!(run.state(), RunState::Crashed);
+    std::fs::remove_file(project.path("compared/exit.json")).unwrap();
+    let here = project.lopper(&["resume", "compared", "--plain"]);
+    assert_eq!(here.code, Some(0), "{here:?}");
+    assert!(here.out.contains("zero-shot") && here.out.contains("compared: evaluation.md"), "{here:?}");
     let again = evaluated(&project, &asked);
     assert_eq!(RunDir::list(&project.path("compared")).unwrap().len(), 1);
     let loss = |found: &serde_json::Value| found["rows"][1]["loss"]["mean"].as_f64().unwrap();

@@ -47,7 +47,8 @@ impl Group {
         text.lines().find_map(|line| line.strip_prefix("oom_kill ")).unwrap().trim().parse().unwrap()
     }
 
-    /// `lopper` with `args` within it, and the most memory that a worker had, bytes.
+    /// `lopper` with `args` within it, and the most memory that a worker had, bytes. Once there is a worker, that
+    /// alone stays: a kernel that has killed it may go on to what else is in the group before its memory is back.
     fn lopper(&self, project: &Project, args: &[&str]) -> (Said, u64) {
         let lopper = project.command(args);
         let mut command = std::process::Command::new("sh");
@@ -56,11 +57,17 @@ impl Group {
         command.envs(lopper.get_envs().filter_map(|(key, value)| Some((key, value?))));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
+        let looker = child.id();
+        let mut both_within = true;
         let waits = std::thread::spawn(move || child.wait_with_output().unwrap());
         let mut most = 0;
         while !waits.is_finished() {
             for run in project.runs() {
-                let status = lock::holder(run.path()).map(|h| format!("/proc/{}/status", h.pid));
+                let holder = lock::holder(run.path()).filter(|h| h.pid != looker);
+                if holder.is_some() && std::mem::take(&mut both_within) {
+                    std::fs::write(self.folder.with_file_name("cgroup.procs"), looker.to_string()).unwrap();
+                }
+                let status = holder.map(|h| format!("/proc/{}/status", h.pid));
                 let text = status.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
                 let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
                 most = most.max(line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) << 10);

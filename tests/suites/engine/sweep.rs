@@ -133,6 +133,11 @@ fn a_sweep_that_was_killed_goes_on_to_the_same_figures() {
     tiny::until("its end", || (lopper::study::state(&folder) != RunState::Running).then_some(()));
     assert_eq!(lopper::study::state(&folder), RunState::Stopped);
     assert!(project.lopper(&["stop", "broken"]).err.contains("nobody works on it"));
+    let here = project.lopper(&["resume", "broken", "--plain"]);
+    assert_eq!(here.code, Some(0), "{here:?}");
+    assert!(here.out.contains("chosen: ratio ") && here.out.contains("broken: sweep.md"), "{here:?}");
+    let refused = project.lopper(&["resume", "broken", "--plain"]);
+    assert!(refused.code == Some(2) && refused.err.contains("is finished"), "{refused:?}");
     let again = swept(&project, "broken", &asked);
     assert_eq!(figures(&again), figures(&whole));
     assert_eq!((runs(&project, "broken").len(), test_rows(&project, "broken").len()), (4, 1));
