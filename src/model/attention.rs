@@ -3,9 +3,13 @@
 //! Sequences lie one after another in the rows, without padding: every linear sees them as one
 //! matrix, and only here each sequence is looked at on its own: some queries at a time, so that memory grows with a
 //! sequence's length and not with its square. Attention weights are not kept for the way back but computed again.
+//! What is f32 in this machine's memory is worked on as slices, everything else by tensor operations.
 
+mod in_memory;
 #[cfg(feature = "cuda")]
 mod on_card;
+
+pub use in_memory::held;
 
 use super::kernels::{self, Block, Causal};
 use candle_core::{DType, Device, Result, Tensor};
@@ -13,14 +17,15 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-/// Scores that are computed at once for a sequence, all heads together: in this machine's memory (16 MB), ...
+/// Scores that are computed at once for a sequence by tensor operations, all heads together: in this machine's memory
+/// (16 MB), ...
 const SCORES: usize = 4 << 20;
 /// ... and on a card.
 const SCORES_ON_CARD: usize = 64 << 20;
 /// Queries of a block, unless there are less.
 const FEWEST: usize = 64;
 
-/// Queries that are computed at once of a sequence of `t` tokens.
+/// Queries that are computed at once of a sequence of `t` tokens, by tensor operations.
 pub fn queries_at_once(t: usize, heads: usize, on_card: bool) -> usize {
     let scores = if on_card { SCORES_ON_CARD } else { SCORES };
     (scores / (heads * t).max(1)).max(FEWEST).min(t)
@@ -226,11 +231,24 @@ impl<'a> Packed<'a> {
         Ok(Sequence { t, q, k, v, heads: self.heads, causal: self.causal, masks: self.masks })
     }
 
+    /// Whether all, with `x` that lies as q does, is f32 in this machine's memory. What does not fit together is not: tensor
+    /// operations say why.
+    fn lies_in_memory(&self, x: &Tensor) -> bool {
+        let (Heads { query, key, dim }, t) = (self.heads, self.lengths.iter().sum());
+        let fits = self.q.dims() == [t, query, dim] && [self.k, self.v].iter().all(|x| x.dims() == [t, key, dim]);
+        fits && x.elem_count() == t * query * dim
+            && [x, self.q, self.k, self.v].iter().all(|x| kernels::on_cpu(x) && x.is_contiguous())
+    }
+
     /// Attention: (T, query heads · dim).
     ///
     /// # Errors
     /// When shapes or types don't fit.
     pub fn forward(&self) -> Result<Tensor> {
+        if self.lies_in_memory(self.q) { in_memory::forward(self) } else { self.forward_by_operations() }
+    }
+
+    fn forward_by_operations(&self) -> Result<Tensor> {
         let outs =
             each(self.q, self.lengths, |start, t| by_token(&self.sequence(start, t)?.forward()?, self.heads.query))?;
         Tensor::cat(&outs, 0)?.flatten_from(1)
@@ -241,6 +259,10 @@ impl<'a> Packed<'a> {
     /// # Errors
     /// When shapes or types don't fit.
     pub fn backward(&self, dy: &Tensor) -> Result<[Tensor; 3]> {
+        if self.lies_in_memory(dy) { in_memory::backward(self, dy) } else { self.backward_by_operations(dy) }
+    }
+
+    fn backward_by_operations(&self, dy: &Tensor) -> Result<[Tensor; 3]> {
         let heads = self.heads;
         let dy = dy.reshape((dy.dim(0)?, heads.query, heads.dim))?;
         let parts = each(&dy, self.lengths, |start, t| {

@@ -1,6 +1,6 @@
 //! Sums over rows.
 
-use super::{in_one_pass, slice, vectorised};
+use super::{in_one_pass, slice};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 #[cfg(feature = "cuda")]
@@ -24,7 +24,7 @@ impl CustomOp1 for ColumnSquares {
         let columns = layout.shape().dims2()?.1;
         let part = |rows: &[f32]| {
             let mut sums = vec![0f32; columns];
-            vectorised(|| {
+            vectorised!({
                 for row in rows.chunks_exact(columns) {
                     for (sum, x) in sums.iter_mut().zip(row) {
                         *sum += x * x;

@@ -1,6 +1,6 @@
 //! Cross-entropy over the vocabulary, with its gradient.
 
-use super::{exp, in_one_pass, slice_mut};
+use super::{exp, in_one_pass, largest, slice_mut, sum_of_exp};
 use candle_core::{CpuStorage, D, DType, InplaceOp1, Layout, Result, Tensor};
 use rayon::prelude::*;
 use std::sync::Mutex;
@@ -27,17 +27,23 @@ impl InplaceOp1 for CrossEntropy<'_> {
             .zip(self.targets)
             .map(|(logits, &target)| {
                 let target = target as usize;
-                let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let own = logits[target] - max;
-                // Pieces, so that a sum over a large vocabulary keeps its precision.
-                let sum: f64 =
-                    logits.chunks(1024).map(|c| f64::from(c.iter().map(|l| exp(l - max)).sum::<f32>())).sum();
-                if let Some(scale) = self.scale {
-                    let factor = (f64::from(scale) / sum) as f32;
-                    logits.iter_mut().for_each(|l| *l = exp(*l - max) * factor);
-                    logits[target] -= scale;
-                }
-                (sum.ln() - f64::from(own)) as f32
+                vectorised!({
+                    let max = largest(logits);
+                    let own = logits[target] - max;
+                    // Pieces, so that a sum over a large vocabulary keeps its precision.
+                    let mut sum = 0f64;
+                    for piece in logits.chunks(1024) {
+                        sum += f64::from(sum_of_exp(piece, max));
+                    }
+                    if let Some(scale) = self.scale {
+                        let factor = (f64::from(scale) / sum) as f32;
+                        for l in logits.iter_mut() {
+                            *l = exp(*l - max) * factor;
+                        }
+                        logits[target] -= scale;
+                    }
+                    (sum.ln() - f64::from(own)) as f32
+                })
             })
             .collect();
         if let Ok(mut kept) = self.losses.lock() {

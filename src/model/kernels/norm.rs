@@ -1,6 +1,6 @@
 //! Root-mean-square norm, forward and backward.
 
-use super::{OfThree, PIECE, Pass, dot, in_one_pass, slice, vectorised};
+use super::{OfThree, PIECE, Pass, dot, in_one_pass, slice};
 use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 #[cfg(feature = "cuda")]
@@ -23,7 +23,7 @@ impl CustomOp2 for RmsNorm {
         let d = w.len();
         let mut out = vec![0f32; x.len()];
         out.par_chunks_mut(d).with_min_len(PIECE.div_ceil(d)).zip(x.par_chunks(d)).for_each(|(out, x)| {
-            vectorised(|| {
+            vectorised!({
                 let r = 1.0 / (dot(x, x) / d as f32 + self.eps).sqrt();
                 for ((out, x), w) in out.iter_mut().zip(x).zip(w) {
                     *out = x * r * w;
@@ -62,7 +62,7 @@ impl OfThree for RmsNormBackward {
         let mut dx = vec![0f32; x.len()];
         dx.par_chunks_mut(d).with_min_len(PIECE.div_ceil(d)).zip(x.par_chunks(d)).zip(dy.par_chunks(d)).for_each(
             |((dx, x), dy)| {
-                vectorised(|| {
+                vectorised!({
                     let r = 1.0 / (dot(x, x) / d as f32 + self.eps).sqrt();
                     for (dx, (w, dy)) in dx.iter_mut().zip(w.iter().zip(dy)) {
                         *dx = w * dy;

@@ -1,6 +1,6 @@
 //! Softmax of attention scores under a causal mask, forward and backward.
 
-use super::{PIECE, dot, exp, in_one_pass, slice, slice_mut, sum, vectorised};
+use super::{PIECE, dot, exp, in_one_pass, largest, slice, slice_mut, sum};
 use candle_core::{CpuStorage, D, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -23,6 +23,12 @@ impl Causal {
         self.window.map_or(0, |w| (i + 1).saturating_sub(w))..i + 1
     }
 
+    /// The keys that query `i` of a block sees, counted from the block's first.
+    pub fn seen(self, i: usize, block: &Block) -> Range<usize> {
+        let seen = self.range(i);
+        seen.start.saturating_sub(block.keys.start)..seen.end - block.keys.start
+    }
+
     /// The scores of some queries: over the keys that one of them sees.
     pub fn block(self, queries: Range<usize>) -> Block {
         Block { keys: self.range(queries.start).start..queries.end, queries }
@@ -38,6 +44,34 @@ pub struct Block {
     pub keys: Range<usize>,
 }
 
+/// Attention weights of one query in place of its scores: softmax over the keys that are `seen` of `scale · scores`, 0 for the
+/// others.
+pub(crate) fn weigh(scores: &mut [f32], seen: Range<usize>, scale: f32) {
+    scores[..seen.start].fill(0.0);
+    scores[seen.end..].fill(0.0);
+    let seen = &mut scores[seen];
+    vectorised!({
+        let max = largest(seen);
+        for s in seen.iter_mut() {
+            *s = exp((*s - max) * scale);
+        }
+        let inverse = 1.0 / sum(seen);
+        for s in seen.iter_mut() {
+            *s *= inverse;
+        }
+    });
+}
+
+/// The gradient of one query's unscaled scores in place of that of its attention weights `p`.
+pub(crate) fn weigh_back(dp: &mut [f32], p: &[f32], scale: f32) {
+    vectorised!({
+        let dot = dot(dp, p);
+        for (dp, p) in dp.iter_mut().zip(p) {
+            *dp = (*dp - dot) * p * scale;
+        }
+    });
+}
+
 struct CausalSoftmax {
     causal: Causal,
     scale: f32,
@@ -50,25 +84,11 @@ impl InplaceOp1 for CausalSoftmax {
     }
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let (keys, queries) = (&self.block.keys, &self.block.queries);
-        let width = keys.len();
+        let queries = &self.block.queries;
+        let width = self.block.keys.len();
         let scores = slice_mut(storage, layout)?;
         scores.par_chunks_mut(width).with_min_len(PIECE.div_ceil(width)).enumerate().for_each(|(row, scores)| {
-            let seen = self.causal.range(queries.start + row % queries.len());
-            let seen = seen.start.saturating_sub(keys.start)..seen.end - keys.start;
-            scores[..seen.start].fill(0.0);
-            scores[seen.end..].fill(0.0);
-            let seen = &mut scores[seen];
-            vectorised(|| {
-                let max = seen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                for s in seen.iter_mut() {
-                    *s = exp((*s - max) * self.scale);
-                }
-                let inverse = 1.0 / sum(seen);
-                for s in seen.iter_mut() {
-                    *s *= inverse;
-                }
-            });
+            weigh(scores, self.causal.seen(queries.start + row % queries.len(), &self.block), self.scale);
         });
         Ok(())
     }
@@ -117,8 +137,8 @@ pub fn hidden(block: &Block, causal: Causal, dtype: DType, device: &Device) -> R
     let (queries, keys) = (block.queries.len(), block.keys.len());
     let mut mask = vec![f32::NEG_INFINITY; queries * keys];
     for (i, row) in block.queries.clone().zip(mask.chunks_mut(keys)) {
-        let seen = causal.range(i);
-        row[seen.start.saturating_sub(block.keys.start)..seen.end - block.keys.start].fill(0.0);
+        let seen = causal.seen(i, block);
+        row[seen].fill(0.0);
     }
     Tensor::from_vec(mask, (1, queries, keys), device)?.to_dtype(dtype)
 }
@@ -137,12 +157,7 @@ impl InplaceOp2 for SoftmaxBackward {
         let (dp, p) = (slice_mut(s1, l1)?, slice(s2, l2)?);
         let t = self.keys;
         dp.par_chunks_mut(t).with_min_len(PIECE.div_ceil(t)).zip(p.par_chunks(t)).for_each(|(dp, p)| {
-            vectorised(|| {
-                let dot = dot(dp, p);
-                for (dp, p) in dp.iter_mut().zip(p) {
-                    *dp = (*dp - dot) * p * self.scale;
-                }
-            });
+            weigh_back(dp, p, self.scale);
         });
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! of shapes; every term names the code that allocates it.
 
 use super::Part;
-use crate::model::attention::queries_at_once;
+use crate::model::attention::{self, Heads, queries_at_once};
 use crate::model::config::Config;
 use crate::model::decoder::logits_at_once;
 use crate::model::{inventory, matrix};
@@ -132,13 +132,23 @@ impl Need {
         blocks.iter().take(if self.card { 1 } else { self.threads }).sum()
     }
 
+    /// What attention over f32 in this machine's memory holds, forward and back, numbers; `None` where it is computed by
+    /// tensor operations.
+    fn attention_in_memory(&self, sequences: &[(usize, usize)]) -> Option<[u64; 2]> {
+        let of = &self.config;
+        let heads = Heads { query: of.heads, key: of.kv_heads, dim: of.head_dim };
+        let held = || attention::held(sequences.iter().map(|s| s.0), heads, self.threads).map(|n| n as u64);
+        (!self.half && !self.card).then(held)
+    }
+
     /// What a layer needs beside its trace, forward: the copies by head and scores, or the MLP's output; masks of dropout.
     fn forward(&self, sequences: &[(usize, usize)]) -> u64 {
         let tokens: u64 = sequences.iter().map(|s| s.0 as u64).sum();
         let (q, kv) = self.heads();
         let dropout = if self.dropout { 2 * self.config.intermediate.max(self.config.hidden) as u64 } else { 0 };
         // Also before the mask is added, where that is not done in place.
-        let scores = self.scores(sequences) * if self.in_steps() { 3 } else { 1 };
+        let scores = || self.scores(sequences) * if self.in_steps() { 3 } else { 1 };
+        let scores = self.attention_in_memory(sequences).map_or_else(scores, |[forward, _]| forward);
         (tokens * (2 * q + 2 * kv + dropout) + scores) * self.width()
     }
 
@@ -150,7 +160,10 @@ impl Need {
         let (hidden, inner) = (self.config.hidden as u64, self.config.intermediate as u64);
         let dropout = if self.dropout { 2 * inner.max(hidden) } else { 0 };
         let mlp = tokens * (3 * inner + 3 * hidden + dropout);
-        let attention = 3 * self.scores(sequences) + tokens * (3 * (q + 2 * kv) + 2 * hidden);
+        let attention = match self.attention_in_memory(sequences) {
+            Some([_, back]) => back + tokens * (2 * (q + 2 * kv) + 2 * hidden),
+            None => 3 * self.scores(sequences) + tokens * (3 * (q + 2 * kv) + 2 * hidden),
+        };
         // Without a fused pass every step of the formulas is a tensor of its own.
         mlp.max(attention) * self.width() * if self.in_steps() { 2 } else { 1 }
     }

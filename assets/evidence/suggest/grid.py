@@ -1,0 +1,78 @@
+"""Each run of the grid beside a proposal for the run at the lowest ratio, at the same sparsity: what `grid.sh` ends with.
+
+    python3 grid.py LOPPER SWEEP [SPARSITY ...]     # the sweep's folder; plain Python
+
+Both are measured on the dev documents that had no say in the proposal (`--documents 32`), by `lopper what-if`; differences of the
+loss are per summary token, with the standard error of a ratio, paired by document. Then the proposals for a rise of the loss by
+0.01 and 0.02, beside the highest ratio of the grid that stays within it.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CHOOSE, ALL = 32, 132
+lopper, sweep, wanted = sys.argv[1], Path(sys.argv[2]), [float(s) for s in sys.argv[3:]]
+trained = {}
+for run in sorted(sweep.glob("games-ratio-0.*")):
+    if run.is_dir():
+        trained[float(run.name.split("-")[2])] = run
+lowest = min(trained)
+
+
+def said(*words):
+    done = subprocess.run([lopper, *words, "--json"], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout)
+
+
+def measured(run, rules):
+    """Loss and tokens of the documents that verify."""
+    sets = [word for rule in rules for word in ("--set", rule)]
+    found = said("what-if", str(run), *sets, "--documents", str(ALL))
+    return [(one["after"], one["tokens"]) for one in found["losses"]][CHOOSE:], found["sparsity"][1]
+
+
+def mean(losses):
+    return sum(loss * tokens for loss, tokens in losses) / sum(tokens for _, tokens in losses)
+
+
+def difference(mine, theirs):
+    tokens = sum(n for _, n in mine)
+    differences = [((a - b) * n, n) for (a, n), (b, _) in zip(mine, theirs)]
+    middle = sum(d for d, _ in differences) / tokens
+    squares = sum((d - middle * n) ** 2 for d, n in differences)
+    n = len(mine)
+    return middle, (n / (n - 1) * squares) ** 0.5 / tokens
+
+
+def typed(rule):
+    adapter = "" if rule["adapter"] == "*" else " " + rule["adapter"]
+    factor = " " + rule["factor"] if rule.get("factor") else ""
+    return f"{rule['modules']}{adapter}{factor}={rule['ratio']}"
+
+
+def proposed(*goal):
+    clock = time.time()
+    found = said("suggest", str(trained[lowest]), *goal, "--documents", str(CHOOSE), "--rounds", "2")
+    return [typed(rule) for rule in found["rules"]], time.time() - clock
+
+
+grid = {ratio: measured(run, [f"*={ratio}"])[0] for ratio, run in trained.items()}
+print(f"loss on documents {CHOOSE} to {ALL - 1}; proposals for the run at {lowest}, whose loss is {mean(grid[lowest]):.4f}")
+print("| sparsity | trained with one ratio | proposal | difference | seconds |\n|---|---|---|---|---|", flush=True)
+for sparsity in wanted or sorted(trained)[1:]:
+    rules, seconds = proposed("--sparsity", str(sparsity))
+    mine, share = measured(trained[lowest], rules)
+    by, se = difference(mine, grid[sparsity])
+    print(f"| {share:.2f} | {mean(grid[sparsity]):.4f} | {mean(mine):.4f} | {by:+.4f} ± {se:.4f} | {seconds:.0f} |", flush=True)
+print("\n| the loss may rise by | one ratio, trained | proposal | its loss rises by | seconds |\n|---|---|---|---|---|")
+for most in (0.01, 0.02):
+    within = max(ratio for ratio, losses in grid.items() if mean(losses) <= mean(grid[lowest]) + most)
+    rules, seconds = proposed("--max-loss", str(most))
+    mine, share = measured(trained[lowest], rules)
+    by, se = difference(mine, grid[lowest])
+    print(f"| {most} | {within} | {share:.2f} | {by:+.4f} ± {se:.4f} | {seconds:.0f} |", flush=True)

@@ -1,0 +1,283 @@
+//! Attention over f32 in this machine's memory: some queries of one head of one sequence at a time, each by one thread, so
+//! that their scores stay in its cache. Queries, keys and values are read where they lie.
+
+use super::super::kernels::{Block, Causal, slice, weigh, weigh_back};
+use super::{Heads, Packed};
+use candle_core::{Result, Storage, Tensor};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
+use std::cell::RefCell;
+
+/// Scores that a thread works on at once: a megabyte.
+const SCORES: usize = 256 << 10;
+/// Queries of a block: at most, and at least where there are as many.
+const MOST: usize = 64;
+const LEAST: usize = 8;
+/// On the way back the blocks of a head are dealt out to one task for so many queries, ...
+const DEAL: usize = 256;
+/// ... so many at most: each adds up gradients of keys and values of its own. Their number depends on the length alone, as
+/// sums must not depend on the machine.
+const TASKS: usize = 8;
+
+/// Queries of a block of a sequence of `t` tokens.
+fn queries(t: usize, heads: Heads) -> usize {
+    (SCORES / (t * heads.group()).max(1)).clamp(LEAST, MOST).min(t)
+}
+
+/// Tasks that share the way back of a head of a sequence of `t` tokens.
+fn tasks(t: usize) -> usize {
+    t.div_ceil(DEAL).clamp(1, TASKS)
+}
+
+/// Numbers that are held at once beside arguments and results for sequences of these lengths: forward, and on the way back.
+pub fn held(lengths: impl Iterator<Item = usize> + Clone, heads: Heads, threads: usize) -> [usize; 2] {
+    let scores = lengths.clone().map(|t| queries(t, heads) * heads.group() * t).max().unwrap_or(0);
+    let sums: usize = lengths.map(|t| tasks(t) * t * 2 * heads.key * heads.dim).sum();
+    [threads * scores, 2 * threads * scores + sums]
+}
+
+/// Room for the work on one block.
+#[derive(Default)]
+struct Room {
+    q: Vec<f32>,
+    dy: Vec<f32>,
+    p: Vec<f32>,
+    dp: Vec<f32>,
+    out: Vec<f32>,
+}
+
+thread_local! {
+    /// A thread's, kept: new memory costs as much as the work on it.
+    static ROOM: RefCell<Room> = RefCell::default();
+}
+
+/// Does `work` in this thread's room.
+fn in_room<R>(work: impl FnOnce(&mut Room) -> R) -> R {
+    ROOM.with_borrow_mut(work)
+}
+
+fn cleared(x: &mut Vec<f32>, n: usize) -> &mut [f32] {
+    if x.len() < n {
+        x.resize(n, 0.0);
+    }
+    &mut x[..n]
+}
+
+/// A matrix as it lies.
+fn of(x: &[f32], rows: usize, columns: usize) -> MatRef<'_, f32> {
+    MatRef::from_row_major_slice(x, rows, columns)
+}
+
+fn of_mut(x: &mut [f32], rows: usize, columns: usize) -> MatMut<'_, f32> {
+    MatMut::from_row_major_slice_mut(x, rows, columns)
+}
+
+fn put(c: MatMut<'_, f32>, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
+    matmul(c, Accum::Replace, a, b, 1.0, Par::Seq);
+}
+
+/// One head of keys and values of one sequence, with the heads of queries that see it.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    /// (T, query heads, dim) of all sequences.
+    q: &'a [f32],
+    /// (T, key heads, dim).
+    k: &'a [f32],
+    v: &'a [f32],
+    /// The sequence's first row, and how many it has.
+    start: usize,
+    t: usize,
+    head: usize,
+    heads: Heads,
+    causal: Causal,
+}
+
+impl Head<'_> {
+    fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
+        let (t, causal, step) = (self.t, self.causal, queries(self.t, self.heads));
+        (0..t).step_by(step).map(move |from| causal.block(from..(from + step).min(t)))
+    }
+
+    /// The block's keys of `x`, which is (T, key heads, dim).
+    fn keys<'x>(&self, x: &'x [f32], block: &Block) -> MatRef<'x, f32> {
+        let (row, n, dim) = (self.heads.key * self.heads.dim, block.keys.len(), self.heads.dim);
+        let from = (self.start + block.keys.start) * row + self.head * dim;
+        MatRef::from_row_major_slice_with_stride(&x[from..from + (n - 1) * row + dim], n, dim, row)
+    }
+
+    /// The block's queries of `x`, which is (T, query heads, dim): (queries · group, dim).
+    fn rows<'r>(&self, x: &[f32], block: &Block, room: &'r mut Vec<f32>) -> &'r [f32] {
+        let (row, width) = (self.heads.query * self.heads.dim, self.heads.group() * self.heads.dim);
+        room.clear();
+        for token in block.queries.clone() {
+            let from = (self.start + token) * row + self.head * width;
+            room.extend_from_slice(&x[from..from + width]);
+        }
+        room
+    }
+
+    /// The attention weights of a block, over `rows` of queries.
+    fn weights(&self, block: &Block, rows: &[f32], p: &mut [f32]) {
+        let (group, dim, width) = (self.heads.group(), self.heads.dim, block.keys.len());
+        let n = block.queries.len() * group;
+        put(of_mut(p, n, width), of(rows, n, dim), self.keys(self.k, block).transpose());
+        for (row, scores) in p.chunks_mut(width).enumerate() {
+            let seen = self.causal.seen(block.queries.start + row / group, block);
+            weigh(scores, seen, self.heads.scale() as f32);
+        }
+    }
+
+    /// Attention of a block's queries into `y`, a piece a token.
+    fn forward(&self, block: &Block, y: &mut [&mut [f32]], room: &mut Room) {
+        let (dim, width) = (self.heads.dim, block.keys.len());
+        let n = block.queries.len() * self.heads.group();
+        let p = cleared(&mut room.p, n * width);
+        self.weights(block, self.rows(self.q, block, &mut room.q), p);
+        let out = cleared(&mut room.out, n * dim);
+        put(of_mut(out, n, dim), of(p, n, width), self.keys(self.v, block));
+        give(out, y);
+    }
+
+    /// The block's gradient of q into `dq`, a piece a token; those of k and v are added to `sums`, (t, dim) each.
+    fn backward(&self, dy: &[f32], block: &Block, dq: &mut [&mut [f32]], sums: &mut [Vec<f32>; 2], room: &mut Room) {
+        let (dim, width) = (self.heads.dim, block.keys.len());
+        let n = block.queries.len() * self.heads.group();
+        let (q, dy) = (self.rows(self.q, block, &mut room.q), self.rows(dy, block, &mut room.dy));
+        let p = cleared(&mut room.p, n * width);
+        self.weights(block, q, p);
+        let dp = cleared(&mut room.dp, n * width);
+        put(of_mut(dp, n, width), of(dy, n, dim), self.keys(self.v, block).transpose());
+        let keys = block.keys.start * dim..block.keys.end * dim;
+        let [dk, dv] = sums;
+        let onto = |sum: &mut [f32], a: &[f32], b: &[f32]| {
+            matmul(of_mut(sum, width, dim), Accum::Add, of(a, n, width).transpose(), of(b, n, dim), 1.0, Par::Seq);
+        };
+        onto(&mut dv[keys.clone()], p, dy);
+        for (dp, p) in dp.chunks_mut(width).zip(p.chunks(width)) {
+            weigh_back(dp, p, self.heads.scale() as f32);
+        }
+        onto(&mut dk[keys], dp, q);
+        let out = cleared(&mut room.out, n * dim);
+        put(of_mut(out, n, dim), of(dp, n, width), self.keys(self.k, block));
+        give(out, dq);
+    }
+}
+
+/// Rows of some tokens to where they belong.
+fn give(rows: &[f32], pieces: &mut [&mut [f32]]) {
+    let width = pieces.first().map_or(1, |piece| piece.len());
+    for (piece, row) in pieces.iter_mut().zip(rows.chunks(width)) {
+        piece.copy_from_slice(row);
+    }
+}
+
+/// The numbers of a tensor in memory, for as long as `work` looks at them.
+fn looked_at<const N: usize, R>(tensors: [&Tensor; N], work: impl FnOnce([&[f32]; N]) -> Result<R>) -> Result<R> {
+    let held = tensors.map(Tensor::storage_and_layout);
+    let mut slices = [&[][..]; N];
+    for (slice_of, (storage, layout)) in slices.iter_mut().zip(&held) {
+        let Storage::Cpu(storage) = &**storage else { candle_core::bail!("a tensor has left this machine's memory") };
+        *slice_of = slice(storage, layout)?;
+    }
+    work(slices)
+}
+
+/// The pieces of `x`, (T, key heads, `width`), by sequence and head: one a token.
+fn dealt<'a>(x: &'a mut [f32], of: &Packed, width: usize) -> Vec<Vec<&'a mut [f32]>> {
+    let key = of.heads.key;
+    let mut pieces = x.chunks_mut(width.max(1));
+    let mut all = Vec::with_capacity(of.lengths.len() * key);
+    for &t in of.lengths {
+        let mut heads: Vec<Vec<_>> = (0..key).map(|_| Vec::with_capacity(t)).collect();
+        for _ in 0..t {
+            heads.iter_mut().for_each(|head| head.extend(pieces.next()));
+        }
+        all.append(&mut heads);
+    }
+    all
+}
+
+/// All heads of all sequences, in the order of [`dealt`].
+fn heads<'a>(of: &Packed, [q, k, v]: [&'a [f32]; 3]) -> Vec<Head<'a>> {
+    let heads = of.heads;
+    let mut start = 0;
+    let sequence = |&t: &usize| {
+        let first = start;
+        start += t;
+        (0..heads.key).map(move |head| Head { q, k, v, start: first, t, head, heads, causal: of.causal })
+    };
+    of.lengths.iter().flat_map(sequence).collect()
+}
+
+/// [`Packed::forward`].
+pub(super) fn forward(of: &Packed) -> Result<Tensor> {
+    let (tokens, row) = (of.q.dim(0)?, of.heads.query * of.heads.dim);
+    let mut y = vec![0f32; tokens * row];
+    let pieces = dealt(&mut y, of, of.heads.group() * of.heads.dim);
+    looked_at([of.q, of.k, of.v], |slices| {
+        let mut work = Vec::new();
+        for (head, pieces) in heads(of, slices).into_iter().zip(pieces) {
+            let mut pieces = pieces.into_iter();
+            work.extend(head.blocks().map(|block| {
+                let of_block: Vec<_> = pieces.by_ref().take(block.queries.len()).collect();
+                (head, block, of_block)
+            }));
+        }
+        work.into_par_iter().for_each(|(head, block, mut pieces)| {
+            in_room(|room| head.forward(&block, &mut pieces, room));
+        });
+        Ok(())
+    })?;
+    Tensor::from_vec(y, (tokens, row), of.q.device())
+}
+
+/// [`Packed::backward`]; `dy` is (T, query heads · dim).
+pub(super) fn backward(of: &Packed, dy: &Tensor) -> Result<[Tensor; 3]> {
+    let (tokens, heads_of) = (of.q.dim(0)?, of.heads);
+    let (dim, width, key_row) = (heads_of.dim, heads_of.group() * heads_of.dim, heads_of.key * heads_of.dim);
+    let mut dq = vec![0f32; tokens * heads_of.query * dim];
+    let [mut dk, mut dv] = [(); 2].map(|()| vec![0f32; tokens * key_row]);
+    let (dqs, dks, dvs) = (dealt(&mut dq, of, width), dealt(&mut dk, of, dim), dealt(&mut dv, of, dim));
+    looked_at([of.q, of.k, of.v, dy], |[q, k, v, dy]| {
+        let mut work = Vec::new();
+        let mut places = Vec::new();
+        let all = heads(of, [q, k, v]).into_iter().zip(dqs).zip(dks.into_iter().zip(dvs));
+        for ((head, pieces), sums) in all {
+            let parts = tasks(head.t);
+            let mut dealt: Vec<Vec<_>> = (0..parts).map(|_| Vec::new()).collect();
+            let mut pieces = pieces.into_iter();
+            for (i, block) in head.blocks().enumerate() {
+                let of_block: Vec<_> = pieces.by_ref().take(block.queries.len()).collect();
+                dealt[i % parts].push((block, of_block));
+            }
+            places.push((parts, sums));
+            work.extend(dealt.into_iter().map(|blocks| (head, blocks)));
+        }
+        let done = |(head, blocks): (Head<'_>, Vec<(Block, Vec<&mut [f32]>)>)| {
+            let mut sums = [(); 2].map(|()| vec![0f32; head.t * dim]);
+            for (block, mut pieces) in blocks {
+                in_room(|room| head.backward(dy, &block, &mut pieces, &mut sums, room));
+            }
+            sums
+        };
+        let sums: Vec<[Vec<f32>; 2]> = work.into_par_iter().map(done).collect();
+        let mut sums = sums.into_iter();
+        for (parts, (mut dk, mut dv)) in places {
+            for [k, v] in sums.by_ref().take(parts) {
+                for (pieces, sum) in [(&mut dk, k), (&mut dv, v)] {
+                    for (piece, sum) in pieces.iter_mut().zip(sum.chunks(dim)) {
+                        piece.iter_mut().zip(sum).for_each(|(x, more)| *x += more);
+                    }
+                }
+            }
+        }
+        Ok(())
+    })?;
+    let device = of.q.device();
+    Ok([
+        Tensor::from_vec(dq, (tokens, heads_of.query, dim), device)?,
+        Tensor::from_vec(dk, (tokens, heads_of.key, dim), device)?,
+        Tensor::from_vec(dv, (tokens, heads_of.key, dim), device)?,
+    ])
+}
