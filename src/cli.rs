@@ -192,7 +192,7 @@ enum Verb {
     Resume {
         /// The run directory, or the folder of an evaluation or a sweep
         run: PathBuf,
-        /// Lines instead of the screen; an evaluation or a sweep goes on here instead of by itself
+        /// Lines instead of the screen; an evaluation or a sweep goes on in this terminal instead of as a process of its own
         #[arg(long)]
         plain: bool,
         #[arg(long, value_name = "KEY=VALUE", help = "Change a setting first, such as train.micro_tokens=512")]

@@ -152,6 +152,10 @@ impl<'a> Template<'a> {
                 self.context
             )
         })?;
+        if prompt.is_empty() {
+            let why = "its prompt has no tokens: the tokenizer drops all of its document, and data.prompt has nothing beside it";
+            return Err(Error::user(why));
+        }
         let mut tokens = prompt;
         let prompt = tokens.len();
         tokens.extend(summary);

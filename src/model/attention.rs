@@ -9,7 +9,7 @@ mod in_memory;
 #[cfg(feature = "cuda")]
 mod on_card;
 
-pub use in_memory::held;
+pub use in_memory::scratch_numbers;
 
 use super::kernels::{self, Block, Causal};
 use candle_core::{DType, Device, Result, Tensor};
@@ -231,12 +231,13 @@ impl<'a> Packed<'a> {
         Ok(Sequence { t, q, k, v, heads: self.heads, causal: self.causal, masks: self.masks })
     }
 
-    /// Whether all, with `x` that lies as q does, is f32 in this machine's memory. What does not fit together is not: tensor
-    /// operations say why.
+    /// Whether all, with `x` that lies as q does, is f32 in this machine's memory. Shapes that do not fit go to the tensor
+    /// operations, whose error says why.
     fn lies_in_memory(&self, x: &Tensor) -> bool {
         let (Heads { query, key, dim }, t) = (self.heads, self.lengths.iter().sum());
         let fits = self.q.dims() == [t, query, dim] && [self.k, self.v].iter().all(|x| x.dims() == [t, key, dim]);
         fits && x.elem_count() == t * query * dim
+            && !self.lengths.contains(&0)
             && [x, self.q, self.k, self.v].iter().all(|x| kernels::on_cpu(x) && x.is_contiguous())
     }
 

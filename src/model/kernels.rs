@@ -8,7 +8,7 @@
 
 /// Does a block of work with the vector units of this processor: its loops are compiled once for each kind and chosen at run
 /// time. The numbers are the same: nothing is contracted or reordered. A closure that is not inlined stands as a function of
-/// its own, compiled for the oldest processor, so that a fifth of a step was found to be.
+/// its own, compiled for the oldest processor: that cost a long text's step a fifth of its time.
 macro_rules! vectorised {
     ($work:block) => {
         pulp::Arch::new().dispatch(
@@ -27,7 +27,7 @@ pub use columns::column_squares;
 pub use loss::cross_entropy;
 pub use norm::{rms_norm, rms_norm_backward};
 pub use softmax::{Block, Causal, causal_softmax, hidden, softmax_backward};
-pub(crate) use softmax::{weigh, weigh_back};
+pub(crate) use softmax::{softmax_row, softmax_row_backward};
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;

@@ -1,7 +1,7 @@
-//! Attention over f32 in this machine's memory: some queries of one head of one sequence at a time, each by one thread, so
-//! that their scores stay in its cache. Queries, keys and values are read where they lie.
+//! Attention over f32 in this machine's memory: some queries of one key head of one sequence at a time, with all query heads
+//! of its group, by one thread, so that their scores stay in its cache. Queries, keys and values are read where they lie.
 
-use super::super::kernels::{Block, Causal, slice, weigh, weigh_back};
+use super::super::kernels::{Block, Causal, slice, softmax_row, softmax_row_backward};
 use super::{Heads, Packed};
 use candle_core::{Result, Storage, Tensor};
 use faer::linalg::matmul::matmul;
@@ -9,37 +9,39 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
-/// Scores that a thread works on at once: a megabyte.
+/// Scores that a thread works on at once where that leaves it enough queries: a megabyte, on the way back two.
 const SCORES: usize = 256 << 10;
-/// Queries of a block: at most, and at least where there are as many.
-const MOST: usize = 64;
-const LEAST: usize = 8;
-/// On the way back the blocks of a head are dealt out to one task for so many queries, ...
-const DEAL: usize = 256;
-/// ... so many at most: each adds up gradients of keys and values of its own. Their number depends on the length alone, as
-/// sums must not depend on the machine.
-const TASKS: usize = 8;
+/// Queries of a block, at least where there are as many, and at most.
+const MIN_QUERIES: usize = 8;
+const MAX_QUERIES: usize = 64;
+/// On the way back the blocks of a key head are dealt out to one task for so many queries, ...
+const QUERIES_PER_TASK: usize = 256;
+/// ... to so many tasks at most, and so many of all key heads of a sequence: each adds up gradients of keys and values of its
+/// own. Their number depends on the shapes alone, as sums must not depend on the machine.
+const MOST_TASKS: usize = 8;
+const MOST_OF_SEQUENCE: usize = 32;
 
 /// Queries of a block of a sequence of `t` tokens.
 fn queries(t: usize, heads: Heads) -> usize {
-    (SCORES / (t * heads.group()).max(1)).clamp(LEAST, MOST).min(t)
+    (SCORES / (t * heads.group()).max(1)).clamp(MIN_QUERIES, MAX_QUERIES).min(t)
 }
 
-/// Tasks that share the way back of a head of a sequence of `t` tokens.
-fn tasks(t: usize) -> usize {
-    t.div_ceil(DEAL).clamp(1, TASKS)
+/// Tasks that share the way back of a key head of a sequence of `t` tokens.
+fn tasks(t: usize, heads: Heads) -> usize {
+    t.div_ceil(QUERIES_PER_TASK).clamp(1, (MOST_OF_SEQUENCE / heads.key.max(1)).clamp(1, MOST_TASKS))
 }
 
-/// Numbers that are held at once beside arguments and results for sequences of these lengths: forward, and on the way back.
-pub fn held(lengths: impl Iterator<Item = usize> + Clone, heads: Heads, threads: usize) -> [usize; 2] {
+/// Numbers that are held at once beside arguments and results for sequences of these lengths: by all threads, for good, and
+/// on the way back as partial sums.
+pub fn scratch_numbers(lengths: impl Iterator<Item = usize> + Clone, heads: Heads, threads: usize) -> [usize; 2] {
     let scores = lengths.clone().map(|t| queries(t, heads) * heads.group() * t).max().unwrap_or(0);
-    let sums: usize = lengths.map(|t| tasks(t) * t * 2 * heads.key * heads.dim).sum();
-    [threads * scores, 2 * threads * scores + sums]
+    let sums = lengths.map(|t| tasks(t, heads) * t * 2 * heads.key * heads.dim).sum();
+    [2 * threads * scores, sums]
 }
 
-/// Room for the work on one block.
+/// What a thread works in on one block.
 #[derive(Default)]
-struct Room {
+struct Scratch {
     q: Vec<f32>,
     dy: Vec<f32>,
     p: Vec<f32>,
@@ -49,15 +51,16 @@ struct Room {
 
 thread_local! {
     /// A thread's, kept: new memory costs as much as the work on it.
-    static ROOM: RefCell<Room> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Does `work` in this thread's room.
-fn in_room<R>(work: impl FnOnce(&mut Room) -> R) -> R {
-    ROOM.with_borrow_mut(work)
+/// Does `work` in this thread's scratch.
+fn in_scratch<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
+    SCRATCH.with_borrow_mut(work)
 }
 
-fn cleared(x: &mut Vec<f32>, n: usize) -> &mut [f32] {
+/// So many numbers to write to; what stands in them is left over.
+fn at_least(x: &mut Vec<f32>, n: usize) -> &mut [f32] {
     if x.len() < n {
         x.resize(n, 0.0);
     }
@@ -73,7 +76,7 @@ fn of_mut(x: &mut [f32], rows: usize, columns: usize) -> MatMut<'_, f32> {
     MatMut::from_row_major_slice_mut(x, rows, columns)
 }
 
-fn put(c: MatMut<'_, f32>, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
+fn product_into(c: MatMut<'_, f32>, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
     matmul(c, Accum::Replace, a, b, 1.0, Par::Seq);
 }
 
@@ -107,47 +110,54 @@ impl Head<'_> {
     }
 
     /// The block's queries of `x`, which is (T, query heads, dim): (queries · group, dim).
-    fn rows<'r>(&self, x: &[f32], block: &Block, room: &'r mut Vec<f32>) -> &'r [f32] {
+    fn gather<'r>(&self, x: &[f32], block: &Block, into: &'r mut Vec<f32>) -> &'r [f32] {
         let (row, width) = (self.heads.query * self.heads.dim, self.heads.group() * self.heads.dim);
-        room.clear();
+        into.clear();
         for token in block.queries.clone() {
             let from = (self.start + token) * row + self.head * width;
-            room.extend_from_slice(&x[from..from + width]);
+            into.extend_from_slice(&x[from..from + width]);
         }
-        room
+        into
     }
 
     /// The attention weights of a block, over `rows` of queries.
     fn weights(&self, block: &Block, rows: &[f32], p: &mut [f32]) {
         let (group, dim, width) = (self.heads.group(), self.heads.dim, block.keys.len());
         let n = block.queries.len() * group;
-        put(of_mut(p, n, width), of(rows, n, dim), self.keys(self.k, block).transpose());
+        product_into(of_mut(p, n, width), of(rows, n, dim), self.keys(self.k, block).transpose());
         for (row, scores) in p.chunks_mut(width).enumerate() {
             let seen = self.causal.seen(block.queries.start + row / group, block);
-            weigh(scores, seen, self.heads.scale() as f32);
+            softmax_row(scores, seen, self.heads.scale() as f32);
         }
     }
 
     /// Attention of a block's queries into `y`, a piece a token.
-    fn forward(&self, block: &Block, y: &mut [&mut [f32]], room: &mut Room) {
+    fn forward(&self, block: &Block, y: &mut [&mut [f32]], scratch: &mut Scratch) {
         let (dim, width) = (self.heads.dim, block.keys.len());
         let n = block.queries.len() * self.heads.group();
-        let p = cleared(&mut room.p, n * width);
-        self.weights(block, self.rows(self.q, block, &mut room.q), p);
-        let out = cleared(&mut room.out, n * dim);
-        put(of_mut(out, n, dim), of(p, n, width), self.keys(self.v, block));
-        give(out, y);
+        let p = at_least(&mut scratch.p, n * width);
+        self.weights(block, self.gather(self.q, block, &mut scratch.q), p);
+        let out = at_least(&mut scratch.out, n * dim);
+        product_into(of_mut(out, n, dim), of(p, n, width), self.keys(self.v, block));
+        scatter(out, y);
     }
 
     /// The block's gradient of q into `dq`, a piece a token; those of k and v are added to `sums`, (t, dim) each.
-    fn backward(&self, dy: &[f32], block: &Block, dq: &mut [&mut [f32]], sums: &mut [Vec<f32>; 2], room: &mut Room) {
+    fn backward(
+        &self,
+        dy: &[f32],
+        block: &Block,
+        dq: &mut [&mut [f32]],
+        sums: &mut [Vec<f32>; 2],
+        scratch: &mut Scratch,
+    ) {
         let (dim, width) = (self.heads.dim, block.keys.len());
         let n = block.queries.len() * self.heads.group();
-        let (q, dy) = (self.rows(self.q, block, &mut room.q), self.rows(dy, block, &mut room.dy));
-        let p = cleared(&mut room.p, n * width);
+        let (q, dy) = (self.gather(self.q, block, &mut scratch.q), self.gather(dy, block, &mut scratch.dy));
+        let p = at_least(&mut scratch.p, n * width);
         self.weights(block, q, p);
-        let dp = cleared(&mut room.dp, n * width);
-        put(of_mut(dp, n, width), of(dy, n, dim), self.keys(self.v, block).transpose());
+        let dp = at_least(&mut scratch.dp, n * width);
+        product_into(of_mut(dp, n, width), of(dy, n, dim), self.keys(self.v, block).transpose());
         let keys = block.keys.start * dim..block.keys.end * dim;
         let [dk, dv] = sums;
         let onto = |sum: &mut [f32], a: &[f32], b: &[f32]| {
@@ -155,17 +165,17 @@ impl Head<'_> {
         };
         onto(&mut dv[keys.clone()], p, dy);
         for (dp, p) in dp.chunks_mut(width).zip(p.chunks(width)) {
-            weigh_back(dp, p, self.heads.scale() as f32);
+            softmax_row_backward(dp, p, self.heads.scale() as f32);
         }
         onto(&mut dk[keys], dp, q);
-        let out = cleared(&mut room.out, n * dim);
-        put(of_mut(out, n, dim), of(dp, n, width), self.keys(self.k, block));
-        give(out, dq);
+        let out = at_least(&mut scratch.out, n * dim);
+        product_into(of_mut(out, n, dim), of(dp, n, width), self.keys(self.k, block));
+        scatter(out, dq);
     }
 }
 
 /// Rows of some tokens to where they belong.
-fn give(rows: &[f32], pieces: &mut [&mut [f32]]) {
+fn scatter(rows: &[f32], pieces: &mut [&mut [f32]]) {
     let width = pieces.first().map_or(1, |piece| piece.len());
     for (piece, row) in pieces.iter_mut().zip(rows.chunks(width)) {
         piece.copy_from_slice(row);
@@ -173,7 +183,7 @@ fn give(rows: &[f32], pieces: &mut [&mut [f32]]) {
 }
 
 /// The numbers of a tensor in memory, for as long as `work` looks at them.
-fn looked_at<const N: usize, R>(tensors: [&Tensor; N], work: impl FnOnce([&[f32]; N]) -> Result<R>) -> Result<R> {
+fn with_slices<const N: usize, R>(tensors: [&Tensor; N], work: impl FnOnce([&[f32]; N]) -> Result<R>) -> Result<R> {
     let held = tensors.map(Tensor::storage_and_layout);
     let mut slices = [&[][..]; N];
     for (slice_of, (storage, layout)) in slices.iter_mut().zip(&held) {
@@ -184,7 +194,7 @@ fn looked_at<const N: usize, R>(tensors: [&Tensor; N], work: impl FnOnce([&[f32]
 }
 
 /// The pieces of `x`, (T, key heads, `width`), by sequence and head: one a token.
-fn dealt<'a>(x: &'a mut [f32], of: &Packed, width: usize) -> Vec<Vec<&'a mut [f32]>> {
+fn split_by_head<'a>(x: &'a mut [f32], of: &Packed, width: usize) -> Vec<Vec<&'a mut [f32]>> {
     let key = of.heads.key;
     let mut pieces = x.chunks_mut(width.max(1));
     let mut all = Vec::with_capacity(of.lengths.len() * key);
@@ -198,8 +208,8 @@ fn dealt<'a>(x: &'a mut [f32], of: &Packed, width: usize) -> Vec<Vec<&'a mut [f3
     all
 }
 
-/// All heads of all sequences, in the order of [`dealt`].
-fn heads<'a>(of: &Packed, [q, k, v]: [&'a [f32]; 3]) -> Vec<Head<'a>> {
+/// All key heads of all sequences, in the order of [`split_by_head`].
+fn key_heads<'a>(of: &Packed, [q, k, v]: [&'a [f32]; 3]) -> Vec<Head<'a>> {
     let heads = of.heads;
     let mut start = 0;
     let sequence = |&t: &usize| {
@@ -214,10 +224,10 @@ fn heads<'a>(of: &Packed, [q, k, v]: [&'a [f32]; 3]) -> Vec<Head<'a>> {
 pub(super) fn forward(of: &Packed) -> Result<Tensor> {
     let (tokens, row) = (of.q.dim(0)?, of.heads.query * of.heads.dim);
     let mut y = vec![0f32; tokens * row];
-    let pieces = dealt(&mut y, of, of.heads.group() * of.heads.dim);
-    looked_at([of.q, of.k, of.v], |slices| {
+    let pieces = split_by_head(&mut y, of, of.heads.group() * of.heads.dim);
+    with_slices([of.q, of.k, of.v], |slices| {
         let mut work = Vec::new();
-        for (head, pieces) in heads(of, slices).into_iter().zip(pieces) {
+        for (head, pieces) in key_heads(of, slices).into_iter().zip(pieces) {
             let mut pieces = pieces.into_iter();
             work.extend(head.blocks().map(|block| {
                 let of_block: Vec<_> = pieces.by_ref().take(block.queries.len()).collect();
@@ -225,7 +235,7 @@ pub(super) fn forward(of: &Packed) -> Result<Tensor> {
             }));
         }
         work.into_par_iter().for_each(|(head, block, mut pieces)| {
-            in_room(|room| head.forward(&block, &mut pieces, room));
+            in_scratch(|scratch| head.forward(&block, &mut pieces, scratch));
         });
         Ok(())
     })?;
@@ -234,17 +244,18 @@ pub(super) fn forward(of: &Packed) -> Result<Tensor> {
 
 /// [`Packed::backward`]; `dy` is (T, query heads · dim).
 pub(super) fn backward(of: &Packed, dy: &Tensor) -> Result<[Tensor; 3]> {
-    let (tokens, heads_of) = (of.q.dim(0)?, of.heads);
-    let (dim, width, key_row) = (heads_of.dim, heads_of.group() * heads_of.dim, heads_of.key * heads_of.dim);
-    let mut dq = vec![0f32; tokens * heads_of.query * dim];
+    let (tokens, heads) = (of.q.dim(0)?, of.heads);
+    let (dim, width, key_row) = (heads.dim, heads.group() * heads.dim, heads.key * heads.dim);
+    let mut dq = vec![0f32; tokens * heads.query * dim];
     let [mut dk, mut dv] = [(); 2].map(|()| vec![0f32; tokens * key_row]);
-    let (dqs, dks, dvs) = (dealt(&mut dq, of, width), dealt(&mut dk, of, dim), dealt(&mut dv, of, dim));
-    looked_at([of.q, of.k, of.v, dy], |[q, k, v, dy]| {
+    let (dqs, dks, dvs) =
+        (split_by_head(&mut dq, of, width), split_by_head(&mut dk, of, dim), split_by_head(&mut dv, of, dim));
+    with_slices([of.q, of.k, of.v, dy], |[q, k, v, dy]| {
         let mut work = Vec::new();
         let mut places = Vec::new();
-        let all = heads(of, [q, k, v]).into_iter().zip(dqs).zip(dks.into_iter().zip(dvs));
+        let all = key_heads(of, [q, k, v]).into_iter().zip(dqs).zip(dks.into_iter().zip(dvs));
         for ((head, pieces), sums) in all {
-            let parts = tasks(head.t);
+            let parts = tasks(head.t, heads);
             let mut dealt: Vec<Vec<_>> = (0..parts).map(|_| Vec::new()).collect();
             let mut pieces = pieces.into_iter();
             for (i, block) in head.blocks().enumerate() {
@@ -257,27 +268,29 @@ pub(super) fn backward(of: &Packed, dy: &Tensor) -> Result<[Tensor; 3]> {
         let done = |(head, blocks): (Head<'_>, Vec<(Block, Vec<&mut [f32]>)>)| {
             let mut sums = [(); 2].map(|()| vec![0f32; head.t * dim]);
             for (block, mut pieces) in blocks {
-                in_room(|room| head.backward(dy, &block, &mut pieces, &mut sums, room));
+                in_scratch(|scratch| head.backward(dy, &block, &mut pieces, &mut sums, scratch));
             }
             sums
         };
         let sums: Vec<[Vec<f32>; 2]> = work.into_par_iter().map(done).collect();
         let mut sums = sums.into_iter();
-        for (parts, (mut dk, mut dv)) in places {
-            for [k, v] in sums.by_ref().take(parts) {
+        let places: Vec<_> =
+            places.into_iter().map(|(parts, to)| (sums.by_ref().take(parts).collect::<Vec<_>>(), to)).collect();
+        places.into_par_iter().for_each(|(sums, (mut dk, mut dv))| {
+            for [k, v] in sums {
                 for (pieces, sum) in [(&mut dk, k), (&mut dv, v)] {
                     for (piece, sum) in pieces.iter_mut().zip(sum.chunks(dim)) {
                         piece.iter_mut().zip(sum).for_each(|(x, more)| *x += more);
                     }
                 }
             }
-        }
+        });
         Ok(())
     })?;
     let device = of.q.device();
     Ok([
-        Tensor::from_vec(dq, (tokens, heads_of.query, dim), device)?,
-        Tensor::from_vec(dk, (tokens, heads_of.key, dim), device)?,
-        Tensor::from_vec(dv, (tokens, heads_of.key, dim), device)?,
+        Tensor::from_vec(dq, (tokens, heads.query, dim), device)?,
+        Tensor::from_vec(dk, (tokens, heads.key, dim), device)?,
+        Tensor::from_vec(dv, (tokens, heads.key, dim), device)?,
     ])
 }

@@ -59,3 +59,46 @@ fn compare(lengths: &[usize], heads: Heads, causal: Causal) {
         start += t;
     }
 }
+
+#[test]
+fn the_bits_do_not_depend_on_the_number_of_threads() {
+    let (lengths, heads) = ([1100, 1, 37, 65], Heads { query: 6, key: 2, dim: 8 });
+    let total: usize = lengths.iter().sum();
+    let make = |n: usize, seed: f32| ramp(&[total, n, heads.dim], seed);
+    let (q, k, v, dy) = (make(6, 0.1), make(2, 0.5), make(2, 0.9), make(6, 1.3));
+    let masks = Masks::default();
+    let packed =
+        Packed { q: &q, k: &k, v: &v, lengths: &lengths, heads, causal: Causal { window: None }, masks: &masks };
+    let bits = |x: &Tensor| -> Vec<u32> {
+        x.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+    };
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let [dq, dk, dv] = packed.backward(&dy).unwrap();
+            [packed.forward().unwrap(), dq, dk, dv].map(|x| bits(&x))
+        })
+    };
+    let one = on(1);
+    assert!(one.iter().all(|bits| bits.iter().any(|b| *b != 0)));
+    assert!(one == on(3));
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_and_views_are_taken_as_they_are() {
+    let heads = Heads { query: 2, key: 1, dim: 4 };
+    let (q, k, v) = (ramp(&[5, 2, 4], 0.1), ramp(&[5, 1, 4], 0.5), ramp(&[5, 1, 4], 0.9));
+    let masks = Masks::default();
+    let causal = Causal { window: None };
+    let of = |lengths: &[usize], q: &Tensor| {
+        let packed = Packed { q, k: &k, v: &v, lengths, heads, causal, masks: &masks };
+        packed.forward()
+    };
+    let want = of(&[2, 3], &q).unwrap();
+    for lengths in [&[2, 0, 3][..], &[2, 4]] {
+        assert!(of(lengths, &q).is_err(), "{lengths:?}");
+    }
+    let view = q.transpose(0, 2).unwrap().contiguous().unwrap().transpose(0, 2).unwrap();
+    assert!(!view.is_contiguous());
+    assert!(off(&of(&[2, 3], &view).unwrap(), &want) < 1e-5);
+}

@@ -46,7 +46,7 @@ pub struct Block {
 
 /// Attention weights of one query in place of its scores: softmax over the keys that are `seen` of `scale · scores`, 0 for the
 /// others.
-pub(crate) fn weigh(scores: &mut [f32], seen: Range<usize>, scale: f32) {
+pub(crate) fn softmax_row(scores: &mut [f32], seen: Range<usize>, scale: f32) {
     scores[..seen.start].fill(0.0);
     scores[seen.end..].fill(0.0);
     let seen = &mut scores[seen];
@@ -63,7 +63,7 @@ pub(crate) fn weigh(scores: &mut [f32], seen: Range<usize>, scale: f32) {
 }
 
 /// The gradient of one query's unscaled scores in place of that of its attention weights `p`.
-pub(crate) fn weigh_back(dp: &mut [f32], p: &[f32], scale: f32) {
+pub(crate) fn softmax_row_backward(dp: &mut [f32], p: &[f32], scale: f32) {
     vectorised!({
         let dot = dot(dp, p);
         for (dp, p) in dp.iter_mut().zip(p) {
@@ -88,7 +88,7 @@ impl InplaceOp1 for CausalSoftmax {
         let width = self.block.keys.len();
         let scores = slice_mut(storage, layout)?;
         scores.par_chunks_mut(width).with_min_len(PIECE.div_ceil(width)).enumerate().for_each(|(row, scores)| {
-            weigh(scores, self.causal.seen(queries.start + row % queries.len(), &self.block), self.scale);
+            softmax_row(scores, self.causal.seen(queries.start + row % queries.len(), &self.block), self.scale);
         });
         Ok(())
     }
@@ -157,7 +157,7 @@ impl InplaceOp2 for SoftmaxBackward {
         let (dp, p) = (slice_mut(s1, l1)?, slice(s2, l2)?);
         let t = self.keys;
         dp.par_chunks_mut(t).with_min_len(PIECE.div_ceil(t)).zip(p.par_chunks(t)).for_each(|(dp, p)| {
-            weigh_back(dp, p, self.scale);
+            softmax_row_backward(dp, p, self.scale);
         });
         Ok(())
     }

@@ -132,28 +132,30 @@ impl Need {
         blocks.iter().take(if self.card { 1 } else { self.threads }).sum()
     }
 
-    /// What attention over f32 in this machine's memory holds, forward and back, numbers; `None` where it is computed by
-    /// tensor operations.
+    /// What attention over f32 in this machine's memory holds, numbers: by all threads, and on the way back as partial sums;
+    /// `None` where it is computed by tensor operations.
     fn attention_in_memory(&self, sequences: &[(usize, usize)]) -> Option<[u64; 2]> {
         let of = &self.config;
         let heads = Heads { query: of.heads, key: of.kv_heads, dim: of.head_dim };
-        let held = || attention::held(sequences.iter().map(|s| s.0), heads, self.threads).map(|n| n as u64);
+        let lengths = sequences.iter().map(|s| s.0);
+        let held = || attention::scratch_numbers(lengths, heads, self.threads).map(|n| n as u64);
         (!self.half && !self.card).then(held)
     }
 
-    /// What a layer needs beside its trace, forward: the copies by head and scores, or the MLP's output; masks of dropout.
+    /// What a layer needs beside its trace, forward: q, k and v before they are turned or by head, and scores, or the MLP's
+    /// output; masks of dropout.
     fn forward(&self, sequences: &[(usize, usize)]) -> u64 {
         let tokens: u64 = sequences.iter().map(|s| s.0 as u64).sum();
         let (q, kv) = self.heads();
         let dropout = if self.dropout { 2 * self.config.intermediate.max(self.config.hidden) as u64 } else { 0 };
         // Also before the mask is added, where that is not done in place.
         let scores = || self.scores(sequences) * if self.in_steps() { 3 } else { 1 };
-        let scores = self.attention_in_memory(sequences).map_or_else(scores, |[forward, _]| forward);
+        let scores = self.attention_in_memory(sequences).map_or_else(scores, |[scratch, _]| scratch);
         (tokens * (2 * q + 2 * kv + dropout) + scores) * self.width()
     }
 
     /// What a layer's way back needs beside its trace: `d_act`, `d_gate` and `d_up` together, three rows of the hidden width;
-    /// or of the attention three matrices of scores, and the gradients by head.
+    /// or of the attention the matrices of scores, partial sums, and the gradients, also before they are turned back.
     fn backward(&self, sequences: &[(usize, usize)]) -> u64 {
         let tokens: u64 = sequences.iter().map(|s| s.0 as u64).sum();
         let (q, kv) = self.heads();
@@ -161,7 +163,7 @@ impl Need {
         let dropout = if self.dropout { 2 * inner.max(hidden) } else { 0 };
         let mlp = tokens * (3 * inner + 3 * hidden + dropout);
         let attention = match self.attention_in_memory(sequences) {
-            Some([_, back]) => back + tokens * (2 * (q + 2 * kv) + 2 * hidden),
+            Some([scratch, sums]) => scratch + sums + tokens * (2 * (q + 2 * kv) + 2 * hidden),
             None => 3 * self.scores(sequences) + tokens * (3 * (q + 2 * kv) + 2 * hidden),
         };
         // Without a fused pass every step of the formulas is a tensor of its own.

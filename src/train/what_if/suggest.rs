@@ -166,13 +166,17 @@ impl Search<'_, '_> {
         Ok(point)
     }
 
-    /// The largest of the sparsities at which these offsets still cost `most` at most, by halves.
-    fn within(&mut self, offsets: &[f64], most: f64, from: usize) -> Result<usize> {
-        let (mut within, mut beyond) = (from, SPARSITIES);
+    /// The largest of the sparsities from `between.start` on and below `between.end` at which these offsets still cost `most`
+    /// at most on `documents`, by halves.
+    fn within(&mut self, offsets: &[f64], most: f64, between: Range<usize>, documents: &Range<usize>) -> Result<usize> {
+        let (mut within, mut beyond) = (between.start, between.end);
         while beyond - within > 1 {
             let middle = usize::midpoint(within, beyond);
-            let point = self.at(offsets.to_vec(), Vec::new(), middle as f64 / SPARSITIES as f64)?;
-            if mean(&point.found) <= most {
+            let sparsity = middle as f64 / SPARSITIES as f64;
+            let ratios = Tilt { sizes: &self.sizes, offsets, sparsity }.ratios();
+            let rise = mean(&self.ask(&self.rules(&ratios), documents)?);
+            (self.told)(&format!("  at {:.0} %: {rise:+.4}", 100.0 * sparsity))?;
+            if rise <= most {
                 within = middle;
             } else {
                 beyond = middle;
@@ -237,14 +241,21 @@ pub fn suggest(
     let (sparsity, best) = match goal {
         Goal::Sparsity(sparsity) => (sparsity, search.best(sparsity)?),
         Goal::MaxLoss(most) => {
-            // As far as one ratio for all goes, moves from there, and as far as these go.
-            let even = search.within(&vec![0.0; search.keys.len()], most, 0)?;
+            // As far as one ratio for all goes, moves from there, as far as these go, and then back to where also
+            // the documents that had no say in them lose no more.
+            let choose = documents.choose.clone();
+            let even = search.within(&vec![0.0; search.keys.len()], most, 0..SPARSITIES, &choose)?;
+            let least = || Error::user(format!("even at 5 % the dev loss rises by more than {most}"));
             if even == 0 {
-                return Err(Error::user(format!("even at 5 % the dev loss rises by more than {most}")));
+                return Err(least());
             }
             let best = search.best(even as f64 / SPARSITIES as f64)?;
-            let further = search.within(&best.offsets, most, even)?;
-            let sparsity = further as f64 / SPARSITIES as f64;
+            let further = search.within(&best.offsets, most, even..SPARSITIES, &choose)?;
+            let kept = search.within(&best.offsets, most, 0..further + 1, &documents.verify)?;
+            if kept == 0 {
+                return Err(least());
+            }
+            let sparsity = kept as f64 / SPARSITIES as f64;
             (sparsity, search.at(best.offsets, best.moves, sparsity)?)
         }
     };

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tiny::{Project, Said, utf8};
 
-/// A control group of our own; it goes with this.
+/// A control group of our own, and one without a limit beside it; they go with this.
 struct Group {
     folder: PathBuf,
+    beside: PathBuf,
     limit: &'static str,
 }
 
@@ -25,13 +26,16 @@ impl Group {
         };
         if has_memory(root) {
             std::fs::write(root.join("cgroup.subtree_control"), "+memory").ok()?;
-            let folder = root.join(name);
-            std::fs::create_dir(&folder).ok()?;
-            return Some(Self { folder, limit: "memory.max" });
+            return Self::within(root, &name, "memory.max");
         }
-        let folder = root.join("memory").join(name);
-        std::fs::create_dir(&folder).ok()?;
-        Some(Self { folder, limit: "memory.limit_in_bytes" })
+        Self::within(&root.join("memory"), &name, "memory.limit_in_bytes")
+    }
+
+    fn within(root: &Path, name: &str, limit: &'static str) -> Option<Self> {
+        let made = Self { folder: root.join(name), beside: root.join(format!("{name}-beside")), limit };
+        std::fs::create_dir(&made.folder).ok()?;
+        std::fs::create_dir(&made.beside).ok()?;
+        Some(made)
     }
 
     fn allow(&self, bytes: u64) {
@@ -63,9 +67,10 @@ impl Group {
         let mut most = 0;
         while !waits.is_finished() {
             for run in project.runs() {
-                let holder = lock::holder(run.path()).filter(|h| h.pid != looker);
+                let holder = lock::holder(run.path()).filter(|h| h.pid != looker && lock::is_held(run.path()));
                 if holder.is_some() && std::mem::take(&mut both_within) {
-                    std::fs::write(self.folder.with_file_name("cgroup.procs"), looker.to_string()).unwrap();
+                    let moved = std::fs::write(self.beside.join("cgroup.procs"), looker.to_string());
+                    assert!(moved.is_ok() || waits.is_finished(), "{moved:?}");
                 }
                 let status = holder.map(|h| format!("/proc/{}/status", h.pid));
                 let text = status.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
@@ -84,7 +89,9 @@ impl Drop for Group {
     fn drop(&mut self) {
         // The last process of it may still be on its way out.
         for _ in 0..100 {
-            if std::fs::remove_dir(&self.folder).is_ok() {
+            let gone =
+                [&self.folder, &self.beside].map(|folder| std::fs::remove_dir(folder).is_ok() || !folder.exists());
+            if gone == [true; 2] {
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
