@@ -82,7 +82,7 @@ fn product_into(c: MatMut<'_, f32>, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
 
 /// One head of keys and values of one sequence, with the heads of queries that see it.
 #[derive(Clone, Copy)]
-struct Head<'a> {
+struct KeyHead<'a> {
     /// (T, query heads, dim) of all sequences.
     q: &'a [f32],
     /// (T, key heads, dim).
@@ -96,7 +96,7 @@ struct Head<'a> {
     causal: Causal,
 }
 
-impl Head<'_> {
+impl KeyHead<'_> {
     fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
         let (t, causal, step) = (self.t, self.causal, queries(self.t, self.heads));
         (0..t).step_by(step).map(move |from| causal.block(from..(from + step).min(t)))
@@ -209,13 +209,13 @@ fn split_by_head<'a>(x: &'a mut [f32], of: &Packed, width: usize) -> Vec<Vec<&'a
 }
 
 /// All key heads of all sequences, in the order of [`split_by_head`].
-fn key_heads<'a>(of: &Packed, [q, k, v]: [&'a [f32]; 3]) -> Vec<Head<'a>> {
+fn key_heads<'a>(of: &Packed, [q, k, v]: [&'a [f32]; 3]) -> Vec<KeyHead<'a>> {
     let heads = of.heads;
     let mut start = 0;
     let sequence = |&t: &usize| {
         let first = start;
         start += t;
-        (0..heads.key).map(move |head| Head { q, k, v, start: first, t, head, heads, causal: of.causal })
+        (0..heads.key).map(move |head| KeyHead { q, k, v, start: first, t, head, heads, causal: of.causal })
     };
     of.lengths.iter().flat_map(sequence).collect()
 }
@@ -242,6 +242,9 @@ pub(super) fn forward(of: &Packed) -> Result<Tensor> {
     Tensor::from_vec(y, (tokens, row), of.q.device())
 }
 
+/// A block with the pieces of a result for its queries.
+type Dealt<'a> = (Block, Vec<&'a mut [f32]>);
+
 /// [`Packed::backward`]; `dy` is (T, query heads · dim).
 pub(super) fn backward(of: &Packed, dy: &Tensor) -> Result<[Tensor; 3]> {
     let (tokens, heads) = (of.q.dim(0)?, of.heads);
@@ -265,7 +268,7 @@ pub(super) fn backward(of: &Packed, dy: &Tensor) -> Result<[Tensor; 3]> {
             places.push((parts, sums));
             work.extend(dealt.into_iter().map(|blocks| (head, blocks)));
         }
-        let done = |(head, blocks): (Head<'_>, Vec<(Block, Vec<&mut [f32]>)>)| {
+        let done = |(head, blocks): (KeyHead<'_>, Vec<Dealt<'_>>)| {
             let mut sums = [(); 2].map(|()| vec![0f32; head.t * dim]);
             for (block, mut pieces) in blocks {
                 in_scratch(|scratch| head.backward(dy, &block, &mut pieces, &mut sums, scratch));
