@@ -7,15 +7,28 @@
 #![allow(clippy::inline_always, reason = "what is not inlined is not compiled for the vector units")]
 
 /// Does a block of work with the vector units of this processor: its loops are compiled once for each kind and chosen at run
-/// time. The numbers are the same: nothing is contracted or reordered. A closure that is not inlined stands as a function of
-/// its own, compiled for the oldest processor: that cost a long text's step a fifth of its time.
+/// time. The numbers are the same: nothing is contracted or reordered. What is not inlined stands as a function of its own,
+/// compiled for the oldest processor: that cost a long text's step a fifth of its time.
 macro_rules! vectorised {
     ($work:block) => {
-        pulp::Arch::new().dispatch(
+        pulp::Arch::new().dispatch($crate::model::kernels::Work(
             #[inline(always)]
             || $work,
-        )
+        ))
     };
+}
+
+/// A closure for [`pulp::Arch::dispatch`]. It is called as `FnMut`: called as `FnOnce`, as pulp does, it stands behind a
+/// function that nothing makes inline.
+struct Work<F>(F);
+
+impl<R, F: FnMut() -> R> WithSimd for Work<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) -> R {
+        (self.0)()
+    }
 }
 
 mod columns;
@@ -29,7 +42,8 @@ pub use norm::{rms_norm, rms_norm_backward};
 pub use softmax::{Block, Causal, causal_softmax, hidden, softmax_backward};
 pub(crate) use softmax::{softmax_row, softmax_row_backward};
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "cuda")]
@@ -94,6 +108,20 @@ pub(crate) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a 
     }
 }
 
+/// What `work` makes of the numbers of contiguous f32 tensors in this machine's memory.
+pub(crate) fn with_slices<const N: usize, R>(
+    tensors: [&Tensor; N],
+    work: impl FnOnce([&[f32]; N]) -> Result<R>,
+) -> Result<R> {
+    let held = tensors.map(Tensor::storage_and_layout);
+    let mut slices = [&[][..]; N];
+    for (slice_of, (storage, layout)) in slices.iter_mut().zip(&held) {
+        let Storage::Cpu(storage) = &**storage else { candle_core::bail!("a tensor has left this machine's memory") };
+        *slice_of = slice(storage, layout)?;
+    }
+    work(slices)
+}
+
 pub(crate) fn slice_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
     let CpuStorage::F32(data) = storage else { candle_core::bail!("an f32 tensor is needed") };
     match layout.contiguous_offsets() {
@@ -149,26 +177,33 @@ fn lanes(mut sums: [f32; LANES]) -> f32 {
 
 #[inline(always)]
 fn sum(x: &[f32]) -> f32 {
-    let mut sums = [0f32; LANES];
-    let pieces = x.chunks_exact(LANES);
-    let rest = pieces.remainder();
-    for piece in pieces {
-        sums.iter_mut().zip(piece).for_each(|(s, x)| *s += x);
-    }
-    sums.iter_mut().zip(rest).for_each(|(s, x)| *s += x);
-    lanes(sums)
+    sum_of(
+        x,
+        #[inline(always)]
+        |x| x,
+    )
 }
 
 /// Σ e^(x − less).
 #[inline(always)]
 fn sum_of_exp(x: &[f32], less: f32) -> f32 {
+    sum_of(
+        x,
+        #[inline(always)]
+        |x| exp(x - less),
+    )
+}
+
+/// Σ f(x).
+#[inline(always)]
+fn sum_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0f32; LANES];
     let pieces = x.chunks_exact(LANES);
     let rest = pieces.remainder();
     for piece in pieces {
-        sums.iter_mut().zip(piece).for_each(|(s, x)| *s += exp(x - less));
+        sums.iter_mut().zip(piece).for_each(|(s, &x)| *s += f(x));
     }
-    sums.iter_mut().zip(rest).for_each(|(s, x)| *s += exp(x - less));
+    sums.iter_mut().zip(rest).for_each(|(s, &x)| *s += f(x));
     lanes(sums)
 }
 
@@ -295,7 +330,7 @@ impl OfThree for SwiGluBackward {
             .for_each(|((d_gate, d_up), ((gate, up), dy))| {
                 vectorised!({
                     for ((d_gate, d_up), ((&g, &u), &dy)) in
-                        d_gate.iter_mut().zip(d_up).zip(gate.iter().zip(up).zip(dy))
+                        d_gate.iter_mut().zip(d_up.iter_mut()).zip(gate.iter().zip(up).zip(dy))
                     {
                         let s = sigmoid(g);
                         *d_gate = dy * u * s * (1.0 + g * (1.0 - s));

@@ -1,11 +1,11 @@
 //! AdamW and plain gradient descent over a merged set.
 
 use crate::lora::{Gradients, MergedSet};
-use crate::model::kernels::{in_memory, slice, slice_mut};
+use crate::model::kernels::{in_memory, slice, slice_mut, with_slices};
 use crate::module::{Factor, ModuleId};
 use crate::recipe::{OptimizerKind, Train};
 use crate::{Error, Result};
-use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Storage, Tensor};
+use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor};
 use rayon::prelude::*;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -147,15 +147,11 @@ pub fn global_norm(gradients: &Gradients) -> Result<f64> {
 /// The sum of squares of a tensor that lies in this machine's memory.
 fn square_sum(tensor: &Tensor) -> Result<Option<f64>> {
     if tensor.is_contiguous() && in_memory(tensor) {
-        let (storage, layout) = tensor.storage_and_layout();
-        if let Storage::Cpu(storage) = &*storage {
-            // Sums of pieces in their order: the same on any number of threads.
-            let pieces: Vec<f64> = slice(storage, layout)?
-                .par_chunks(PIECE)
-                .map(|piece| piece.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>())
-                .collect();
-            return Ok(Some(pieces.iter().sum()));
-        }
+        // Sums of pieces in their order: the same on any number of threads.
+        let pieces = |x: &[f32]| -> Vec<f64> {
+            x.par_chunks(PIECE).map(|piece| piece.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>()).collect()
+        };
+        return Ok(Some(with_slices([tensor], |[x]| Ok(pieces(x).iter().sum()))?));
     }
     Ok(None)
 }

@@ -1,9 +1,9 @@
 //! Attention over f32 in this machine's memory: some queries of one key head of one sequence at a time, with all query heads
 //! of its group, by one thread, so that their scores stay in its cache. Queries, keys and values are read where they lie.
 
-use super::super::kernels::{Block, Causal, slice, softmax_row, softmax_row_backward};
+use super::super::kernels::{Block, Causal, softmax_row, softmax_row_backward, with_slices};
 use super::{Heads, Packed};
-use candle_core::{Result, Storage, Tensor};
+use candle_core::{Result, Tensor};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
@@ -80,6 +80,9 @@ fn product_into(c: MatMut<'_, f32>, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
     matmul(c, Accum::Replace, a, b, 1.0, Par::Seq);
 }
 
+/// A block with the pieces of a result for its queries.
+type Dealt<'a> = (Block, Vec<&'a mut [f32]>);
+
 /// One head of keys and values of one sequence, with the heads of queries that see it.
 #[derive(Clone, Copy)]
 struct KeyHead<'a> {
@@ -100,6 +103,17 @@ impl KeyHead<'_> {
     fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
         let (t, causal, step) = (self.t, self.causal, queries(self.t, self.heads));
         (0..t).step_by(step).map(move |from| causal.block(from..(from + step).min(t)))
+    }
+
+    /// The blocks, each with those of a result's `pieces`, one a token, that are for its queries.
+    fn deal<'p>(&self, pieces: Vec<&'p mut [f32]>) -> Vec<Dealt<'p>> {
+        let mut pieces = pieces.into_iter();
+        self.blocks()
+            .map(|block| {
+                let of_block = pieces.by_ref().take(block.queries.len()).collect();
+                (block, of_block)
+            })
+            .collect()
     }
 
     /// The block's keys of `x`, which is (T, key heads, dim).
@@ -182,17 +196,6 @@ fn scatter(rows: &[f32], pieces: &mut [&mut [f32]]) {
     }
 }
 
-/// The numbers of a tensor in memory, for as long as `work` looks at them.
-fn with_slices<const N: usize, R>(tensors: [&Tensor; N], work: impl FnOnce([&[f32]; N]) -> Result<R>) -> Result<R> {
-    let held = tensors.map(Tensor::storage_and_layout);
-    let mut slices = [&[][..]; N];
-    for (slice_of, (storage, layout)) in slices.iter_mut().zip(&held) {
-        let Storage::Cpu(storage) = &**storage else { candle_core::bail!("a tensor has left this machine's memory") };
-        *slice_of = slice(storage, layout)?;
-    }
-    work(slices)
-}
-
 /// The pieces of `x`, (T, key heads, `width`), by sequence and head: one a token.
 fn split_by_head<'a>(x: &'a mut [f32], of: &Packed, width: usize) -> Vec<Vec<&'a mut [f32]>> {
     let key = of.heads.key;
@@ -226,24 +229,15 @@ pub(super) fn forward(of: &Packed) -> Result<Tensor> {
     let mut y = vec![0f32; tokens * row];
     let pieces = split_by_head(&mut y, of, of.heads.group() * of.heads.dim);
     with_slices([of.q, of.k, of.v], |slices| {
-        let mut work = Vec::new();
-        for (head, pieces) in key_heads(of, slices).into_iter().zip(pieces) {
-            let mut pieces = pieces.into_iter();
-            work.extend(head.blocks().map(|block| {
-                let of_block: Vec<_> = pieces.by_ref().take(block.queries.len()).collect();
-                (head, block, of_block)
-            }));
-        }
-        work.into_par_iter().for_each(|(head, block, mut pieces)| {
-            in_scratch(|scratch| head.forward(&block, &mut pieces, scratch));
+        key_heads(of, slices).into_par_iter().zip(pieces).for_each(|(head, pieces)| {
+            head.deal(pieces).into_par_iter().for_each(|(block, mut pieces)| {
+                in_scratch(|scratch| head.forward(&block, &mut pieces, scratch));
+            });
         });
         Ok(())
     })?;
     Tensor::from_vec(y, (tokens, row), of.q.device())
 }
-
-/// A block with the pieces of a result for its queries.
-type Dealt<'a> = (Block, Vec<&'a mut [f32]>);
 
 /// [`Packed::backward`]; `dy` is (T, query heads · dim).
 pub(super) fn backward(of: &Packed, dy: &Tensor) -> Result<[Tensor; 3]> {
@@ -254,33 +248,22 @@ pub(super) fn backward(of: &Packed, dy: &Tensor) -> Result<[Tensor; 3]> {
     let (dqs, dks, dvs) =
         (split_by_head(&mut dq, of, width), split_by_head(&mut dk, of, dim), split_by_head(&mut dv, of, dim));
     with_slices([of.q, of.k, of.v, dy], |[q, k, v, dy]| {
-        let mut work = Vec::new();
-        let mut places = Vec::new();
-        let all = key_heads(of, [q, k, v]).into_iter().zip(dqs).zip(dks.into_iter().zip(dvs));
-        for ((head, pieces), sums) in all {
-            let parts = tasks(head.t, heads);
-            let mut dealt: Vec<Vec<_>> = (0..parts).map(|_| Vec::new()).collect();
-            let mut pieces = pieces.into_iter();
-            for (i, block) in head.blocks().enumerate() {
-                let of_block: Vec<_> = pieces.by_ref().take(block.queries.len()).collect();
-                dealt[i % parts].push((block, of_block));
+        let results = dqs.into_par_iter().zip(dks).zip(dvs);
+        key_heads(of, [q, k, v]).into_par_iter().zip(results).for_each(|(head, ((dq, mut dk), mut dv))| {
+            let mut parts: Vec<Vec<_>> = (0..tasks(head.t, heads)).map(|_| Vec::new()).collect();
+            let count = parts.len();
+            for (i, dealt) in head.deal(dq).into_iter().enumerate() {
+                parts[i % count].push(dealt);
             }
-            places.push((parts, sums));
-            work.extend(dealt.into_iter().map(|blocks| (head, blocks)));
-        }
-        let done = |(head, blocks): (KeyHead<'_>, Vec<Dealt<'_>>)| {
-            let mut sums = [(); 2].map(|()| vec![0f32; head.t * dim]);
-            for (block, mut pieces) in blocks {
-                in_scratch(|scratch| head.backward(dy, &block, &mut pieces, &mut sums, scratch));
-            }
-            sums
-        };
-        let sums: Vec<[Vec<f32>; 2]> = work.into_par_iter().map(done).collect();
-        let mut sums = sums.into_iter();
-        let places: Vec<_> =
-            places.into_iter().map(|(parts, to)| (sums.by_ref().take(parts).collect::<Vec<_>>(), to)).collect();
-        places.into_par_iter().for_each(|(sums, (mut dk, mut dv))| {
-            for [k, v] in sums {
+            let part = |blocks: Vec<Dealt<'_>>| {
+                let mut sums = [(); 2].map(|()| vec![0f32; head.t * dim]);
+                for (block, mut pieces) in blocks {
+                    in_scratch(|scratch| head.backward(dy, &block, &mut pieces, &mut sums, scratch));
+                }
+                sums
+            };
+            // Added in their order, whoever was done first.
+            for [k, v] in parts.into_par_iter().map(part).collect::<Vec<_>>() {
                 for (pieces, sum) in [(&mut dk, k), (&mut dv, v)] {
                     for (piece, sum) in pieces.iter_mut().zip(sum.chunks(dim)) {
                         piece.iter_mut().zip(sum).for_each(|(x, more)| *x += more);
