@@ -351,6 +351,29 @@ mod tests {
         assert!(error.contains("max_document_tokens = 1 leaves nothing of the document"), "{error}");
     }
 
+    /// A BPE without a token for the unknown drops what it doesn't know.
+    #[test]
+    fn a_document_of_which_nothing_is_left_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let vocabulary: serde_json::Map<_, _> =
+            "probe short".chars().zip(0..).map(|(c, id)| (c.to_string(), serde_json::json!(id))).collect();
+        let text = serde_json::json!({
+            "version": "1.0",
+            "added_tokens": [{"id": 11, "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true}],
+            "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
+        });
+        std::fs::write(folder.path().join("tokenizer.json"), text.to_string()).unwrap();
+        std::fs::write(folder.path().join("tokenizer_config.json"), r#"{"eos_token": "</s>"}"#).unwrap();
+        let tokenizer = Tokenizer::read(folder.path()).unwrap();
+        let bare = toml::from_str("train = 'a'\ndev = 'b'\nprompt = '{{ document }}'").unwrap();
+        let template = Template::new(&tokenizer, &bare, 64).unwrap();
+        assert_eq!(template.encode(&data("robot", "short"), 4).unwrap().sequences[0].prompt, 5);
+        let error = template.encode(&data("日本語", "short"), 4).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().starts_with("train.jsonl:7: its prompt has no tokens: "), "{error}");
+    }
+
     #[test]
     fn the_chat_template_is_used_when_asked() {
         let (tokenizer, settings) = (tokenizer(), settings("chat_template = true"));

@@ -235,7 +235,10 @@ impl<'a> Packed<'a> {
     /// operations, whose error says why.
     fn lies_in_memory(&self, x: &Tensor) -> bool {
         let (Heads { query, key, dim }, t) = (self.heads, self.lengths.iter().sum());
-        let fits = self.q.dims() == [t, query, dim] && [self.k, self.v].iter().all(|x| x.dims() == [t, key, dim]);
+        let fits = key > 0
+            && query.is_multiple_of(key)
+            && self.q.dims() == [t, query, dim]
+            && [self.k, self.v].iter().all(|x| x.dims() == [t, key, dim]);
         fits && x.elem_count() == t * query * dim
             && !self.lengths.contains(&0)
             && [x, self.q, self.k, self.v].iter().all(|x| kernels::on_cpu(x) && x.is_contiguous())

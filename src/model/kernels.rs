@@ -1,7 +1,7 @@
 //! Fused pieces of the decoder, forward and backward.
 //!
-//! Every function has one pass over f32 slices for the CPU, a kernel for a card (see `card`) and a path of plain tensor
-//! operations for other types. Nothing here records a graph: the backward passes are written out.
+//! Nearly every function has one pass over f32 slices for the CPU, a kernel for a card (see `card`) and a path of plain tensor
+//! operations for other types, which also says what is wrong with shapes that don't fit. Nothing here records a graph: the backward passes are written out.
 //! [`tensor_operations_only`] takes the last path everywhere, so that they can be compared.
 
 #![allow(clippy::inline_always, reason = "what is not inlined is not compiled for the vector units")]
@@ -53,7 +53,7 @@ use {
 };
 
 /// Rows are handed to threads in pieces of at least this many numbers.
-const PIECE: usize = 16 * 1024;
+pub(crate) const PIECE: usize = 16 * 1024;
 
 static TENSOR_OPERATIONS: AtomicBool = AtomicBool::new(false);
 static NOT_ON_CARD: AtomicBool = AtomicBool::new(false);
@@ -94,6 +94,11 @@ pub(crate) fn in_one_pass(x: &Tensor) -> bool {
     on_cpu(x) || on_card(x)
 }
 
+/// Whether all have the same dimensions.
+pub(crate) fn alike(tensors: &[&Tensor]) -> bool {
+    tensors.windows(2).all(|pair| pair[0].dims() == pair[1].dims())
+}
+
 /// Whether the passes over f32 slices can be taken.
 pub(crate) fn on_cpu(x: &Tensor) -> bool {
     in_memory(x) && x.dtype() == DType::F32
@@ -131,7 +136,7 @@ pub(crate) fn slice_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Res
 }
 
 /// e^x to about 2 ulp, without a branch or a call, so that loops over it are vectorised.
-/// Inputs below −87 give 0 to within 1e-38; inputs above 88 are clamped.
+/// Inputs below −87 give e⁻⁸⁷, which is 1.7e-38; inputs above 88 are clamped.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     const LN2_HI: f32 = 0.693_359_4;
@@ -162,7 +167,7 @@ fn sigmoid(x: f32) -> f32 {
 /// which would put one and the same error on all its numbers.
 const LANES: usize = 16;
 
-/// Σ f(i, lane's numbers) in [`LANES`] lanes, which are added in pairs.
+/// The sum of the lanes, which are added in pairs.
 #[inline(always)]
 fn lanes(mut sums: [f32; LANES]) -> f32 {
     let mut n = LANES;
@@ -262,7 +267,7 @@ impl CustomOp2 for SwiGlu {
 /// # Errors
 /// When shapes or types don't fit.
 pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
-    if in_one_pass(gate) {
+    if in_one_pass(gate) && alike(&[gate, up]) {
         return gate.apply_op2_no_bwd(up, &SwiGlu);
     }
     candle_nn::ops::silu(gate)?.mul(up)
@@ -352,7 +357,7 @@ impl OfThree for SwiGluBackward {
 /// # Errors
 /// When shapes or types don't fit.
 pub fn swiglu_backward(gate: &Tensor, up: &Tensor, dy: &Tensor) -> Result<(Tensor, Tensor)> {
-    if in_one_pass(gate) {
+    if in_one_pass(gate) && alike(&[gate, up, dy]) {
         let both = gate.apply_op3_no_bwd(up, &dy.contiguous()?, &Pass(SwiGluBackward))?;
         return Ok((both.get(0)?, both.get(1)?));
     }
@@ -431,6 +436,27 @@ pub(super) mod tests {
             let want = f64::from(x).exp();
             assert!((f64::from(exp(x)) - want).abs() <= want * 3e-7 + 1e-38, "exp({x})");
         }
+    }
+
+    /// Nothing is read beside a tensor, and nothing left out, where shapes don't belong together.
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let x = |rows: usize| ramp(&[rows, 8], 0.1);
+        assert!(swiglu(&x(3), &x(2)).is_err());
+        assert!(swiglu_backward(&x(3), &x(3), &x(2)).is_err());
+        for weight in [4, 16] {
+            assert!(rms_norm(&x(4), &ramp(&[weight], 0.2), 1e-5).is_err());
+            assert!(rms_norm_backward(&x(4), &ramp(&[weight], 0.2), 1e-5, &x(4)).is_err());
+        }
+        assert!(rms_norm_backward(&x(4), &ramp(&[8], 0.2), 1e-5, &x(3)).is_err());
+        let causal = Causal { window: None };
+        for (rows, keys) in [(8, 4), (8, 3), (7, 4)] {
+            let scores = ramp(&[2, rows, keys], 0.1);
+            let fits = keys == 4 && rows % 4 == 0;
+            assert_eq!(causal_softmax(scores, 1.0, causal, &causal.block(0..4), None).is_ok(), fits, "{rows} {keys}");
+        }
+        assert!(causal_softmax(ramp(&[2, 8, 4], 0.1), 1.0, causal, &causal.block(4..4), None).is_err());
+        assert!(softmax_backward(x(3), &x(2), 1.0).is_err());
     }
 
     #[test]

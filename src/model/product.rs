@@ -21,8 +21,8 @@ pub enum As {
     T,
 }
 
-/// Who makes a product of m × n: a row or a column faer would add up in as many parts as there are threads, and sums must
-/// not depend on the machine.
+/// Who makes a product of m × n: a row or a column faer adds up, as it lies, in as many parts as there are threads, and sums
+/// must not depend on the machine.
 fn threads(m: usize, n: usize) -> Par {
     if m == 1 || n == 1 { Par::Seq } else { Par::rayon(rayon::current_num_threads()) }
 }
@@ -133,8 +133,12 @@ pub fn product(a: &Tensor, ta: As, b: &Tensor, tb: As) -> Result<Tensor> {
 /// # Errors
 /// When shapes or types don't fit.
 pub fn product_onto(c: Tensor, a: &Tensor, ta: As, b: &Tensor, tb: As) -> Result<Tensor> {
+    let dims = [if ta == As::T { a.dim(1)? } else { a.dim(0)? }, if tb == As::T { b.dim(0)? } else { b.dim(1)? }];
     let together = |x: &Tensor| on_card(x) && x.is_contiguous() && x.dtype() == c.dtype();
-    if (fits(a, ta, b, tb)? && on_cpu(&c) || [&c, a, b].into_iter().all(together)) && c.is_contiguous() {
+    if (fits(a, ta, b, tb)? && on_cpu(&c) || [&c, a, b].into_iter().all(together))
+        && c.is_contiguous()
+        && c.dims() == dims
+    {
         c.inplace_op3(a, b, &Onto { factors: (ta, tb), first: 0, accum: Accum::Add })?;
         return Ok(c);
     }
@@ -199,5 +203,6 @@ mod tests {
             assert!(off(onto, &(c + &want).unwrap()) < 1e-5);
         }
         assert!(product(&make(2, 3), As::Is, &make(2, 3), As::Is).is_err());
+        assert!(product_onto(make(2, 4), &make(2, 3), As::Is, &make(3, 5), As::Is).is_err());
     }
 }

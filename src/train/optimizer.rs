@@ -1,7 +1,7 @@
 //! AdamW and plain gradient descent over a merged set.
 
 use crate::lora::{Gradients, MergedSet};
-use crate::model::kernels::{in_memory, slice, slice_mut, with_slices};
+use crate::model::kernels::{PIECE, in_memory, slice, slice_mut, with_slices};
 use crate::module::{Factor, ModuleId};
 use crate::recipe::{OptimizerKind, Train};
 use crate::{Error, Result};
@@ -15,9 +15,6 @@ use {
     crate::card::{self, Trained},
     crate::model::kernels,
 };
-
-/// Numbers handed to a thread at once.
-const PIECE: usize = 16 * 1024;
 
 /// First and second moment of one tensor.
 #[derive(Debug, Clone)]

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What README.md beside this describes; some hours on two cores.
 #   python3 tests/fixtures/smollm2/fetch.py     # the base, into target/smollm2; a Python with gguf and numpy
-#   cargo build --release && assets/evidence/summaries/run.sh [packages-en|packages-ja|papers ...]
+#   cargo build --release && assets/evidence/summaries/run.sh [--ratios] [packages-en|packages-ja|papers ...]
+# With --ratios only the ratios are tried, not the methods.
 # What is finished is not run again. LOPPER_MECAB_DICT gives Japanese ROUGE its words.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -18,12 +19,16 @@ adapter() {
     fi
 }
 
+# The related adapters of a recipe.
+related() {
+    sed -n 's|^path = "\(.*/\)\?adapters/\(.*\)"|\1 \2|p' "$1.toml" | while read -r folder name; do
+        [ -n "$name" ] || { name=$folder folder=.; }
+        adapter "${folder%/}" "$name" </dev/null
+    done
+}
+
 # All methods beside one another, over three seeds.
 compare() {
-    sed -n 's|^path = "\(.*/\)\?adapters/\(.*\)"|\1 \2|p' "$1.toml" | while read -r folder related; do
-        [ -n "$related" ] || { related=$folder folder=.; }
-        adapter "${folder%/}" "$related" </dev/null
-    done
     "$lopper" eval "$1.toml" --seeds 1,2,3 --methods all --out "$out/$1-eval"
 }
 
@@ -40,9 +45,15 @@ sweep() {
     rm "$target.toml" "$1-seed-$2.toml"
 }
 
+methods=yes
+if [ "${1:-}" = --ratios ]; then
+    methods=no
+    shift
+fi
 read -ra recipes <<< "${*:-packages-en packages-ja papers}"
 for recipe in "${recipes[@]}"; do
-    compare "$recipe"
+    related "$recipe"
+    [ "$methods" = no ] || compare "$recipe"
 done
 for seed in 1 2 3; do
     for recipe in "${recipes[@]}"; do

@@ -16,7 +16,7 @@ const MIN_QUERIES: usize = 8;
 const MAX_QUERIES: usize = 64;
 /// On the way back the blocks of a key head are dealt out to one task for so many queries, ...
 const QUERIES_PER_TASK: usize = 256;
-/// ... to so many tasks at most, and so many of all key heads of a sequence: each adds up gradients of keys and values of its
+/// ... to so many tasks at most, and so many of all key heads of a sequence, one of each at least: each adds up gradients of keys and values of its
 /// own. Their number depends on the shapes alone, as sums must not depend on the machine.
 const MOST_TASKS: usize = 8;
 const MOST_OF_SEQUENCE: usize = 32;
@@ -34,9 +34,10 @@ fn tasks(t: usize, heads: Heads) -> usize {
 /// Numbers that are held at once beside arguments and results for sequences of these lengths: by all threads, for good, and
 /// on the way back as partial sums.
 pub fn scratch_numbers(lengths: impl Iterator<Item = usize> + Clone, heads: Heads, threads: usize) -> [usize; 2] {
-    let scores = lengths.clone().map(|t| queries(t, heads) * heads.group() * t).max().unwrap_or(0);
+    let of_thread = |t| queries(t, heads) * heads.group() * (2 * t + 3 * heads.dim);
+    let scratch = lengths.clone().map(of_thread).max().unwrap_or(0);
     let sums = lengths.map(|t| tasks(t, heads) * t * 2 * heads.key * heads.dim).sum();
-    [2 * threads * scores, sums]
+    [threads * scratch, sums]
 }
 
 /// What a thread works in on one block.

@@ -27,6 +27,22 @@ fn blocks_of_queries_give_what_all_scores_at_once_give() {
     }
 }
 
+#[test]
+fn heads_that_cannot_be_shared_out_are_refused() {
+    let heads = Heads { query: 3, key: 2, dim: 4 };
+    let (q, kv) = (ramp(&[5, 3, 4], 0.1), ramp(&[5, 2, 4], 0.5));
+    let packed = Packed {
+        q: &q,
+        k: &kv,
+        v: &kv,
+        lengths: &[5],
+        heads,
+        causal: Causal { window: None },
+        masks: &Masks::default(),
+    };
+    assert!(packed.forward().is_err() && packed.backward(&q.flatten_from(1).unwrap()).is_err());
+}
+
 /// Both ways, over slices and by tensor operations, against autograd through plain operations, sequence by sequence.
 fn compare(lengths: &[usize], heads: Heads, causal: Causal) {
     let total: usize = lengths.iter().sum();

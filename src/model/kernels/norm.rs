@@ -1,6 +1,6 @@
 //! Root-mean-square norm, forward and backward.
 
-use super::{OfThree, PIECE, Pass, dot, in_one_pass, slice};
+use super::{OfThree, PIECE, Pass, alike, dot, in_one_pass, slice};
 use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 #[cfg(feature = "cuda")]
@@ -44,7 +44,7 @@ impl CustomOp2 for RmsNorm {
 /// # Errors
 /// When shapes or types don't fit.
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
-    if in_one_pass(x) {
+    if in_one_pass(x) && weight.dims() == [x.dim(D::Minus1)?] {
         return x.contiguous()?.apply_op2_no_bwd(weight, &RmsNorm { eps: eps as f32 });
     }
     candle_nn::ops::rms_norm(x, weight, eps as f32)
@@ -88,7 +88,7 @@ impl OfThree for RmsNormBackward {
 /// # Errors
 /// When shapes or types don't fit.
 pub fn rms_norm_backward(x: &Tensor, weight: &Tensor, eps: f64, dy: &Tensor) -> Result<Tensor> {
-    if in_one_pass(x) {
+    if in_one_pass(x) && alike(&[x, dy]) && weight.dims() == [x.dim(D::Minus1)?] {
         let op = Pass(RmsNormBackward { eps: eps as f32 });
         return x.contiguous()?.apply_op3_no_bwd(weight, &dy.contiguous()?, &op);
     }

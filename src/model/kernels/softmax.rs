@@ -1,6 +1,6 @@
 //! Softmax of attention scores under a causal mask, forward and backward.
 
-use super::{PIECE, dot, exp, in_one_pass, largest, slice, slice_mut, sum};
+use super::{PIECE, alike, dot, exp, in_one_pass, largest, slice, slice_mut, sum};
 use candle_core::{CpuStorage, D, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -115,6 +115,10 @@ pub fn causal_softmax(
     mask: Option<&Tensor>,
 ) -> Result<Tensor> {
     let (heads, rows, keys) = scores.dims3()?;
+    let queries = block.queries.len();
+    if keys != block.keys.len() || !rows.is_multiple_of(queries.max(1)) || queries == 0 {
+        candle_core::bail!("scores of {:?} are not those of {block:?}", scores.dims());
+    }
     if in_one_pass(&scores) {
         scores.inplace_op1(&CausalSoftmax { causal, scale: scale as f32, block: block.clone() })?;
         return Ok(scores);
@@ -123,7 +127,6 @@ pub fn causal_softmax(
         Some(mask) => mask.clone(),
         None => hidden(block, causal, scores.dtype(), scores.device())?,
     };
-    let queries = block.queries.len();
     let scores = (scores.reshape((heads * rows / queries, queries, keys))? * scale)?.broadcast_add(&mask)?;
     candle_nn::ops::softmax_last_dim(&scores)?.reshape((heads, rows, keys))
 }
@@ -173,7 +176,7 @@ impl InplaceOp2 for SoftmaxBackward {
 /// # Errors
 /// When shapes or types don't fit.
 pub fn softmax_backward(dp: Tensor, p: &Tensor, scale: f64) -> Result<Tensor> {
-    if in_one_pass(&dp) {
+    if in_one_pass(&dp) && alike(&[&dp, p]) {
         let keys = dp.dim(D::Minus1)?;
         dp.inplace_op2(p, &SoftmaxBackward { scale: scale as f32, keys })?;
         return Ok(dp);

@@ -167,23 +167,47 @@ impl Search<'_, '_> {
     }
 
     /// The largest of the sparsities from `between.start` on and below `between.end` at which these offsets still cost `most`
-    /// at most on `documents`, by halves.
-    fn within(&mut self, offsets: &[f64], most: f64, between: Range<usize>, documents: &Range<usize>) -> Result<usize> {
-        let (mut within, mut beyond) = (between.start, between.end);
-        while beyond - within > 1 {
-            let middle = usize::midpoint(within, beyond);
-            let sparsity = middle as f64 / SPARSITIES as f64;
+    /// at most on `documents`; `first` is where it is looked for.
+    fn within(
+        &mut self,
+        offsets: &[f64],
+        most: f64,
+        between: Range<usize>,
+        first: usize,
+        documents: &Range<usize>,
+    ) -> Result<usize> {
+        last_within(between, first, |step| {
+            let sparsity = step as f64 / SPARSITIES as f64;
             let ratios = Tilt { sizes: &self.sizes, offsets, sparsity }.ratios();
             let rise = mean(&self.ask(&self.rules(&ratios), documents)?);
             (self.told)(&format!("  at {:.0} %: {rise:+.4}", 100.0 * sparsity))?;
-            if rise <= most {
-                within = middle;
-            } else {
-                beyond = middle;
-            }
-        }
-        Ok(within)
+            Ok(rise <= most)
+        })
     }
+}
+
+/// The last of `between` that `holds`, where what comes before one that holds does too, and the first is known to: asked from
+/// `first` on in doubled steps, then by halves. Each answer is a measurement, so the fewer the better.
+fn last_within(between: Range<usize>, first: usize, mut holds: impl FnMut(usize) -> Result<bool>) -> Result<usize> {
+    let Range { start: mut within, end: mut beyond } = between;
+    let (mut next, mut step, mut sides) = (first, 2, [false; 2]);
+    while beyond - within > 1 {
+        next = next.clamp(within + 1, beyond - 1);
+        let held = holds(next)?;
+        sides[usize::from(held)] = true;
+        if held {
+            within = next;
+            next += step;
+        } else {
+            beyond = next;
+            next = next.saturating_sub(step);
+        }
+        step *= 2;
+        if sides == [true; 2] {
+            next = usize::midpoint(within, beyond);
+        }
+    }
+    Ok(within)
 }
 
 fn mean(found: &WhatIf) -> f64 {
@@ -244,14 +268,14 @@ pub fn suggest(
             // As far as one ratio for all goes, moves from there, as far as these go, and then back to where also
             // the documents that had no say in them lose no more.
             let choose = documents.choose.clone();
-            let even = search.within(&vec![0.0; search.keys.len()], most, 0..SPARSITIES, &choose)?;
+            let even = search.within(&vec![0.0; search.keys.len()], most, 0..SPARSITIES, SPARSITIES / 2, &choose)?;
             let least = || Error::user(format!("even at 5 % the dev loss rises by more than {most}"));
             if even == 0 {
                 return Err(least());
             }
             let best = search.best(even as f64 / SPARSITIES as f64)?;
-            let further = search.within(&best.offsets, most, even..SPARSITIES, &choose)?;
-            let kept = search.within(&best.offsets, most, 0..further + 1, &documents.verify)?;
+            let further = search.within(&best.offsets, most, even..SPARSITIES, even + 2, &choose)?;
+            let kept = search.within(&best.offsets, most, 0..further + 1, further, &documents.verify)?;
             if kept == 0 {
                 return Err(least());
             }
@@ -303,4 +327,34 @@ fn groups(keys: &[Key], sizes: &[f64], names: &BTreeMap<usize, String>, ratios: 
         group(format!("layers {first}-{last}"), &|key| third(key.0.layer) == part);
     }
     groups.into_iter().filter(|(_, [_, all])| *all > 0.0).map(|(name, [sum, all])| (name, sum / all)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_within;
+    use std::ops::Range;
+
+    fn asked(between: Range<usize>, first: usize, last: usize) -> (usize, Vec<usize>) {
+        let mut asked = Vec::new();
+        let found = last_within(between, first, |step| {
+            asked.push(step);
+            Ok(step <= last)
+        });
+        (found.unwrap(), asked)
+    }
+
+    #[test]
+    fn the_last_that_holds_is_found_with_few_questions() {
+        assert_eq!(asked(9..20, 11, 12), (12, vec![11, 13, 12]));
+        assert_eq!(asked(0..13, 12, 10), (10, vec![12, 10, 11]));
+        assert_eq!(asked(0..13, 12, 0), (0, vec![12, 10, 6, 1]));
+        assert_eq!(asked(19..20, 21, 19), (19, vec![]));
+        for last in 0..20 {
+            for first in 0..25 {
+                let (found, asked) = asked(0..20, first, last);
+                assert_eq!(found, last.min(19));
+                assert!(asked.len() <= 7, "{first} {last} {asked:?}");
+            }
+        }
+    }
 }

@@ -58,8 +58,9 @@ fn smollm2_by_hand() {
     assert_eq!(need.numbers, 19_537_920);
     // A row: 4·576 + 2·576 + 2·192 + 3·1536 + 7·64 = 8,896.
     assert_eq!(need.trace(&need.largest, 448), 1024 * 8896 * 4);
-    // By two threads 64 queries of 3 heads over 256 keys each, with their gradients; 2 · 192 gradients of a key and value.
-    assert_eq!(need.attention_in_memory(&need.largest), Some([4 * 192 * 256, 4 * 256 * 384]));
+    // By two threads 64 queries of 3 heads over 256 keys each, with their gradients, and three rows of a head for each; 2 · 192
+    // gradients of a key and value.
+    assert_eq!(need.attention_in_memory(&need.largest), Some([2 * 192 * (2 * 256 + 3 * 64), 4 * 256 * 384]));
     // 64 rows of 49,152 logits.
     assert_eq!(need.logits(&need.largest, true), 64 * 49_152 * 4);
     let moments = need.moments();
