@@ -43,6 +43,17 @@ impl Kind {
     fn table(self, folder: &Path) -> PathBuf {
         folder.join(self.word()).with_extension("json")
     }
+
+    /// Its table in all forms, and what else it comes to.
+    fn results(self, folder: &Path) -> impl Iterator<Item = PathBuf> {
+        let files: &[&str] = match self {
+            Self::Evaluation => {
+                &["evaluation.json", "evaluation.md", "evaluation.csv", "evaluation.html", "evaluation.tex"]
+            }
+            Self::Sweep => &["sweep.json", "sweep.md", "sweep.csv", "sweep.svg", "chosen.toml"],
+        };
+        files.iter().map(|file| folder.join(file))
+    }
 }
 
 /// `study.json`: what was asked.
@@ -147,15 +158,30 @@ pub fn of_seed(recipe: &Recipe, seed: u64) -> Recipe {
 
 /// Whether a run's recipe is the one that was wanted.
 pub fn is_of(mut of: Recipe, wanted: &Recipe) -> bool {
-    // What the hub named is pinned in the run.
-    of.base.clone_from(&wanted.base);
+    if is_place_of(&of.base, &wanted.base) {
+        of.base.clone_from(&wanted.base);
+    }
     for (adapter, entry) in of.adapters.iter_mut().zip(&wanted.adapters) {
-        adapter.path.clone_from(&entry.path);
+        if let (Some(path), Some(wanted)) = (&mut adapter.path, &entry.path)
+            && is_place_of(path, wanted)
+        {
+            path.clone_from(wanted);
+        }
     }
     // It only scores what is there.
     of.eval.encoder.clone_from(&wanted.eval.encoder);
     of.eval.encoder_layer = wanted.eval.encoder_layer;
     of == *wanted
+}
+
+/// Whether a run's base or adapter is the wanted one: what the hub named by a branch is pinned to a commit in the run.
+fn is_place_of(of: &Path, wanted: &Path) -> bool {
+    let hub = |path| crate::hub::place::of_cache(path);
+    match (hub(of), hub(wanted)) {
+        (Some(of), Some(wanted)) => of.id == wanted.id && (of.revision == wanted.revision || !wanted.is_pinned()),
+        (None, None) => of == wanted || of.canonicalize().is_ok_and(|of| wanted.canonicalize().is_ok_and(|w| w == of)),
+        _ => false,
+    }
 }
 
 /// Makes the folder with what was asked, for a process to work on.
@@ -168,12 +194,13 @@ pub fn prepare(folder: &Path, plan: &Plan, recipe: &Recipe) -> Result<()> {
     let file = recipe_file(folder, plan.kind);
     let before = bounded::text(&file, bounded::SETTINGS).ok();
     let same = Plan::read(folder).is_some_and(|old| Plan { started: plan.started, ..old } == *plan);
-    // The table of another question must not stand as this one's; what is finished fills it in again at once.
+    // The tables of another question must not stand as this one's; what is finished fills them in again at once.
     if !same || before.is_some_and(|before| before != text) {
-        let table = plan.kind.table(folder);
-        match std::fs::remove_file(&table) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &table, &e)),
-            _ => {}
+        for file in plan.kind.results(folder) {
+            match std::fs::remove_file(&file) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &file, &e)),
+                _ => {}
+            }
         }
     }
     plan.write(folder)?;

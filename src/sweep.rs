@@ -71,6 +71,9 @@ pub struct Sweep {
     pub trials: Vec<Trial>,
     /// What was chosen.
     pub chosen: Option<Chosen>,
+    /// What makes these figures say less than they seem to.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// The better trial first: more training, then higher ROUGE-L, then lower loss; last what came to no end.
@@ -121,7 +124,15 @@ pub(crate) mod tests {
 
     pub(crate) fn sweep(trials: Vec<Trial>) -> Sweep {
         let axes = vec!["ratio".into(), "lr".into()];
-        Sweep { name: "games".into(), search: "grid".into(), axes, tokens: "words".into(), trials, chosen: None }
+        Sweep {
+            name: "games".into(),
+            search: "grid".into(),
+            axes,
+            tokens: "words".into(),
+            trials,
+            chosen: None,
+            notes: Vec::new(),
+        }
     }
 
     #[test]

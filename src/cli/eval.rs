@@ -10,7 +10,7 @@ use crate::study::{self, Plan};
 use crate::text::printable;
 use crate::train::result;
 use crate::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// What is asked.
@@ -66,10 +66,16 @@ pub fn report(asked: &Asked) -> Result<Option<String>> {
         return Err(error.at(key));
     }
     let out = asked.out.clone().unwrap_or_else(|| study::launch::folder(&recipe, Path::new("runs")));
-    let seeds = if asked.seeds.is_empty() { vec![recipe.seed] } else { asked.seeds.clone() };
+    let mut seeds = if asked.seeds.is_empty() { vec![recipe.seed] } else { asked.seeds.clone() };
+    let mut once = HashSet::new();
+    seeds.retain(|seed| once.insert(*seed));
     let against = asked.against.clone();
     let against = against.map(|name| Method::named(&name).map_or(name, |method| method.label().to_owned()));
     let plan = study::launch::plan(&recipe, &seeds, against);
+    if !plan.methods.contains(&plan.reference) {
+        let (asked, known) = (printable(&plan.reference), plan.methods.join(", "));
+        return Err(Error::user(format!("--against: {asked:?} is none of the methods that are compared: {known}")));
+    }
     let Some(found) = study::hold(&out, &plan, &recipe, || compared(&recipe, &plan, &out))? else { return Ok(None) };
     Ok(Some(match asked.format {
         Format::Text => text(&found, &out),
@@ -205,7 +211,7 @@ fn read(
 }
 
 /// What the splits of a recipe share, and summaries that stand in their documents.
-fn leaks(recipe: &Recipe) -> Result<Vec<String>> {
+pub(super) fn leaks(recipe: &Recipe) -> Result<Vec<String>> {
     let data = &recipe.data;
     let (train, dev) = ((Some(&data.train), data.train_limit), (Some(&data.dev), data.dev_limit));
     let mut splits = Vec::new();

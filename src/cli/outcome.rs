@@ -6,7 +6,7 @@ use crate::recipe::Recipe;
 use crate::run::control::{self, Command, Inbox};
 use crate::run::event::Report;
 use crate::run::tail::Tail;
-use crate::run::{RunDir, RunState, launch, lock, start, worker};
+use crate::run::{RunDir, RunState, launch, lock, origin, start, worker};
 use crate::text::printable;
 use crate::{Error, Result, bounded, study};
 use std::collections::HashSet;
@@ -18,13 +18,21 @@ pub fn tell(line: &str) {
     writeln!(std::io::stderr(), "{line}").ok();
 }
 
-/// The run of this recipe in `out`, if there is one.
+/// The run of this recipe in `out`, if there is one; one whose base, adapters or data had other contents is none.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn found(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
     let same = |run: &RunDir| run.recipe().is_ok_and(|of| study::is_of(of, wanted));
-    Ok(RunDir::list(out)?.into_iter().find(same))
+    for run in RunDir::list(out)?.into_iter().filter(same) {
+        match origin::other_input(&run) {
+            Ok(Some(key)) if !matches!(run.state(), RunState::Running | RunState::Paused) => {
+                tell(&format!("{} does not count: {key} has changed since", printable(&run.name())));
+            }
+            _ => return Ok(Some(run)),
+        }
+    }
+    Ok(None)
 }
 
 /// The run of this recipe in `out`, finished: found, gone on with, or started; `None` when a signal came.

@@ -1,7 +1,8 @@
 //! `lopper sweep`: other settings of a recipe, ranked on its dev set.
 
+use super::eval;
 use super::outcome::{self, Ending, found, tell};
-use crate::data::{Dataset, Fields, dataset};
+use crate::data::{Dataset, Fields};
 use crate::eval::rouge;
 use crate::eval::segment::Segmentation;
 use crate::recipe::Recipe;
@@ -13,6 +14,7 @@ use crate::sweep::{Chosen, Score, Sweep, Trial, mean_and_error, order, tables};
 use crate::text::printable;
 use crate::train::result;
 use crate::{Error, Result, study};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What is asked.
@@ -128,6 +130,7 @@ pub(super) fn swept(recipe: &Recipe, study: &study::Plan, out: &Path) -> Result<
         tokens: String::new(),
         trials: Vec::new(),
         chosen: None,
+        notes: eval::leaks(recipe)?,
     };
     let mut ending = Ending::of(out);
     let Some(mut sweep) = run(plan, recipe, begun, &mut ending, out)? else { return Ok(None) };
@@ -186,7 +189,7 @@ fn search(asked: &Asked) -> Result<Search> {
     }
 }
 
-/// Refuses a choice that would be made on the test set, and tells what dev and test share.
+/// Refuses a choice that would be made on the test set, in whatever order and by whatever names.
 fn look_at_data(recipe: &Recipe) -> Result<()> {
     let read = |path: &Path, limit| Dataset::read(path, Fields::from(&recipe.data), limit);
     let dev = read(&recipe.data.dev, recipe.data.dev_limit).map_err(|e| e.at("data.dev"))?;
@@ -195,12 +198,14 @@ fn look_at_data(recipe: &Recipe) -> Result<()> {
     }
     let Some(path) = &recipe.data.test else { return Ok(()) };
     let test = read(path, recipe.data.test_limit).map_err(|e| e.at("data.test"))?;
-    if dev.examples == test.examples {
-        return Err(Error::user("data.dev and data.test are the same: the choice would be made on the test set"));
+    let texts =
+        |of: &Dataset| of.examples.iter().map(|e| (e.document.clone(), e.summary.clone())).collect::<BTreeSet<_>>();
+    let (dev, test) = (texts(&dev), texts(&test));
+    if test.is_subset(&dev) || dev.is_subset(&test) {
+        return Err(Error::user(
+            "data.dev and data.test are the same, or one is a part of the other: the choice would be made on the test set",
+        ));
     }
-    dataset::leaks(&[("dev", &dev.examples[..]), ("test", &test.examples[..])])
-        .iter()
-        .for_each(|text| tell(&format!("note: {}", printable(text))));
     Ok(())
 }
 
@@ -271,7 +276,8 @@ fn score(run: &RunDir) -> Result<Score> {
     Ok(Score {
         documents: row.documents,
         loss: row.loss,
-        rouge: row.rouge,
+        // As the error is: the report may have been made with another dictionary.
+        rouge: rouge::mean(written.iter().map(|(_, reference, summary)| (reference.as_str(), summary.as_str())), cut),
         error: mean_and_error(&by_document).1,
         sparsity: row.sparsity,
         seconds: row.seconds,

@@ -133,9 +133,8 @@ fn keys(x: &Tensor, block: &Block) -> Result<Tensor> {
 impl Sequence<'_> {
     /// The blocks of queries, one after another.
     fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
-        let (t, causal) = (self.t, self.causal);
-        let step = queries_at_once(t, self.heads.query, !kernels::in_memory(&self.q)).max(1);
-        (0..t).step_by(step).map(move |from| causal.block(from..(from + step).min(t)))
+        let step = queries_at_once(self.t, self.heads.query, !kernels::in_memory(&self.q));
+        self.causal.blocks(self.t, step)
     }
 
     /// The block's rows of `x`, which lies as q does.

@@ -129,22 +129,38 @@ pub fn changes(before: &Origin, now: &Origin) -> Vec<String> {
     said
 }
 
+/// The inputs of a run's recipe that are not what its last worker found: each by its key; `None` where it cannot be read.
+fn changed(run: &RunDir) -> Result<Vec<(String, Option<Change>)>> {
+    let started = journal::last_of(&run.journal_file(), "started")?.map(|event| event.body);
+    let Some(EventBody::Started(started)) = started else { return Ok(Vec::new()) };
+    let now = inputs(&run.recipe()?);
+    let become_of = |old: &Input| match now.iter().find(|input| input.key == old.key) {
+        None => Some(None),
+        Some(input) => old.change(input).map(Some),
+    };
+    Ok(started.origin.inputs.iter().filter_map(|old| Some((old.key.clone(), become_of(old)?))).collect())
+}
+
 /// The inputs of a run's recipe that are not what its last worker found: each by its key, with what has become of it.
 ///
 /// # Errors
 /// When the run's journal or recipe cannot be read.
 pub fn since(run: &RunDir) -> Result<Vec<(String, &'static str)>> {
-    let started = journal::last_of(&run.journal_file(), "started")?.map(|event| event.body);
-    let Some(EventBody::Started(started)) = started else { return Ok(Vec::new()) };
-    let now = inputs(&run.recipe()?);
-    let become_of = |old: &Input| match now.iter().find(|input| input.key == old.key) {
-        None => Some("cannot be read any more"),
-        Some(input) => old.change(input).map(|change| match change {
-            Change::Contents => "has changed since that run",
-            Change::Time => "was written again since that run; what is compared of it is the same",
-        }),
+    let said = |change| match change {
+        None => "cannot be read any more",
+        Some(Change::Contents) => "has changed since that run",
+        Some(Change::Time) => "was written again since that run; what is compared of it is the same",
     };
-    Ok(started.origin.inputs.iter().filter_map(|old| Some((old.key.clone(), become_of(old)?))).collect())
+    Ok(changed(run)?.into_iter().map(|(key, change)| (key, said(change))).collect())
+}
+
+/// The first input of a run that has other contents than its last worker found, by its key; what is gone says nothing.
+///
+/// # Errors
+/// When the run's journal or recipe cannot be read.
+pub fn other_input(run: &RunDir) -> Result<Option<String>> {
+    let other = |(key, change): (String, Option<Change>)| (change == Some(Change::Contents)).then_some(key);
+    Ok(changed(run)?.into_iter().find_map(other))
 }
 
 fn settings(recipe: &Recipe) -> BTreeMap<String, String> {

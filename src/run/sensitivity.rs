@@ -3,6 +3,7 @@
 
 use super::RunDir;
 use super::what_if::Change;
+use crate::text::counted;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
@@ -84,22 +85,22 @@ impl Measured {
 const NAMED: usize = 4;
 
 /// What the measurements at `ratio` say of the adapters' factors, in a sentence: which costs the most, which lowers the
-/// loss the most, and which do nothing that could be told from none (within two standard errors). `None` before they are
-/// measured.
+/// loss the most, and which do nothing that could be told from none (within two standard errors, so never by one document).
+/// `None` before they are measured; of how many it speaks stands in it.
 pub fn guidance(all: &[Measured], ratio: f64) -> Option<String> {
     let mut parts: Vec<&Measured> = all.iter().filter(|m| m.by == By::AdapterFactor && m.ratio == ratio).collect();
     parts.sort_by(|a, b| b.delta.mean.total_cmp(&a.delta.mean));
     let first = parts.first()?;
     let last = parts.last()?;
-    let is_felt = |m: &Measured| m.delta.mean.abs() > 2.0 * m.delta.se.unwrap_or(0.0);
+    let is_felt = |m: &Measured| m.delta.se.is_some_and(|se| m.delta.mean.abs() > 2.0 * se);
     let free: Vec<&str> = parts.iter().rev().filter(|m| !is_felt(m)).map(|m| m.group.as_str()).collect();
     let [from, to] = first.documents;
-    let on = to.saturating_sub(from);
+    let on = counted(to.saturating_sub(from), "document");
     let mut said = Vec::new();
     if first.delta.mean > 0.0 && is_felt(first) {
         said.push(format!("{} costs the most: {} nats", first.group, first.delta.shown(4)));
     } else {
-        said.push(format!("no adapter's A or B costs loss that {on} documents can tell"));
+        said.push(format!("no adapter's A or B costs loss that {on} can tell"));
     }
     if last.delta.mean < 0.0 && is_felt(last) {
         said.push(format!("{} lowers it the most: {}", last.group, last.delta.shown(4)));
@@ -111,9 +112,9 @@ pub fn guidance(all: &[Measured], ratio: f64) -> Option<String> {
     if let Some(named @ [_, ..]) =
         free.get(..NAMED.min(free.len())).filter(|_| first.delta.mean > 0.0 && is_felt(first))
     {
-        said.push(format!("no difference that {on} documents can tell: {}{more}", named.join(", ")));
+        said.push(format!("no difference that {on} can tell: {}{more}", named.join(", ")));
     }
-    Some(format!("pruned alone to {ratio}, {}", said.join("; ")))
+    Some(format!("of {} pruned alone to {ratio}, {}", counted(parts.len(), "part"), said.join("; ")))
 }
 
 fn place(run: &RunDir) -> std::path::PathBuf {
@@ -175,17 +176,22 @@ mod tests {
         let all = [part("games A", 0.001, 0.0008), part("games B", 0.02, 0.004), part("sound A", -0.003, 0.001)];
         assert_eq!(
             guidance(&all, 0.7).unwrap(),
-            "pruned alone to 0.7, games B costs the most: +0.0200 ± 0.0040 nats; sound A lowers it the most: \
+            "of 3 parts pruned alone to 0.7, games B costs the most: +0.0200 ± 0.0040 nats; sound A lowers it the most: \
              -0.0030 ± 0.0010; no difference that 8 documents can tell: games A"
         );
         assert_eq!(guidance(&all, 0.9), None);
         assert_eq!(
             guidance(&all[..1], 0.7).unwrap(),
-            "pruned alone to 0.7, no adapter's A or B costs loss that 8 documents can tell"
+            "of 1 part pruned alone to 0.7, no adapter's A or B costs loss that 8 documents can tell"
         );
         assert_eq!(
             guidance(&all[1..2], 0.7).unwrap(),
-            "pruned alone to 0.7, games B costs the most: +0.0200 ± 0.0040 nats"
+            "of 1 part pruned alone to 0.7, games B costs the most: +0.0200 ± 0.0040 nats"
+        );
+        let by_one = Measured { delta: Change { mean: 0.1, se: None }, documents: [0, 1], ..all[1].clone() };
+        assert_eq!(
+            guidance(&[by_one], 0.7).unwrap(),
+            "of 1 part pruned alone to 0.7, no adapter's A or B costs loss that 1 document can tell"
         );
     }
 

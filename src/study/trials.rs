@@ -16,6 +16,7 @@ pub(super) fn fill(found: Option<Sweep>, plan: Option<&Plan>, runs: &[Summary], 
         tokens: String::new(),
         trials: Vec::new(),
         chosen: None,
+        notes: Vec::new(),
     });
     let mut heads: Vec<Head> =
         sweep.axes.iter().map(|axis| Head { name: axis.clone(), falls: false, weight: 8 }).collect();

@@ -65,6 +65,7 @@ pub fn legend(of: &Sweep) -> Vec<String> {
     if let Some(chosen) = &of.chosen {
         lines.push(choice(of, chosen));
     }
+    lines.extend(of.notes.iter().map(|note| format!("note: {}", printable(note))));
     lines
 }
 
@@ -174,6 +175,7 @@ mod tests {
             trial(0.5, None, 22.0, 3.1),
         ]);
         all.rank();
+        all.notes.push("3 of 9 dev \u{1b}documents stand in test".to_owned());
         let test = Score { documents: 66, ..all.trials[0].score.unwrap_or_default() };
         all.chosen =
             Some(Chosen { settings: vec![0.5, 1e-4], run: Some("games-chosen".into()), test: Some(test), looks: 1 });
@@ -192,6 +194,7 @@ mod tests {
         let chosen = "chosen: ratio 0.5, lr 0.0001 (chosen.toml); 66 test documents: R-L 22.00±0.50, R-1 23.00";
         assert!(text.contains(chosen), "{text}");
         let markdown = markdown(&of, Some("sweep.svg"));
+        assert!(text.contains("note: 3 of 9 dev ") && markdown.contains("note: 3 of 9 dev "), "{text}");
         assert!(
             markdown.contains("| 0.25 | 0.0001 | all | 21.00±0.50 | 22.00 |") && markdown.ends_with("(sweep.svg)\n")
         );

@@ -4,9 +4,13 @@
 //! ```text
 //! cargo bench --bench what_if                          # prediction and masks for an 8B-shaped model, 4 adapters; 5 GB
 //! cargo bench --bench what_if -- --run runs/demo-*     # and edits of these finished runs
-//! .ci/cuda-build bench --bench what_if -- --device cuda:0
+//! .ci/cuda-build bench --bench what_if -- --device cuda:0 --shape llama-8b    # and of a run on such a base, made for it
 //! ```
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "shape.rs"]
+#[allow(dead_code, reason = "another bench measures products with it")]
+mod shape;
 
 use candle_core::{Device, Tensor};
 use clap::Parser;
@@ -27,6 +31,7 @@ use lopper::theme::{Depth, Theme};
 use rand::{Rng, SeedableRng};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use std::fmt::Write;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -43,7 +48,10 @@ struct Settings {
     /// Decoder layers of the 8B shape
     #[arg(long, default_value_t = 32)]
     layers: usize,
-    /// Where the masks are computed: cpu or cuda:N
+    /// Edit also a run on a base of this shape with random weights, under target/shapes: llama-8b, llama-1b, llama-30m
+    #[arg(long)]
+    shape: Option<String>,
+    /// Where the masks are computed, and that run: cpu or cuda:N
     #[arg(long, default_value = "cpu")]
     device: String,
     /// Given by cargo
@@ -212,6 +220,41 @@ fn edits(run: &Path, turns: usize) {
     child.wait().unwrap();
 }
 
+/// A finished run of four adapters on a base of that shape, in `folder`. It has learnt next to nothing, which is all the same
+/// to the time that an edit takes.
+fn shaped(name: &str, device: &str, folder: &Path) -> PathBuf {
+    let lopper = Path::new(env!("CARGO_BIN_EXE_lopper"));
+    let base = shape::base(name).canonicalize().unwrap();
+    let data = |set: &str| Path::new("assets/demo/data").canonicalize().unwrap().join(set);
+    let run = |name: &str, adapters: &str| {
+        #[allow(clippy::unnecessary_debug_formatting, reason = "a quoted path is a TOML string")]
+        let text = format!(
+            "name = {name:?}\nbase = {base:?}\ndevice = {device:?}\n[data]\ntrain = {:?}\ndev = {:?}\ntrain_limit = 8\n\
+             dev_limit = 8\n[train]\nsteps = 2\n[samples]\ndocuments = 1\nmax_new_tokens = 16\n{adapters}",
+            data("train.jsonl"),
+            data("dev.jsonl"),
+        );
+        let recipe = folder.join(format!("{name}.toml"));
+        std::fs::write(&recipe, text).unwrap();
+        let done =
+            Command::new(lopper).arg("run").arg(&recipe).arg("--runs").arg(folder).arg("--plain").output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let of_name = |path: &PathBuf| path.is_dir() && path.to_string_lossy().contains(&format!("/{name}-2"));
+        found.into_iter().find(of_name).expect("the run")
+    };
+    let one = run("one", &format!("[[adapters]]\nname = \"one\"\nrole = \"target\"\nrank = {RANK}\n"));
+    let adapter = one.join("result/adapter");
+    let mut four = String::new();
+    for (i, role) in ["target", "related", "related", "related"].iter().enumerate() {
+        #[allow(clippy::unnecessary_debug_formatting, reason = "a quoted path is a TOML string")]
+        writeln!(four, "[[adapters]]\nname = \"a{i}\"\nrole = \"{role}\"\npath = {adapter:?}").unwrap();
+    }
+    let all = folder.join(name);
+    std::fs::rename(run("four", &four), &all).unwrap();
+    all
+}
+
 fn main() {
     let settings = Settings::parse();
     prediction(settings.layers, settings.turns);
@@ -222,5 +265,9 @@ fn main() {
     );
     for run in &settings.run {
         edits(run, settings.turns);
+    }
+    if let Some(name) = &settings.shape {
+        let folder = tempfile::tempdir().unwrap();
+        edits(&shaped(name, &settings.device, folder.path()), settings.turns);
     }
 }

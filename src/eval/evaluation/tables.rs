@@ -78,14 +78,23 @@ pub fn text(of: &Evaluation) -> String {
     out
 }
 
-/// Cells with the marks behind R-L, for tables without a column of marks.
+/// Cells with the marks behind R-L, and how far that is from the reference's, for tables with room.
 fn cells(of: &Evaluation, row: &Row) -> Vec<String> {
     let cell = |c: &Column| if c.head == RANKED { (c.shown)(row) + mark(row) } else { (c.shown)(row) };
-    columns(Some(of)).iter().map(cell).collect()
+    columns(Some(of)).iter().map(cell).chain([difference(row)]).collect()
 }
 
 fn heads(of: &Evaluation) -> Vec<&'static str> {
-    columns(Some(of)).iter().map(|column| column.head).collect()
+    columns(Some(of)).iter().map(|column| column.head).chain(["R-L difference (95 %)"]).collect()
+}
+
+/// `+1.52 (-1.10 to +4.01), p 0.26`: from the reference's R-L; empty of the reference itself.
+fn difference(row: &Row) -> String {
+    row.against.map_or(String::new(), |a| {
+        let bounds = a.bounds.map_or(String::new(), |(low, high)| format!(" ({low:+.2} to {high:+.2})"));
+        let p = if a.p < 0.001 { "p < 0.001".to_owned() } else { format!("p {:.3}", a.p) };
+        format!("{:+.2}{bounds}, {p}", a.difference)
+    })
 }
 
 /// A Markdown table with the legend.
@@ -204,7 +213,7 @@ pub fn latex(of: &Evaluation) -> String {
         out,
         "\\begin{{tabular}}{{l{}}}\n\\toprule\nmethod & {} \\\\\n\\midrule\n",
         "r".repeat(heads(of).len()),
-        heads(of).join(" & ")
+        heads(of).iter().map(|head| latex_text(head)).collect::<Vec<_>>().join(" & ")
     )
     .ok();
     for row in &of.rows {
@@ -277,6 +286,10 @@ mod tests {
         let first = csv.lines().next().map_or(0, |l| l.split(',').count());
         assert!(csv.lines().nth(2).is_some_and(|l| l.split(',').count() == first), "{csv}");
         assert!(csv.contains("\"a|b, \"\"c\"\""), "{csv}");
+        let difference = "-1.50 (-3.00 to -0.10), p 0.004";
+        for text in [markdown(&of), html(&of), latex(&of)] {
+            assert!(text.contains(difference) && text.contains("p 0.030"), "{text}");
+        }
         assert!(html(&of).contains("<h1>games &amp; &lt;more&gt;</h1>"));
         assert!(latex(&of).contains("the 50\\% one & 3.500$\\pm$0.250 &"), "{}", latex(&of));
         for text in [markdown(&of), csv, html(&of), latex(&of)] {

@@ -101,15 +101,11 @@ struct KeyHead<'a> {
 }
 
 impl KeyHead<'_> {
-    fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
-        let (t, causal, step) = (self.t, self.causal, queries(self.t, self.heads));
-        (0..t).step_by(step).map(move |from| causal.block(from..(from + step).min(t)))
-    }
-
     /// The blocks, each with those of a result's `pieces`, one a token, that are for its queries.
     fn deal<'p>(&self, pieces: Vec<&'p mut [f32]>) -> Vec<Dealt<'p>> {
         let mut pieces = pieces.into_iter();
-        self.blocks()
+        self.causal
+            .blocks(self.t, queries(self.t, self.heads))
             .map(|block| {
                 let of_block = pieces.by_ref().take(block.queries.len()).collect();
                 (block, of_block)

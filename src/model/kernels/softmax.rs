@@ -33,6 +33,11 @@ impl Causal {
     pub fn block(self, queries: Range<usize>) -> Block {
         Block { keys: self.range(queries.start).start..queries.end, queries }
     }
+
+    /// The blocks of `step` queries of a sequence of `t` tokens, the last as long as it comes.
+    pub fn blocks(self, t: usize, step: usize) -> impl Iterator<Item = Block> {
+        (0..t).step_by(step.max(1)).map(move |from| self.block(from..(from + step).min(t)))
+    }
 }
 
 /// Some queries and the keys that they see of one sequence.

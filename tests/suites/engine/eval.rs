@@ -50,6 +50,39 @@ fn methods_are_compared_over_seeds_and_nothing_runs_twice() {
     assert_eq!(runs().len(), 3);
 }
 
+#[test]
+fn what_was_made_of_other_inputs_does_not_count() {
+    let project = Project::new();
+    project.recipe("", "epochs = 1");
+    let asked = ["--methods", "zero-shot", "--seeds", "3,3"];
+    let first = evaluated(&project, &asked);
+    assert_eq!(first["rows"][0]["seeds"], serde_json::json!([3]), "{first}");
+    let runs = || RunDir::list(&project.path("compared")).unwrap().len();
+    assert_eq!(runs(), 1);
+    // A reference is mended.
+    let text = std::fs::read_to_string(project.path("data/test.jsonl")).unwrap();
+    let mut rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    rows[0]["summary"] = "another one".into();
+    project.write("data/test.jsonl", &rows.iter().map(|row| format!("{row}\n")).collect::<String>());
+    let second = evaluated(&project, &asked);
+    assert!(second["rows"][0]["loss"] != first["rows"][0]["loss"], "{second}");
+    assert_eq!(runs(), 2);
+    // Another adapter by the same name; a table of another question is not left either.
+    let old = project.path("compared/evaluation.md");
+    assert!(old.is_file());
+    let recipe = std::fs::read_to_string(project.path("recipe.toml")).unwrap();
+    let at = recipe.find("path = \"").unwrap() + 8;
+    let path = &recipe[at..at + recipe[at..].find('"').unwrap()];
+    let said =
+        std::process::Command::new("cp").args(["-r", path, "copied"]).current_dir(project.path(".")).status().unwrap();
+    assert!(said.success());
+    project.write("recipe.toml", &recipe.replacen(path, "copied", 1));
+    evaluated(&project, &asked);
+    assert_eq!(runs(), 3);
+    assert_eq!(evaluated(&project, &asked)["rows"].as_array().map(Vec::len), Some(2));
+    assert_eq!(runs(), 3);
+}
+
 fn standing(project: &Project) -> lopper::study::Standing {
     lopper::study::Reader::new(&project.path("compared")).unwrap().look().unwrap()
 }

@@ -186,8 +186,13 @@ fn what_cannot_be_searched_is_refused_before_anything_runs() {
     refused(&["--ratio", "0.1,0.2", "--search", "halving"], "has nothing to cut: 2 settings of 1 epoch");
     let recipe = std::fs::read_to_string(project.path("recipe.toml")).unwrap();
     let asked = ["--ratio", "0.1,0.2"];
+    // The same texts in another order, by other names.
+    let dev = std::fs::read_to_string(project.path("data/dev.jsonl")).unwrap();
+    let turned: Vec<String> = dev.lines().rev().map(|line| line.replace("\"id\": \"", "\"id\": \"other-")).collect();
+    project.write("data/turned.jsonl", &turned.join("\n"));
     for (from, to, why) in [
         ("test = \"data/test.jsonl\"", "test = \"data/dev.jsonl\"", "the choice would be made on the test set"),
+        ("test = \"data/test.jsonl\"", "test = \"data/turned.jsonl\"", "the choice would be made on the test set"),
         ("dev = \"data/dev.jsonl\"\n", "", "the key `dev` is missing"),
         ("data/dev.jsonl", "data/none.jsonl", "none.jsonl: no such file"),
         ("data/dev.jsonl", "data/one.jsonl", "data.dev has one example: nothing can be chosen by it"),
