@@ -198,7 +198,7 @@ enum Verb {
         #[arg(long, value_name = "KEY=VALUE", help = "Change a setting first, such as train.micro_tokens=512")]
         set: Vec<String>,
     },
-    /// Let a run wait after its current step
+    /// Let a run write a checkpoint after its current step and wait
     Pause {
         /// The run directory
         run: PathBuf,

@@ -93,6 +93,7 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
             position: &mut position,
             target: trained_target.as_ref(),
             lr: 0.0,
+            saved: None,
         };
         let set = match stage.start {
             Start::Weighted => merged(&task, stage)?,

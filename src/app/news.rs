@@ -37,6 +37,13 @@ fn note(app: &mut App, t: f64, tone: Tone, text: impl Into<String>) {
     }
 }
 
+/// Says what is not in the journal: it shows for a while, and stays in the log.
+pub(super) fn remark(app: &mut App, text: &str) {
+    let (now, text) = (app.now, clean::line(text));
+    toast(app, &text);
+    note(app, now, Tone::Warn, text);
+}
+
 fn take_event(app: &mut App, event: Event) {
     let t = event.t;
     app.last_event = t;
@@ -170,5 +177,23 @@ fn take_sample(app: &mut App, sample: Sample) {
     let known = app.started.as_ref().map_or(0, |s| s.documents.len());
     if sample.document < known {
         watch::reading::take(app.samples.entry(sample.document).or_default(), written);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::Message;
+    use crate::app::update::update;
+    use crate::run::inquiry::{Answer, Said};
+
+    #[test]
+    fn what_is_to_be_known_of_a_set_that_answers_shows_and_stays_in_the_log() {
+        let mut app = App::new("x", false);
+        let said = Said::Note("a checkpoint is damaged\u{1b}[2J".into());
+        update(&mut app, Message::Answered(Box::new(Answer { id: "screen-1".into(), said })));
+        let last = app.log.back().unwrap();
+        assert!(last.tone == Tone::Warn && last.text.starts_with("a checkpoint is damaged"), "{last:?}");
+        assert!(!last.text.contains('\u{1b}') && app.toast.as_ref().unwrap().0 == last.text, "{:?}", app.toast);
     }
 }

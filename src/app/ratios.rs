@@ -11,6 +11,7 @@ pub mod suggest;
 #[cfg(test)]
 mod tests;
 pub mod trial;
+pub mod variants;
 
 pub use menu::Menu;
 
@@ -175,6 +176,13 @@ pub fn edit(app: &mut App, wanted: &[(usize, f64)]) -> usize {
     changed
 }
 
+/// As [`edit`], and says so where it changes nothing.
+fn put(app: &mut App, wanted: &[(usize, f64)]) {
+    if edit(app, wanted) == 0 {
+        toast(app, "these are the ratios already");
+    }
+}
+
 /// Says why there is nothing to edit; true if there is nothing.
 fn refused(app: &mut App, targets: &[usize]) -> bool {
     if targets.is_empty() {
@@ -230,8 +238,8 @@ pub fn act(app: &mut App, action: RatioAction) -> Vec<Effect> {
         RatioAction::ShowTrial => app.overlay = Some(super::Overlay::Trial { top: 0 }),
         RatioAction::Sensitivity => return super::sensitivity::measure(app),
         RatioAction::Suggest => return suggest::ask(app),
-        RatioAction::KeepVariant => trial::keep(app),
-        RatioAction::CompareVariants => trial::compare(app),
+        RatioAction::KeepVariant => variants::keep(app),
+        RatioAction::CompareVariants => variants::compare(app),
         RatioAction::Undo => travel(app, false),
         RatioAction::Redo => travel(app, true),
         RatioAction::CopyRatios => copy(app),
@@ -256,8 +264,9 @@ pub fn act(app: &mut App, action: RatioAction) -> Vec<Effect> {
 
 fn step(app: &mut App, by: f64) {
     let targets = targets(app);
-    if !refused(app, &targets) {
-        edit(app, &ask::Change::Add(by).of(app, &targets));
+    if !refused(app, &targets) && edit(app, &ask::Change::Add(by).of(app, &targets)) == 0 {
+        let (end, way) = if by > 0.0 { ("1.0", "raise") } else { ("0.0", "lower") };
+        toast(app, format!("the ratio here is {end} already: nothing to {way}"));
     }
 }
 

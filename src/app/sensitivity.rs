@@ -46,9 +46,9 @@ impl Sensitivity {
         of_modules.or_else(of_any).or_else(|| self.all.last().map(|m| m.ratio))
     }
 
-    /// All ratios that something was pruned to, rising; without 1, which leaves a part out.
+    /// All ratios that something was pruned to, rising; 1 leaves a part out.
     pub fn ratios(&self) -> Vec<f64> {
-        let mut all: Vec<f64> = self.all.iter().map(|m| m.ratio).filter(|r| *r < 1.0).collect();
+        let mut all: Vec<f64> = self.all.iter().map(|m| m.ratio).collect();
         all.sort_unstable_by(f64::total_cmp);
         all.dedup();
         all
@@ -160,6 +160,19 @@ pub fn measure(app: &mut App) -> Vec<Effect> {
     app.sensitivity.request = Some(String::new());
     let question = Question::Sensitivity { ratios: RATIOS.to_vec(), documents: DOCUMENTS };
     vec![Effect::ReadSensitivity, Effect::Inquire(question)]
+}
+
+/// Where it was measured, unless that is the step on show: `step 7`, `step 7 of stage 2`.
+pub fn elsewhere(app: &App) -> Option<String> {
+    let (stage, step, _) = app.sensitivity.all.last()?.at;
+    let shown = app.watch.scrub.shown.as_ref().or_else(|| app.past());
+    let live = app.modules.as_ref().map(|modules| (app.stage.index, modules.step));
+    let here = shown.map(|shown| (shown.place.stage, shown.place.step)).or(live);
+    if here == Some((stage, step)) {
+        return None;
+    }
+    let is_of_stage = here.is_some_and(|(here, _)| here == stage);
+    Some(if is_of_stage { format!("step {step}") } else { format!("step {step} of stage {}", stage + 1) })
 }
 
 /// Changes of the loss, nats per token: of every module; of every layer and projection as a whole, not their means.
@@ -321,6 +334,26 @@ mod tests {
         let map = grid(&app).unwrap();
         assert!(map.cells.iter().flatten().all(Option::is_none) && map.layers == [None, None]);
         assert!(app.sensitivity.all().iter().all(|m| !m.group.contains('\u{1b}')));
+    }
+
+    #[test]
+    fn what_was_left_out_is_among_the_ratios_and_another_step_is_told() {
+        let mut app = app(RunState::Finished);
+        assert_eq!(elsewhere(&app), None, "nothing is measured");
+        let all = [measured(By::Adapter, "games", 1.0, 0.3), measured(By::Layer, "layers.1", 0.7, 0.03)];
+        update(&mut app, Message::Sensitivity(all.to_vec()));
+        assert_eq!(app.sensitivity.ratios(), [0.7, 1.0]);
+        assert_eq!((app.sensitivity.ratio(), elsewhere(&app).unwrap().as_str()), (Some(0.7), "step 7 of stage 2"));
+        let here = all.map(|measured| Measured { at: (0, 7, 0), ..measured });
+        update(&mut app, Message::Sensitivity(here.to_vec()));
+        assert_eq!(elsewhere(&app), None);
+        let body = EventBody::Modules(Modules { step: 8, ..app.modules.clone().unwrap() });
+        let events = vec![Event { v: 1, seq: 0, t: 0.0, body }];
+        update(&mut app, Message::Run { events, state: RunState::Finished, caught_up: true });
+        assert_eq!(elsewhere(&app).unwrap(), "step 7");
+        // Back at that step it is the one on show.
+        update(&mut app, Message::Key("[".into()));
+        assert_eq!(elsewhere(&app), None);
     }
 
     #[test]

@@ -101,6 +101,7 @@ fn answered(app: &mut App, Answer { id, said }: Answer) {
         }
         Said::Measured(measured) => sensitivity::take(app, *measured),
         Said::Progress(line) => ratios::suggest::told(app, &id, &line),
+        Said::Note(text) => news::remark(app, &text),
         Said::Proposed(proposal) => ratios::suggest::take(app, &id, *proposal),
         Said::Ended(why) => {
             if !sensitivity::ended(app, &id, why.as_deref()) {

@@ -10,6 +10,7 @@ use crate::text::printable_lines;
 use crate::train::what_if::reopened::Reopened;
 use crate::train::what_if::suggest::{Documents, ROUNDS, suggest};
 use crate::{Error, Result};
+use serde::Serialize;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -40,6 +41,22 @@ pub struct Asked {
     /// A new file for the rules, as they stand under [prune] of a recipe
     #[arg(long, value_name = "FILE.toml")]
     out: Option<PathBuf>,
+}
+
+/// The proposal for programs.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    found: &'a Proposal,
+    goal: Goal,
+    run: String,
+    /// The method of the stage that the step is of.
+    stage: &'a str,
+    step: usize,
+    seconds: f64,
+    notes: &'a [String],
+    /// There were too few documents to verify with others: what was measured on them is what chose.
+    verified_on_choosing: bool,
 }
 
 /// The proposal as text.
@@ -73,17 +90,37 @@ pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<String> {
     if let Some(path) = &asked.out {
         crate::run::write_aside(path, sets::text(&found.rules).as_bytes())?;
     }
+    let seconds = clock.elapsed().as_secs_f64();
     if asked.json {
-        return serde_json::to_string_pretty(&found).map_err(|e| Error::fault(e.to_string()));
+        let told = Told {
+            found: &found,
+            goal,
+            run: run.name(),
+            stage: &open.stage.1,
+            step: open.step,
+            seconds,
+            notes: &open.notes,
+            verified_on_choosing: chose_all(&found),
+        };
+        return serde_json::to_string_pretty(&told).map_err(|e| Error::fault(e.to_string()));
     }
-    Ok(printable_lines(&lines(&found, clock.elapsed().as_secs_f64())))
+    Ok(printable_lines(&lines(&found, &open.notes, seconds)))
 }
 
-fn lines(found: &Proposal, seconds: f64) -> String {
+/// Whether no other documents verify than those that chose.
+fn chose_all(found: &Proposal) -> bool {
+    let [choose, verify] = found.documents;
+    choose == verify
+}
+
+fn lines(found: &Proposal, notes: &[String], seconds: f64) -> String {
     let mut text = String::new();
+    for note in notes {
+        writeln!(text, "note: {note}").ok();
+    }
     let [[from, to], [check_from, check_to]] = found.documents;
     let [now, loss] = found.stands;
-    let same = if from == check_from { "; too few documents to verify with others" } else { "" };
+    let same = if chose_all(found) { "; too few documents to verify with others" } else { "" };
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     // What one reads; all of them are in the file.
     for rule in found.rules.iter().take(RULES) {

@@ -7,6 +7,7 @@ use crate::app::watch::diff::{self, Piece};
 use crate::recipe::ratios::Rule;
 use crate::run::control::{self, Command, what_if_share};
 use crate::run::event::EventBody;
+use crate::run::journal;
 use crate::run::tail::Tail;
 use crate::run::what_if::{Progress, RESTORED, WhatIf};
 use crate::run::{RunDir, RunState};
@@ -14,6 +15,7 @@ use crate::text::printable;
 use crate::train::what_if::reopened::Reopened;
 use crate::train::what_if::{Answers, Question};
 use crate::{Error, Result};
+use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +44,17 @@ pub struct Asked {
     serve: bool,
 }
 
+/// The answer for programs.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    found: &'a WhatIf,
+    run: String,
+    /// The method of the stage that its step is of.
+    stage: Option<String>,
+    notes: &'a [String],
+}
+
 /// The answer as text, and the exit code.
 ///
 /// # Errors
@@ -56,26 +69,39 @@ pub fn report(asked: &Asked) -> Result<(String, u8)> {
         return serve::serve(&run).map(|()| (String::new(), 0));
     }
     let interrupted = Interrupted::listen();
-    let (found, notes) = if run.state() == RunState::Running {
-        (of_worker(&run, rules, asked, &interrupted)?, Vec::new())
+    let (found, stage, notes) = if run.state() == RunState::Running {
+        (of_worker(&run, rules, asked, &interrupted)?, None, Vec::new())
     } else {
         let open = Reopened::load(&run)?;
         open.check(&rules)?;
         let question = Question { rules, documents: 0..asked.documents, samples: asked.samples };
         let found = Answers::default().answer(&open.subject(), &question, &mut interrupted.clone())?;
-        (found, open.notes)
+        (found, Some(open.stage.1), open.notes)
     };
     if found.state == Progress::Failed {
         return Err(Error::user(found.text));
     }
     let code = if found.state == Progress::Cancelled { 130 } else { 0 };
     if asked.json {
-        let text = serde_json::to_string_pretty(&found).map_err(|e| Error::fault(e.to_string()))?;
+        let stage = match stage {
+            None => stage_under_way(&run)?,
+            known => known,
+        };
+        let told = Told { found: &found, run: run.name(), stage, notes: &notes };
+        let text = serde_json::to_string_pretty(&told).map_err(|e| Error::fault(e.to_string()))?;
         return Ok((text, code));
     }
-    let mut text: Vec<String> = notes.into_iter().map(|note| format!("note: {note}")).collect();
+    let mut text: Vec<String> = notes.iter().map(|note| format!("note: {}", printable(note))).collect();
     lines(&found, &mut text);
     Ok((text.join("\n"), code))
+}
+
+/// The method of the stage that the run is at.
+fn stage_under_way(run: &RunDir) -> Result<Option<String>> {
+    Ok(match journal::last_of(&run.journal_file(), "stage")?.map(|event| event.body) {
+        Some(EventBody::Stage(stage)) => Some(stage.method),
+        _ => None,
+    })
 }
 
 /// Asks the run's worker, and waits for its last word on it.

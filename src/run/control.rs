@@ -26,7 +26,7 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
-    /// Wait after this step.
+    /// Write a checkpoint after this step and wait.
     Pause,
     /// Go on after a pause.
     Resume,

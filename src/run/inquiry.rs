@@ -87,6 +87,8 @@ pub enum Said {
     Measured(Box<Measured>),
     /// How far a search is, in a line.
     Progress(String),
+    /// What the user should know of the set that was loaded for this question, and is asked from now on.
+    Note(String),
     /// The ratios that were looked for.
     Proposed(Box<Proposal>),
     /// Nothing more will come: why, unless all is there.
@@ -99,7 +101,7 @@ impl Said {
         match self {
             Self::WhatIf(found) => found.state.is_over(),
             Self::Ended(_) => true,
-            Self::Measured(_) | Self::Progress(_) | Self::Proposed(_) => false,
+            Self::Measured(_) | Self::Progress(_) | Self::Note(_) | Self::Proposed(_) => false,
         }
     }
 }
@@ -152,6 +154,7 @@ mod tests {
         let said = [
             Said::WhatIf(Box::default()),
             Said::Progress("round 1".into()),
+            Said::Note("a checkpoint is damaged".into()),
             Said::Ended(None),
             Said::Ended(Some("no memory".into())),
         ];
@@ -160,6 +163,6 @@ mod tests {
         let mut from = &bytes[..];
         let read: Vec<Said> = std::iter::from_fn(|| super::read::<Answer>(&mut from)).map(|a| a.said).collect();
         assert_eq!(read, said);
-        assert_eq!(said.map(|said| said.is_over()), [false, false, true, true]);
+        assert_eq!(said.map(|said| said.is_over()), [false, false, false, true, true]);
     }
 }

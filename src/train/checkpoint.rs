@@ -50,6 +50,8 @@ pub struct Position {
 /// A checkpoint that was read.
 #[derive(Debug)]
 pub struct Checkpoint {
+    /// Its folder.
+    pub folder: PathBuf,
     /// Where the run stands.
     pub position: Position,
     tensors: HashMap<String, Tensor>,
@@ -225,7 +227,7 @@ fn read(folder: &Path) -> Result<Checkpoint> {
     let tensors = candle_core::safetensors::load(&path, &Device::Cpu).map_err(|e| {
         Error::user(format!("{} is damaged: {}", path.display(), e.to_string().lines().next().unwrap_or_default()))
     })?;
-    Ok(Checkpoint { position, tensors })
+    Ok(Checkpoint { folder: folder.to_path_buf(), position, tensors })
 }
 
 impl Checkpoint {

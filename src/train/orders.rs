@@ -29,7 +29,7 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Reads new commands. Between steps call [`Self::wait`] instead.
+    /// Reads new commands. Between steps call [`Self::wait`] afterwards.
     ///
     /// # Errors
     /// When the run's files fail.
@@ -69,13 +69,12 @@ impl Orders {
         Ok(())
     }
 
-    /// Reads new commands, and waits as long as the user wants a pause. A command that needs the loop
+    /// Waits as long as the user wants a pause, and reads new commands meanwhile. A command that needs the loop
     /// ends the wait; the pause goes on at the next call.
     ///
     /// # Errors
     /// When the run's files fail.
     pub fn wait(&mut self, session: &mut dyn Session) -> Result<()> {
-        self.read(session)?;
         if !self.paused {
             // The order to go on may have been read elsewhere.
             if std::mem::take(&mut self.told) {

@@ -40,6 +40,8 @@ pub struct Context<'a> {
     pub target: Option<&'a Adapter>,
     /// Learning rate of the last update.
     pub lr: f64,
+    /// The step of this stage's newest checkpoint, where that holds all that there is of the step.
+    pub saved: Option<usize>,
 }
 
 /// How a training stage ended.
@@ -141,6 +143,7 @@ impl Context<'_> {
             path: path.clone(),
             best,
         }))?;
+        self.saved = Some(self.position.step);
         Ok(path)
     }
 
@@ -187,8 +190,8 @@ impl Context<'_> {
         let eval_every = if recipe.train.eval_every > 0 { recipe.train.eval_every } else { per_epoch };
         let checkpoint_every =
             if recipe.train.checkpoint_every > 0 { recipe.train.checkpoint_every } else { per_epoch };
-        // The step of the newest checkpoint: the one that this stage came from.
-        let mut saved = self.position.step;
+        // By the checkpoint that this stage came from.
+        self.saved = Some(self.position.step);
         let mut desk = Desk::default();
         while !self.position.trained {
             self.obey(&mut trainer, training.pruning != Pruning::None, best.as_ref())?;
@@ -213,9 +216,8 @@ impl Context<'_> {
                 }
             }
             self.position.trained |= step == total;
-            if saved != step && (self.position.trained || step.is_multiple_of(checkpoint_every)) {
+            if self.saved != Some(step) && (self.position.trained || step.is_multiple_of(checkpoint_every)) {
                 self.checkpoint(&trainer, best.as_ref())?;
-                saved = step;
             }
             if self.position.trained {
                 break;
@@ -261,6 +263,8 @@ impl Context<'_> {
             self.position.stale += 1;
         }
         self.position.evaluated = step;
+        // One that was written before, in a pause or on order, knows nothing of this.
+        self.saved = None;
         let documents = self.task.dev.references.len();
         self.session.record(EventBody::Dev(Dev { step, loss, rouge, documents, best: better }))?;
         self.samples(Some(set), step)?;
@@ -313,6 +317,11 @@ impl Context<'_> {
 
     /// Carries out what the user asked for between two updates.
     fn obey(&mut self, trainer: &mut Trainer<'_>, prunes: bool, best: Option<&MergedSet>) -> Result<()> {
+        self.orders.read(self.session)?;
+        if self.orders.is_paused() && !self.orders.wants_stop() && self.saved != Some(self.position.step) {
+            // Who asks from the run's files while it is paused is answered about this step, as the worker answers.
+            self.checkpoint(trainer, best)?;
+        }
         self.orders.wait(self.session)?;
         let mut taken = Vec::new();
         for (request, rules) in self.orders.take_rules() {

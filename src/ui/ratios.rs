@@ -1,15 +1,23 @@
 //! The draft of prune ratios: what it would bring, and the lists of sets to choose from.
 
 use super::fit::{self, Fact};
+use super::trial::with_draft;
 use crate::app::App;
 use crate::app::ratios::forecast::{Forecast, of_draft};
 use crate::app::ratios::menu::Item;
 use crate::app::ratios::{Menu, trial};
 use crate::theme::Theme;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 /// Columns of a forecast: `50.0 → 54.2 %` and its like.
 const FIGURE: usize = 7;
+/// What is told of kept drafts: where not all of it fits, the last columns go.
+const COLUMNS: [&str; 5] = ["change of loss", "sparsity", "retained", "ROUGE-L", "step"];
+/// Lines below the kept drafts, at most: a sentence of up to two, and the summaries.
+const BELOW: usize = 12;
+/// Lines of that sentence.
+const SENTENCE: usize = 2;
 
 fn percent(share: f64) -> String {
     format!("{:.1}", 100.0 * share)
@@ -80,6 +88,9 @@ pub fn reach(app: &App, theme: &Theme) -> Fact {
 
 /// A list: its lines with the one under the cursor, at most `rows`, and what that one says below.
 pub fn menu(menu: &Menu, theme: &Theme, (width, rows): (usize, usize)) -> Vec<Line<'static>> {
+    if menu.compares() {
+        return comparison(menu, theme, (width, rows));
+    }
     let names = menu.items.iter().map(|i| fit::width(&spelled(&i.label, theme))).max().unwrap_or(0).min(30);
     let shown = rows.saturating_sub(2).max(1);
     let first = menu.at.saturating_sub(shown - 1);
@@ -113,8 +124,102 @@ fn figures_of(item: &Item, theme: &Theme) -> String {
     };
     let Forecast { sparsity, retained } = item.forecast.unwrap_or_default();
     let sparsity = figure(percent, item.forecast.map(|_| sparsity));
-    let right = |text: &str, width: usize| format!("{}{text}", " ".repeat(width.saturating_sub(fit::width(text))));
     format!("{} {}", right(&sparsity, 9), right(&figure(kept, retained), 10))
+}
+
+/// `text` at the right end of `width` columns.
+fn right(text: &str, width: usize) -> String {
+    format!("{}{text}", " ".repeat(width.saturating_sub(fit::width(text))))
+}
+
+/// Kept drafts beside one another; below them a sentence on the one under the cursor, and its summary with the present
+/// one.
+fn comparison(menu: &Menu, theme: &Theme, (width, rows): (usize, usize)) -> Vec<Line<'static>> {
+    let (head, table) = compared(&menu.items, theme, width);
+    let mut lines = Vec::new();
+    if rows > 3 {
+        lines.push(Line::styled(head, theme.dim));
+    }
+    let left = rows.saturating_sub(lines.len());
+    // The box keeps its size while one walks through the list, which has a third of it at least.
+    let has_summary = menu.items.iter().any(|item| item.kept.as_ref().is_some_and(|kept| kept.summary.is_some()));
+    let wanted = if has_summary { BELOW } else { SENTENCE };
+    let list = menu.items.len().min((left / 3).max(1));
+    let below = wanted.min(left.saturating_sub(list));
+    let room = left.saturating_sub(below).max(1);
+    let first = (menu.at + 1).saturating_sub(room);
+    for (at, row) in table.into_iter().enumerate().skip(first).take(room) {
+        lines.push(Line::styled(row, if at == menu.at { theme.selected() } else { theme.text }));
+    }
+    if let Some(item) = menu.items.get(menu.at) {
+        let details = details(item, theme, (width, below));
+        let blank = below.saturating_sub(details.len());
+        lines.extend(details);
+        lines.extend(std::iter::repeat_n(Line::default(), blank));
+    }
+    lines
+}
+
+/// The heading and the rows of kept drafts, with as many columns as fit.
+fn compared(items: &[Item], theme: &Theme, width: usize) -> (String, Vec<String>) {
+    let names = items.iter().map(|item| fit::width(&item.label)).max().unwrap_or(0);
+    let cells: Vec<[String; 5]> = items.iter().map(|item| cells(item, theme)).collect();
+    let wide = |at: usize| 2 + cells.iter().map(|row| fit::width(&row[at])).fold(COLUMNS[at].len(), usize::max);
+    let mut columns: Vec<usize> = (0..COLUMNS.len()).map(wide).collect();
+    while columns.len() > 1 && names + columns.iter().sum::<usize>() > width {
+        columns.pop();
+    }
+    let row = |name: &str, cells: &[String]| {
+        let mut text = fit::pad(name, names, theme);
+        for (cell, column) in cells.iter().zip(&columns) {
+            text.push_str(&right(cell, *column));
+        }
+        fit::pad(&text, width, theme)
+    };
+    let head = row("", &COLUMNS.map(str::to_owned)[..]);
+    let rows = items.iter().zip(&cells).map(|(item, cells)| row(&item.label, &cells[..])).collect();
+    (head, rows)
+}
+
+/// What is known of a kept draft, in the order of [`COLUMNS`]; what is not measured as it is forecast.
+fn cells(item: &Item, theme: &Theme) -> [String; 5] {
+    let none = || theme.glyphs.none.to_owned();
+    let Some(known) = &item.kept else { return std::array::from_fn(|_| none()) };
+    let share = |show: fn(f64) -> String, measured: Option<f64>, forecast: Option<f64>| match (measured, forecast) {
+        (Some(measured), _) => format!("{} %", show(measured)),
+        (None, Some(forecast)) => format!("~{} %", show(forecast)),
+        (None, None) => none(),
+    };
+    [
+        spelled(&known.loss, theme),
+        share(percent, known.shares.map(|shares| shares[0]), item.forecast.map(|forecast| forecast.sparsity)),
+        share(kept, known.shares.map(|shares| shares[1]), item.forecast.and_then(|forecast| forecast.retained)),
+        known.rouge.as_ref().map_or_else(none, |rouge| spelled(rouge, theme)),
+        known.step.clone().unwrap_or_else(none),
+    ]
+}
+
+/// The sentence on a kept draft, then the present summary and its own, as far as `room` lines hold them.
+fn details(item: &Item, theme: &Theme, (width, room): (usize, usize)) -> Vec<Line<'static>> {
+    let sentence = fit::wrap(&[(&spelled(&item.about, theme), theme.dim)], width);
+    let mut lines = fit::limit(sentence, room.min(SENTENCE), width, theme);
+    let left = room.saturating_sub(lines.len());
+    let summary = item.kept.as_ref().and_then(|kept| kept.summary.as_ref());
+    let Some(summary) = summary.filter(|_| left > 1) else { return lines };
+    let now = fit::wrap(&[("now: ", theme.dim), (&summary.before, theme.text)], width);
+    let name = format!("{}: ", item.label);
+    let pieces = with_draft(summary, theme);
+    let parts: Vec<(&str, Style)> = std::iter::once((name.as_str(), theme.dim))
+        .chain(pieces.iter().map(|(text, style)| (text.as_str(), *style)))
+        .collect();
+    let then = fit::wrap(&parts, width);
+    // Both whole where they fit, else half of the room for each.
+    let most = (left / 2).max(left.saturating_sub(then.len()));
+    let now = fit::limit(now, most, width, theme);
+    let rest = left.saturating_sub(now.len());
+    lines.extend(now);
+    lines.extend(fit::limit(then, rest, width, theme));
+    lines
 }
 
 fn below(menu: &Menu, theme: &Theme, width: usize) -> Line<'static> {
@@ -124,4 +229,69 @@ fn below(menu: &Menu, theme: &Theme, width: usize) -> Line<'static> {
         Err(why) => (why.as_str(), theme.warn),
     };
     Line::from(Span::styled(fit::cut(&spelled(text, theme), width, theme), style))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::app::ratios::menu::Kept;
+    use crate::run::what_if::Summary;
+    use crate::theme::Depth;
+
+    fn item(label: &str, about: &str, kept: Kept) -> Item {
+        let forecast = Some(Forecast { sparsity: 0.5421, retained: Some(0.958) });
+        Item { label: label.into(), about: about.into(), wanted: Ok(Vec::new()), forecast, kept: Some(kept) }
+    }
+
+    fn shown(of: &Menu, room: (usize, usize)) -> Vec<String> {
+        let theme = Theme::find("mono", Depth::None, true).unwrap();
+        menu(of, &theme, room).iter().map(|line| line.to_string().trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn kept_drafts_stand_beside_one_another_as_far_as_there_is_room() {
+        let measured = Kept {
+            loss: "+0.0111 ± 0.0031".into(),
+            shares: Some([0.6, 0.9996]),
+            rouge: Some("-6.7".into()),
+            step: Some("23".into()),
+            summary: Some(Summary {
+                document: 0,
+                before: "one two three".into(),
+                after: "one two four".into(),
+                rouge_l: [40.0, 33.3],
+            }),
+        };
+        let waits = Kept { loss: "not measured".into(), ..Kept::default() };
+        let items = vec![item("A", "step 23: loss", measured), item("B", "not measured yet", waits)];
+        let mut list = Menu { title: "kept".into(), items, at: 0 };
+        let lines = shown(&list, (62, 22));
+        let table = [
+            "      change of loss  sparsity  retained  ROUGE-L  step",
+            "A  +0.0111 +- 0.0031    60.0 %    99.9 %     -6.7    23",
+            "B       not measured   ~54.2 %   ~95.8 %        .     .",
+            "step 23: loss",
+            "now: one two three",
+        ];
+        assert_eq!(lines[..5], table);
+        assert!(lines[5].starts_with("A: one two "), "{lines:#?}");
+        assert_eq!(lines.len(), 3 + BELOW, "the box keeps its size");
+        list.at = 1;
+        assert_eq!(shown(&list, (62, 22)).len(), 3 + BELOW);
+        assert_eq!(shown(&list, (62, 22))[3..5], ["not measured yet", ""]);
+        // What matters less goes first.
+        list.at = 0;
+        let lines = shown(&list, (36, 8));
+        let small =
+            ["      change of loss  sparsity", "A  +0.0111 +- 0.0031    60.0 %", "B       not measured   ~54.2 %"];
+        assert_eq!((lines.len(), &lines[..3]), (8, &small.map(str::to_owned)[..]));
+        assert_eq!(lines[4], "now: one two three");
+        for width in [0, 1, 10, 300] {
+            for rows in 0..6 {
+                let lines = shown(&list, (width, rows));
+                assert!(lines.len() <= rows.max(1) + 1, "{width}x{rows}: {lines:#?}");
+            }
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! The heatmap of what the dev loss minds being pruned: its words, and the table of the parts under the cursor.
 
-use super::{fit, ratios};
+use super::fit::{self, Fact};
+use super::ratios;
 use crate::app::measure::Measure;
-use crate::app::sensitivity::{RATIOS, rows};
+use crate::app::sensitivity::{RATIOS, elsewhere, rows};
 use crate::app::{App, action};
+use crate::run::RunState;
 use crate::run::sensitivity::{By, Measured};
 use crate::theme::Theme;
 use ratatui::Frame;
@@ -20,10 +22,11 @@ fn key() -> &'static str {
     action::key_of(action::Action::Ratio(action::RatioAction::Sensitivity))
 }
 
-/// What the legend calls it: `sensitivity at 0.7`.
+/// What the legend calls it: `sensitivity at 0.7`; of another step than the one on show `sensitivity at 0.7, step 7`.
 pub fn title(app: &App) -> String {
     let ratio = app.sensitivity.ratio().map_or(String::new(), |ratio| format!(" at {ratio}"));
-    format!("{}{ratio}", Measure::Sensitivity.label())
+    let place = elsewhere(app).map_or(String::new(), |place| format!(", {place}"));
+    format!("{}{ratio}{place}", Measure::Sensitivity.label())
 }
 
 /// Why there is no map.
@@ -34,7 +37,8 @@ pub fn nothing(app: &App) -> String {
     if app.read_only {
         return "nothing is measured yet: lopper sensitivity RUN measures what the loss minds being pruned".into();
     }
-    format!("nothing is measured yet: {} measures what the loss minds being pruned", key())
+    let of = if app.state == RunState::Running { ", on a paused or finished run" } else { "" };
+    format!("nothing is measured yet: {} measures what the loss minds being pruned{of}", key())
 }
 
 /// How far it is: `34 of 107 parts at 0.7`, or that it stands still.
@@ -45,8 +49,11 @@ fn state(app: &App) -> Option<String> {
     let under_way = counts.iter().find(|(_, (done, all))| done < all);
     let Some((ratio, (done, all))) = under_way else { return Some("all is measured".into()) };
     let how_far = format!("{done} of {all} parts at {ratio}");
-    Some(match (known.is_asked(), app.read_only) {
+    Some(match (known.is_asked(), app.read_only || app.looks.replay.is_some()) {
         (true, _) => format!("measuring: {how_far}; {} stops", key()),
+        (false, false) if app.state == RunState::Running => {
+            format!("{how_far}; {} wants a paused or finished run", key())
+        }
         (false, false) => format!("{how_far}; {} measures on", key()),
         (false, true) => how_far,
     })
@@ -65,30 +72,62 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     }
     if let Some(of) = known.all().last() {
         let [from, to] = of.documents;
-        facts.push(fit::fact(format!("{} dev documents, step {}", to.saturating_sub(from), of.at.1), theme.dim, 5));
+        let (place, style) = match elsewhere(app) {
+            Some(place) => (place, theme.warn),
+            None => (format!("step {}", of.at.1), theme.dim),
+        };
+        facts.push(fit::fact(format!("{} dev documents, {place}", to.saturating_sub(from)), style, 5));
     }
     lines.push(fit::facts(facts, "  ", width));
     if let Some(said) = known.guidance() {
         let said = ratios::spelled(&said, theme);
         lines.extend(fit::limit(fit::wrap(&[(&said, theme.warn)], width), 2, width, theme));
     }
-    lines.extend(table(app, theme, width));
+    // Below the table's heading.
+    let mut room = usize::from(area.height).saturating_sub(lines.len() + 1);
+    if let Some(line) = gone(app, theme, (width, room)) {
+        lines.push(line);
+        room = room.saturating_sub(1);
+    }
+    lines.extend(table(app, theme, (width, room)));
     frame.render_widget(Paragraph::new(lines), area);
 }
 
-/// Parts by ratios.
-fn table(app: &App, theme: &Theme, width: usize) -> Vec<Line<'static>> {
-    let known = &app.sensitivity;
-    let ratios = known.ratios();
+/// What it costs to leave parts out, where none of the table's `room` rows tells it: `gone:  games A+B +12.30 ± 2.00`.
+fn gone(app: &App, theme: &Theme, (width, room): (usize, usize)) -> Option<Line<'static>> {
     let rows = rows(app);
+    let known = |(by, name): &(By, String)| app.sensitivity.of(*by, name, 1.0);
+    if rows.iter().take(room).any(|row| known(row).is_some()) {
+        return None;
+    }
+    let part = |row: &(By, String)| {
+        let (text, style) = figure(known(row)?, FIGURES[0], theme);
+        Some(fit::fact(format!("{} {text}", called(row.0, &row.1)), style, 1))
+    };
+    let parts: Vec<Fact> = rows.iter().filter_map(part).collect();
+    let head = (!parts.is_empty()).then(|| fit::fact("gone:", theme.dim, 2))?;
+    Some(fit::facts(std::iter::once(head).chain(parts).collect(), "  ", width))
+}
+
+/// The first `room` parts by ratios.
+fn table(app: &App, theme: &Theme, (width, room): (usize, usize)) -> Vec<Line<'static>> {
+    let known = &app.sensitivity;
+    let rows = rows(app);
+    // It is whole adapters that are left out, seldom a module: the column is there where a row has something for it.
+    let is_gone = |(by, name): &(By, String)| known.of(*by, name, 1.0).is_some();
+    let mut ratios = known.ratios();
+    ratios.retain(|ratio| *ratio < 1.0 || rows.iter().take(room).any(is_gone));
     let label = rows.iter().map(|(by, name)| fit::width(&called(*by, name))).max().unwrap_or(0).clamp(12, 30);
-    let room = width.saturating_sub(label);
-    let column = FIGURES.into_iter().find(|column| column * ratios.len() <= room).unwrap_or(FIGURES[1]);
-    let shown = &ratios[..ratios.len().min(room / column)];
+    let left = width.saturating_sub(label);
+    let column = FIGURES.into_iter().find(|column| column * ratios.len() <= left).unwrap_or(FIGURES[1]);
+    let shown = &ratios[..ratios.len().min(left / column)];
     let mut head = fit::pad("0.001 nats", label, theme);
-    shown.iter().for_each(|ratio| head.push_str(&format!("{:>column$}", format!("at {ratio}"))));
+    for ratio in shown {
+        let name = if *ratio < 1.0 { format!("at {ratio}") } else { "gone".into() };
+        head.push_str(&format!("{name:>column$}"));
+    }
     let mut lines = vec![Line::styled(head, theme.dim)];
-    for (at, (by, name)) in rows.iter().enumerate() {
+    for (at, (by, name)) in rows.iter().enumerate().take(room) {
         let style = if at < 3 { theme.text } else { theme.dim };
         let mut spans = vec![Span::styled(fit::pad(&called(*by, name), label, theme), style)];
         for ratio in shown {

@@ -130,7 +130,7 @@ fn name(app: &App, document: usize) -> String {
 }
 
 /// The summary under the draft, with what differs from the present one marked.
-fn with_draft(summary: &Summary, theme: &Theme) -> Vec<(String, Style)> {
+pub(super) fn with_draft(summary: &Summary, theme: &Theme) -> Vec<(String, Style)> {
     if summary.before == summary.after {
         return vec![("the same".to_owned(), theme.dim)];
     }

@@ -1,7 +1,7 @@
 //! Lines that the user types about ratios: a change, a rule, a name.
 
 use super::forecast::{Forecast, both};
-use super::{Order, edit, ratio, rules, targets, tidy};
+use super::{Order, put, ratio, refused, rules, targets, tidy};
 use crate::app::update::toast;
 use crate::app::{App, Effect};
 use crate::recipe::ratios::{Ratios as Compiled, Rule};
@@ -106,8 +106,11 @@ pub fn check_change(app: &App, text: &str) -> Result<String, String> {
 /// Puts a change into the draft.
 pub fn change(app: &mut App, text: &str) {
     if let Ok(change) = Change::parse(text) {
-        let wanted = change.of(app, &targets(app));
-        edit(app, &wanted);
+        let targets = targets(app);
+        let wanted = change.of(app, &targets);
+        if !refused(app, &targets) {
+            put(app, &wanted);
+        }
     }
 }
 
@@ -149,7 +152,7 @@ pub fn check_rule(app: &App, text: &str) -> Result<String, String> {
 /// Puts a rule into the draft.
 pub fn rule(app: &mut App, text: &str) {
     if let Ok(wanted) = parse_rule(app, text) {
-        edit(app, &wanted);
+        put(app, &wanted);
     }
 }
 

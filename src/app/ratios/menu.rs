@@ -2,10 +2,11 @@
 
 use super::ask::{counted, forecast_of, matched};
 use super::forecast::Forecast;
-use super::{Set, edit};
+use super::{Set, put};
 use crate::app::update::toast;
 use crate::app::{App, Effect, Overlay, clean};
 use crate::recipe::ratios::Ratios as Compiled;
+use crate::run::what_if::Summary;
 
 /// One line of the list.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,23 @@ pub struct Item {
     pub wanted: Result<Vec<(usize, f64)>, String>,
     /// What they would bring.
     pub forecast: Option<Forecast>,
+    /// What was measured of them, where they are a kept draft.
+    pub kept: Option<Kept>,
+}
+
+/// The figures of a kept draft, as far as they are measured.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Kept {
+    /// The change of the loss, or how it stands with it.
+    pub loss: String,
+    /// Sparsity and retained importance, 0 to 1.
+    pub shares: Option<[f64; 2]>,
+    /// The change of ROUGE-L.
+    pub rouge: Option<String>,
+    /// The step that they were measured at.
+    pub step: Option<String>,
+    /// A summary, as it is and as it would be.
+    pub summary: Option<Summary>,
 }
 
 /// The list.
@@ -35,7 +53,14 @@ impl Item {
     /// A line for these ratios.
     pub fn new(app: &App, label: &str, about: String, wanted: Result<Vec<(usize, f64)>, String>) -> Self {
         let forecast = wanted.as_ref().ok().and_then(|wanted| forecast_of(app, wanted));
-        Self { label: label.into(), about, wanted, forecast }
+        Self { label: label.into(), about, wanted, forecast, kept: None }
+    }
+}
+
+impl Menu {
+    /// Whether it lists what was kept: its rows change as answers arrive.
+    pub fn compares(&self) -> bool {
+        self.items.iter().any(|item| item.kept.is_some())
     }
 }
 
@@ -87,7 +112,6 @@ fn choose(app: &mut App, menu: &Menu) {
     let Some(item) = menu.items.get(menu.at) else { return };
     match &item.wanted {
         Err(why) => toast(app, format!("{}: {why}", item.label)),
-        Ok(wanted) if edit(app, wanted) == 0 => toast(app, "these are the ratios already"),
-        Ok(_) => {}
+        Ok(wanted) => put(app, wanted),
     }
 }

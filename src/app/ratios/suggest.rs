@@ -132,9 +132,17 @@ pub fn take(app: &mut App, id: &str, mut proposal: Proposal) {
     app.ratios.suggestion.found = Some((proposal, draft));
 }
 
-/// `sparsity 60.0 %, loss -0.0719 ± 0.0130 against one ratio for all`.
+/// `sparsity 60.0 %, loss -0.0719 ± 0.0130 against one ratio for all`. Where the documents that chose are those that
+/// verified, the gain is flattered by that and says so; where no move lowered the loss, there is none to tell.
 pub fn worth(proposal: &Proposal) -> String {
-    format!("sparsity {:.1} %, loss {} against one ratio for all", 100.0 * proposal.sparsity, proposal.gain.shown(4))
+    let sparsity = format!("sparsity {:.1} %", 100.0 * proposal.sparsity);
+    if proposal.moves.is_empty() {
+        return format!("no move from one ratio for all lowers the loss: the proposal is the one ratio, {sparsity}");
+    }
+    let [chose, verified] = proposal.documents;
+    // Before the rest, which a narrow line cuts.
+    let on = if chose == verified { " on the documents that chose," } else { "" };
+    format!("{sparsity}, loss {}{on} against one ratio for all", proposal.gain.shown(4))
 }
 
 #[cfg(test)]
@@ -147,6 +155,7 @@ mod tests {
     use crate::recipe::ratios::Rule;
     use crate::run::RunState;
     use crate::run::inquiry::{Answer, Said};
+    use crate::run::proposal::Move;
     use crate::run::what_if::Change;
 
     fn said(app: &mut App, id: &str, said: Said) {
@@ -157,7 +166,7 @@ mod tests {
         let change = |mean| Change { mean, se: Some(0.01) };
         Box::new(Proposal {
             sparsity: 0.8,
-            moves: Vec::new(),
+            moves: vec![Move { by: 1.0, gain: change(-0.1) }],
             rules: rules.iter().map(|rule| Rule::parse(rule).unwrap()).collect(),
             stands: [0.5, 3.5],
             documents: [[0, 16], [16, 32]],
@@ -200,6 +209,19 @@ mod tests {
         assert!(proposed(&app).is_some());
         press(&mut app, "u");
         assert!(draft(&app).is_empty(), "one edit");
+    }
+
+    #[test]
+    fn a_gain_says_what_it_rests_on() {
+        let mut found = proposal(&["*=0.8"]);
+        assert_eq!(worth(&found), "sparsity 80.0 %, loss -0.1000 ± 0.0100 against one ratio for all");
+        found.documents = [[0, 6]; 2];
+        let on_the_same =
+            "sparsity 80.0 %, loss -0.1000 ± 0.0100 on the documents that chose, against one ratio for all";
+        assert_eq!(worth(&found), on_the_same);
+        found.moves.clear();
+        let none = "no move from one ratio for all lowers the loss: the proposal is the one ratio, sparsity 80.0 %";
+        assert_eq!(worth(&found), none);
     }
 
     #[test]

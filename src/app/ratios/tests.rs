@@ -9,6 +9,7 @@ use crate::run::RunState;
 use crate::run::control::Command;
 use crate::run::event::{AdapterInfo, ControlOutcome, Event, EventBody, MatrixInfo, Modules, Stage, Started};
 use crate::run::inquiry::Question;
+use crate::run::what_if::{Change, Progress, Summary, WhatIf};
 
 const LAYERS: usize = 4;
 
@@ -418,9 +419,34 @@ fn asked(effects: &[Effect]) -> Vec<Rule> {
     }
 }
 
+/// Lets the clock ask what the draft does.
+fn asks(app: &mut App, now: f64, id: &str) {
+    tick(app, now);
+    asked(&tick(app, now + 0.2));
+    update(app, Message::Sent { command: "what_if".into(), id: id.into() });
+}
+
+/// An answer, measured at the step that the run is at.
+fn said(request: &str, state: Progress, mean: f64) -> EventBody {
+    let delta = Some(Change { mean, se: Some(0.5) });
+    EventBody::WhatIf(Box::new(WhatIf { request: request.into(), state, step: 1, delta, ..WhatIf::default() }))
+}
+
+/// The rows of the open comparison.
+fn kept(app: &App) -> Vec<menu::Item> {
+    match &app.overlay {
+        Some(Overlay::Ratios(menu)) if menu.compares() => menu.items.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Their names, with what they say of the loss.
+fn losses(app: &App) -> Vec<String> {
+    kept(app).iter().map(|item| format!("{} {}", item.label, item.kept.as_ref().unwrap().loss)).collect()
+}
+
 #[test]
 fn a_draft_is_tried_once_it_has_been_quiet_and_a_newer_edit_takes_its_place() {
-    use crate::run::what_if::{Change, Progress, WhatIf};
     let mut app = app();
     assert!(tick(&mut app, 100.0).is_empty());
     press(&mut app, "+");
@@ -432,11 +458,6 @@ fn a_draft_is_tried_once_it_has_been_quiet_and_a_newer_edit_takes_its_place() {
     assert!(tick(&mut app, 109.0).is_empty(), "once is enough");
     update(&mut app, Message::Sent { command: "what_if".into(), id: "q1".into() });
     assert_eq!(trial::words(&app).unwrap(), "measuring");
-    let said = |request: &str, state, mean| {
-        let delta = Some(Change { mean, se: Some(0.5) });
-        let found = WhatIf { request: request.into(), state, delta, ..WhatIf::default() };
-        EventBody::WhatIf(Box::new(found))
-    };
     tell(&mut app, vec![said("other", Progress::Done, 9.0)], RunState::Running);
     assert_eq!(trial::words(&app).unwrap(), "measuring");
     tell(&mut app, vec![said("q1", Progress::Done, 0.25)], RunState::Running);
@@ -445,27 +466,177 @@ fn a_draft_is_tried_once_it_has_been_quiet_and_a_newer_edit_takes_its_place() {
     // A newer edit: what is known of the older one goes, its variant stays.
     press(&mut app, "-");
     assert_eq!(trial::words(&app).unwrap(), "measuring");
-    tick(&mut app, 110.0);
-    asked(&tick(&mut app, 110.2));
-    update(&mut app, Message::Sent { command: "what_if".into(), id: "q2".into() });
+    asks(&mut app, 110.0, "q2");
     press(&mut app, "K");
     tell(&mut app, vec![said("q1", Progress::Done, 0.75), said("q2", Progress::Loss, -0.125)], RunState::Running);
     assert_eq!(trial::words(&app).unwrap(), "loss -0.1250 \u{b1} 0.5000");
     press(&mut app, "B");
-    let Some(Overlay::Ratios(menu)) = &app.overlay else { panic!("{:?}", app.overlay) };
-    let labels: Vec<&str> = menu.items.iter().map(|item| item.label.as_str()).collect();
-    assert_eq!(labels, ["A  +0.7500 \u{b1} 0.5000", "B  -0.1250 \u{b1} 0.5000"]);
+    assert_eq!(losses(&app), ["A +0.7500 \u{b1} 0.5000", "B -0.1250 \u{b1} 0.5000"]);
     // Enter makes a variant the draft again.
     press(&mut app, "enter");
     assert!(!draft(&app).is_empty() && draft(&app).iter().all(|d| d.1 == 0.6), "{:?}", draft(&app));
     // Without a draft nothing is measured any more.
-    tick(&mut app, 120.0);
-    asked(&tick(&mut app, 120.2));
-    update(&mut app, Message::Sent { command: "what_if".into(), id: "q3".into() });
+    asks(&mut app, 120.0, "q3");
     press(&mut app, "esc");
     tick(&mut app, 130.0);
     let cancel = Effect::Send(Command::CancelWhatIf { request: "q3".into() });
     assert_eq!((tick(&mut app, 130.2), trial::words(&app)), (vec![cancel], None));
+}
+
+#[test]
+fn a_variant_takes_the_figures_of_its_own_ratios_whoever_asked() {
+    let mut app = app();
+    press(&mut app, "+ +");
+    asks(&mut app, 100.0, "q1");
+    // Another edit, kept before it is asked: the answer that comes is not of it.
+    press(&mut app, "- K");
+    tell(&mut app, vec![said("q1", Progress::Done, 0.75)], RunState::Running);
+    press(&mut app, "B");
+    assert_eq!(losses(&app), ["A measuring"]);
+    assert_eq!(trial::words(&app).unwrap(), "measuring");
+    // Its own comes while the table is open.
+    asks(&mut app, 110.0, "q2");
+    tell(&mut app, vec![said("q2", Progress::Loss, -0.125)], RunState::Running);
+    assert_eq!(losses(&app), ["A -0.1250 \u{b1} 0.5000"]);
+    assert_eq!(kept(&app)[0].about, "step 1: loss -0.1250 \u{b1} 0.5000; its summary is being written");
+    // Kept while it is measured, which a newer edit ends.
+    press(&mut app, "esc +");
+    asks(&mut app, 120.0, "q3");
+    press(&mut app, "K - - -");
+    asks(&mut app, 130.0, "q4");
+    let (id, command, text) = ("q3".into(), "what_if".into(), "replaced by a newer one".into());
+    let replaced = EventBody::Control(ControlOutcome { id, command, ok: false, text });
+    tell(&mut app, vec![replaced], RunState::Running);
+    assert_eq!(trial::words(&app).unwrap(), "measuring", "the newest goes on");
+    press(&mut app, "B");
+    assert_eq!(losses(&app), ["A -0.1250 \u{b1} 0.5000", "B not measured"]);
+    assert_eq!(kept(&app)[1].about, "not measured yet: make it the draft");
+    // As the draft it is asked anew, and given up again its loss stays.
+    press(&mut app, "j enter");
+    assert!(draft(&app).iter().all(|d| d.1 == 0.6), "{:?}", draft(&app));
+    asks(&mut app, 140.0, "q5");
+    tell(&mut app, vec![said("q5", Progress::Loss, 0.5)], RunState::Running);
+    let stopped = WhatIf { request: "q5".into(), state: Progress::Cancelled, ..WhatIf::default() };
+    tell(&mut app, vec![EventBody::WhatIf(Box::new(stopped))], RunState::Running);
+    press(&mut app, "B");
+    assert_eq!(losses(&app)[1], "B +0.5000 \u{b1} 0.5000");
+    // The same ratios once more are known already.
+    press(&mut app, "esc K B");
+    assert_eq!(losses(&app)[2], "C +0.5000 \u{b1} 0.5000");
+}
+
+#[test]
+fn a_variant_says_why_it_was_not_measured() {
+    let mut app = app();
+    press(&mut app, "+");
+    asks(&mut app, 100.0, "q1");
+    press(&mut app, "K B");
+    let (id, command, text) = ("q1".into(), "what_if".into(), "no memory".into());
+    let refused = EventBody::Control(ControlOutcome { id, command, ok: false, text });
+    tell(&mut app, vec![refused], RunState::Running);
+    assert_eq!(kept(&app)[0].about, "not measured: no memory");
+    // Kept too early to be asked, then sent: nothing is left to make the draft.
+    press(&mut app, "esc esc l + K enter B j");
+    assert_eq!(kept(&app)[1].about, "not measured: these are the run's own ratios now");
+}
+
+#[test]
+fn a_variant_holds_the_ratios_of_all_adapters_whatever_is_selected() {
+    let mut app = app();
+    press(&mut app, "a + a K");
+    assert_eq!((app.adapter_label().as_str(), draft(&app).len()), ("net", 2));
+    press(&mut app, "esc B enter");
+    assert_eq!(draft(&app), [(0, 0.55), (1, 0.55)]);
+}
+
+#[test]
+fn a_comparison_tells_what_was_measured_and_what_is_forecast() {
+    let mut app = app();
+    press(&mut app, "+");
+    asks(&mut app, 100.0, "q1");
+    let summary = Summary { document: 0, before: "old".into(), after: "new".into(), rouge_l: [40.0, 33.3] };
+    let found = WhatIf {
+        request: "q1".into(),
+        state: Progress::Done,
+        step: 1,
+        asked: [8, 1],
+        share: 0.5,
+        sparsity: [0.5, 0.6],
+        retained: [0.95, 0.875],
+        loss: Some([2.0, 2.25]),
+        delta: Some(Change { mean: 0.25, se: Some(0.5) }),
+        summaries: vec![summary.clone()],
+        rouge: Some(Change { mean: -6.7, se: None }),
+        ..WhatIf::default()
+    };
+    tell(&mut app, vec![EventBody::WhatIf(Box::new(found))], RunState::Running);
+    press(&mut app, "K + K B");
+    let rows = kept(&app);
+    let all = menu::Kept {
+        loss: "+0.2500 \u{b1} 0.5000".into(),
+        shares: Some([0.6, 0.875]),
+        rouge: Some("-6.7".into()),
+        step: Some("1".into()),
+        summary: Some(summary),
+    };
+    assert_eq!(rows[0].kept, Some(all));
+    let about = "step 1: loss 2.0000 \u{2192} 2.2500, +0.2500 \u{b1} 0.5000, ROUGE-L -6.7, at 50 % of the full ratios";
+    assert_eq!(rows[0].about, about);
+    assert_eq!(rows[1].kept, Some(menu::Kept { loss: "measuring".into(), ..menu::Kept::default() }));
+    assert!(rows.iter().all(|row| row.forecast.is_some_and(|f| f.sparsity > 0.5 && f.retained.is_some())));
+    // Steps and stages on, it is still said where that was.
+    let n = app.started.as_ref().unwrap().matrices.len();
+    let later = |step| EventBody::Modules(Modules { step, ..modules(&vec![0.5; n]) });
+    tell(&mut app, vec![later(5)], RunState::Running);
+    press(&mut app, "esc B");
+    assert!(kept(&app)[0].about.starts_with("step 1 (now 5): loss "), "{:?}", kept(&app)[0]);
+    let stage = Stage { index: 1, of: 2, prunes: true, steps: 9, ..Stage::default() };
+    tell(&mut app, vec![EventBody::Stage(stage), later(1)], RunState::Running);
+    press(&mut app, "esc B");
+    assert!(kept(&app)[0].about.starts_with("step 1 of stage 1: loss "), "{:?}", kept(&app)[0]);
+    assert_eq!(kept(&app)[0].kept.as_ref().unwrap().step.as_deref(), Some("1 of stage 1"));
+}
+
+#[test]
+fn what_was_measured_at_another_step_says_so_and_other_ratios_are_asked_anew() {
+    let mut app = app();
+    let n = app.started.as_ref().unwrap().matrices.len();
+    let mut ratios = vec![0.5; n];
+    press(&mut app, "+");
+    asks(&mut app, 100.0, "q1");
+    tell(&mut app, vec![said("q1", Progress::Done, 0.25)], RunState::Running);
+    assert_eq!(trial::words(&app).unwrap(), "loss +0.2500 \u{b1} 0.5000");
+    let later = EventBody::Modules(Modules { step: 201, ..modules(&ratios) });
+    tell(&mut app, vec![later], RunState::Running);
+    assert!(tick(&mut app, 110.0).is_empty() && tick(&mut app, 111.0).is_empty(), "steps alone are no question");
+    assert_eq!(trial::words(&app).unwrap(), "loss +0.2500 \u{b1} 0.5000 at step 1");
+    // Another screen has changed what the draft lies over.
+    ratios[n - 1] = 0.7;
+    let later = EventBody::Modules(Modules { step: 202, ..modules(&ratios) });
+    tell(&mut app, vec![later], RunState::Running);
+    asks(&mut app, 120.0, "q2");
+    assert_eq!(trial::words(&app).unwrap(), "measuring");
+    tell(&mut app, vec![said("q1", Progress::Done, 0.75)], RunState::Running);
+    assert_eq!(trial::words(&app).unwrap(), "measuring", "that was of other ratios");
+}
+
+#[test]
+fn an_edit_that_changes_nothing_says_so() {
+    let mut app = app();
+    let set = |app: &mut App, key: &str, text: &str| {
+        press(app, key);
+        type_in(app, text);
+        press(app, "enter");
+        app.toast.take().map_or(String::new(), |(text, _)| text)
+    };
+    assert_eq!(set(&mut app, "r", "1"), "");
+    press(&mut app, "+");
+    assert_eq!(app.toast.as_ref().unwrap().0, "the ratio here is 1.0 already: nothing to raise");
+    assert_eq!(set(&mut app, "r", "100%"), "these are the ratios already");
+    assert_eq!(set(&mut app, "R", "layers.0.*.q_proj=0"), "");
+    press(&mut app, "-");
+    assert_eq!(app.toast.as_ref().unwrap().0, "the ratio here is 0.0 already: nothing to lower");
+    assert_eq!(set(&mut app, "R", "layers.0.*.q_proj=0"), "these are the ratios already");
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! The draft, tried on a copy by the run's worker: asked a moment after the last edit, a newer edit takes its place.
-//! Drafts with their figures can be kept as variants.
+//! Drafts with their figures can be kept as [variants].
 
-use super::menu::{self, Item};
+use super::variants::{self, Variant};
 use super::{ratio, rules};
-use crate::app::update::toast;
 use crate::app::{App, Effect};
 use crate::recipe::ratios::Rule;
 use crate::run::RunState;
@@ -18,22 +17,39 @@ const QUIET: f64 = 0.15;
 const DOCUMENTS: usize = 8;
 /// Summaries that are written.
 const SAMPLES: usize = 1;
-/// Variants that can be kept.
-const MOST: usize = 26;
+/// Questions whose answers are still known by their ids: more than can be under way.
+const REMEMBERED: usize = 32;
 
 /// What became of the draft.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trial {
-    /// The draft that was tried, or is about to be.
+    /// What the draft changes that was tried, or is about to be.
     of: Vec<(usize, f64)>,
+    /// The ratios of all matrices with it, which an answer is of; none where there is nothing to try.
+    ratios: Vec<(usize, f64)>,
+    /// The stage that it is of.
+    stage: usize,
     /// Since when it has not changed, while it is to be tried.
     quiet: Quiet,
-    /// The request, empty until it has an id.
-    request: Option<String>,
+    /// What was asked, the newest last.
+    asked: Vec<Asked>,
     /// What is known so far.
     pub found: Option<WhatIf>,
     /// What was kept.
     pub variants: Vec<Variant>,
+}
+
+/// A question, as long as somebody may want its answer.
+#[derive(Debug, Clone, PartialEq)]
+struct Asked {
+    /// Its id, empty until it has one.
+    id: String,
+    /// The ratios of all matrices that it is about.
+    ratios: Vec<(usize, f64)>,
+    /// The stage that it is about.
+    stage: usize,
+    /// It has its last word, or was taken back.
+    over: bool,
 }
 
 /// How long a draft has not changed.
@@ -48,19 +64,6 @@ enum Quiet {
     Since(f64),
 }
 
-/// A draft that was kept.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Variant {
-    /// A, B, C.
-    pub name: String,
-    /// The ratios of all its matrices.
-    pub ratios: Vec<(usize, f64)>,
-    /// Its request, if it was tried.
-    request: Option<String>,
-    /// What is known of it.
-    pub found: Option<WhatIf>,
-}
-
 impl Trial {
     /// Whether the clock is waited for.
     pub fn is_due(&self, now: f64) -> bool {
@@ -73,8 +76,25 @@ impl Trial {
 
     /// Whether an answer is on its way.
     pub fn is_asked(&self) -> bool {
-        self.quiet != Quiet::Over || self.request.is_some() && !self.found.as_ref().is_some_and(|f| f.state.is_over())
+        let waits = |asked: &Asked| !asked.over && asked.ratios == self.ratios;
+        self.quiet != Quiet::Over || self.asked.last().is_some_and(waits)
     }
+
+    /// Whether an answer for these ratios is on its way.
+    pub fn awaits(&self, ratios: &[(usize, f64)]) -> bool {
+        self.ratios == ratios && self.is_asked()
+    }
+
+    /// What is known of these ratios and the stage that it is of, where they are the draft's.
+    pub fn known(&self, ratios: &[(usize, f64)]) -> Option<(usize, &WhatIf)> {
+        self.found.as_ref().filter(|_| self.ratios == ratios).map(|found| (self.stage, found))
+    }
+}
+
+/// The ratios of all matrices that take part, those of the draft among them.
+pub fn whole(app: &App) -> Vec<(usize, f64)> {
+    let count = app.started.as_ref().map_or(0, |started| started.matrices.len());
+    (0..count).filter_map(|at| Some((at, ratio(app, at)?))).collect()
 }
 
 /// Whether anybody can be asked: the run's worker, or a process that loads the run.
@@ -87,13 +107,14 @@ fn has_worker(app: &App) -> bool {
     matches!(app.state, RunState::Running | RunState::Paused)
 }
 
-/// Looks whether the draft is another than before: then it is to be tried.
+/// Looks whether the draft is another than before, or over other ratios or in another stage: then it is to be tried.
 pub fn notice(app: &mut App) {
     let draft: Vec<(usize, f64)> = app.ratios.draft.changes().collect();
+    let (ratios, stage) = if draft.is_empty() { (Vec::new(), 0) } else { (whole(app), app.stage.index) };
     let can_ask = can_ask(app);
     let trial = &mut app.ratios.trial;
-    if trial.of != draft {
-        trial.of = draft;
+    if trial.of != draft || trial.ratios != ratios || trial.stage != stage {
+        (trial.of, trial.ratios, trial.stage) = (draft, ratios, stage);
         trial.found = None;
         trial.quiet = if can_ask { Quiet::Unknown } else { Quiet::Over };
     }
@@ -107,7 +128,9 @@ pub fn tick(app: &mut App, now: f64) -> Vec<Effect> {
         // A clock that was set back does not make it wait for ever.
         Quiet::Since(since) if now >= since + QUIET || now < since => {
             app.ratios.trial.quiet = Quiet::Over;
-            return ask(app);
+            let effects = ask(app);
+            variants::refresh(app);
+            return effects;
         }
         _ => {}
     }
@@ -118,23 +141,28 @@ fn ask(app: &mut App) -> Vec<Effect> {
     if !can_ask(app) {
         return Vec::new();
     }
-    if app.ratios.trial.of.is_empty() {
-        let asked = app.ratios.trial.request.take().filter(|id| !id.is_empty());
-        let with_worker = has_worker(app);
-        let back = |request| {
-            if with_worker {
-                Effect::Send(Command::CancelWhatIf { request })
-            } else {
-                Effect::Inquire(Question::GiveUp { request })
-            }
+    let with_worker = has_worker(app);
+    if app.ratios.trial.ratios.is_empty() {
+        let Some(asked) = app.ratios.trial.asked.last_mut().filter(|asked| !asked.over) else { return Vec::new() };
+        asked.over = true;
+        let request = asked.id.clone();
+        return match (request.is_empty(), with_worker) {
+            (true, _) => Vec::new(),
+            (false, true) => vec![Effect::Send(Command::CancelWhatIf { request })],
+            (false, false) => vec![Effect::Inquire(Question::GiveUp { request })],
         };
-        return asked.map(back).into_iter().collect();
     }
     let Some(started) = &app.started else { return Vec::new() };
     let rules: Vec<Rule> = rules::fewest(started, |at| app.present_ratio(at), |at| ratio(app, at));
-    app.ratios.trial.request = Some(String::new());
+    let trial = &mut app.ratios.trial;
+    trial.asked.retain(|asked| !asked.id.is_empty());
+    if trial.asked.len() == REMEMBERED {
+        trial.asked.remove(0);
+    }
+    let (ratios, stage) = (trial.ratios.clone(), trial.stage);
+    trial.asked.push(Asked { id: String::new(), ratios, stage, over: false });
     let (documents, samples) = (DOCUMENTS, SAMPLES);
-    vec![if has_worker(app) {
+    vec![if with_worker {
         Effect::Send(Command::WhatIf { rules, documents, samples, share: what_if_share() })
     } else {
         Effect::Inquire(Question::WhatIf { rules, documents, samples })
@@ -143,82 +171,45 @@ fn ask(app: &mut App) -> Vec<Effect> {
 
 /// The question is in the control file under `id`.
 pub fn sent(app: &mut App, id: &str) {
-    if let Some(request) = app.ratios.trial.request.as_mut().filter(|request| request.is_empty()) {
-        id.clone_into(request);
+    if let Some(asked) = app.ratios.trial.asked.iter_mut().find(|asked| asked.id.is_empty()) {
+        id.clone_into(&mut asked.id);
     }
 }
 
 /// It could not be sent.
 pub fn not_sent(app: &mut App) {
-    app.ratios.trial.request.take_if(|request| request.is_empty());
+    app.ratios.trial.asked.retain(|asked| !asked.id.is_empty());
+    variants::refresh(app);
 }
 
-/// The worker has said something of a what-if.
+/// The worker has said something of a what-if: it is of the ratios that were asked, whatever the draft is by now.
 pub fn take(app: &mut App, found: WhatIf) {
     let trial = &mut app.ratios.trial;
-    let is_of = |request: &Option<String>| request.as_ref() == Some(&found.request);
-    for variant in trial.variants.iter_mut().filter(|variant| is_of(&variant.request)) {
-        variant.found = Some(found.clone());
+    let Some(at) = trial.asked.iter().rposition(|asked| asked.id == found.request) else { return };
+    let is_newest = at + 1 == trial.asked.len();
+    let asked = &mut trial.asked[at];
+    asked.over |= found.state.is_over();
+    for variant in trial.variants.iter_mut().filter(|variant| variant.ratios == asked.ratios) {
+        variant.learn(asked.stage, &found);
     }
-    if is_of(&trial.request) && trial.quiet == Quiet::Over && !trial.of.is_empty() {
+    let is_draft = (&asked.ratios, asked.stage) == (&trial.ratios, trial.stage);
+    if is_newest && is_draft && trial.quiet == Quiet::Over {
         trial.found = Some(found);
     }
+    variants::refresh(app);
 }
 
 /// The worker's last word on a request: one that came to nothing never had figures.
 pub fn answered(app: &mut App, outcome: &ControlOutcome) {
-    if !outcome.ok && outcome.command == "what_if" {
-        let known = app.ratios.trial.found.as_ref().is_some_and(|f| f.state.is_over());
-        if !known && app.ratios.trial.request.as_ref() == Some(&outcome.id) {
-            let (request, text) = (outcome.id.clone(), outcome.text.clone());
-            take(app, WhatIf { request, text, state: Progress::Failed, ..WhatIf::default() });
-        }
-    }
-}
-
-/// Keeps the draft, with what is known of it.
-pub fn keep(app: &mut App) {
-    let ratios: Vec<(usize, f64)> = app.ratios.draft.changes().collect();
-    let count = app.ratios.trial.variants.len();
-    if ratios.is_empty() {
-        toast(app, "there is no draft to keep: + - r R P edit the ratios first");
-    } else if count == MOST {
-        toast(app, format!("{MOST} variants are kept already"));
-    } else {
-        let name = char::from(b'A' + count as u8).to_string();
-        let (request, found) = (app.ratios.trial.request.clone(), app.ratios.trial.found.clone());
-        let everything = super::matrices(app, |_, _| true);
-        let whole: Vec<(usize, f64)> = everything.into_iter().filter_map(|at| Some((at, ratio(app, at)?))).collect();
-        toast(app, format!("kept as {name}; B compares what was kept"));
-        app.ratios.trial.variants.push(Variant { name, ratios: whole, request, found });
-    }
-}
-
-/// The table of what was kept; Enter makes one the draft.
-pub fn compare(app: &mut App) {
-    if app.ratios.trial.variants.is_empty() {
-        toast(app, "nothing is kept yet: K keeps the draft with its figures");
+    if outcome.ok || outcome.command != "what_if" {
         return;
     }
-    let items = app.ratios.trial.variants.iter().map(|variant| {
-        let loss = variant.found.as_ref().and_then(|f| f.delta).map_or("not measured".into(), |d| d.shown(4));
-        Item::new(app, &format!("{}  {loss}", variant.name), about(variant.found.as_ref()), Ok(variant.ratios.clone()))
-    });
-    let items = items.collect();
-    menu::open(app, "kept drafts: change of the dev loss", items);
-}
-
-/// Everything that was measured, in one line.
-fn about(found: Option<&WhatIf>) -> String {
-    let Some(found) = found else { return "it was never tried: the worker was not there".into() };
-    let mut text = format!("step {}: {}", found.step, found.line());
-    if found.state == Progress::Done {
-        text.push_str(&format!(", measured sparsity {:.1} %", 100.0 * found.sparsity[1]));
-    }
-    if let Some(rouge) = &found.rouge {
-        text.push_str(&format!(", ROUGE-L {}", rouge.shown(1)));
-    }
-    text
+    let asked = &app.ratios.trial.asked;
+    let Some(at) = asked.iter().rposition(|asked| asked.id == outcome.id && !asked.over) else { return };
+    // An older one gave way to the newest: that is no failure.
+    let state = if at + 1 == asked.len() { Progress::Failed } else { Progress::Cancelled };
+    let (request, text) = (outcome.id.clone(), outcome.text.clone());
+    take(app, WhatIf { request, text, state, ..WhatIf::default() });
 }
 
 /// What is known of the draft, in few words; `None` where it is not tried.
@@ -228,8 +219,17 @@ pub fn words(app: &App) -> Option<String> {
     match found.state {
         Progress::Failed => Some(format!("not measured: {}", found.text)),
         Progress::Cancelled => Some("measurement given up".into()),
-        _ => Some(found.delta.map_or_else(|| "measuring".into(), |delta| format!("loss {}", delta.shown(4)))),
+        _ => {
+            let loss = found.delta.map(|delta| format!("loss {}{}", delta.shown(4), since(app, found.step)));
+            Some(loss.unwrap_or_else(|| "measuring".into()))
+        }
     }
+}
+
+/// ` at step 120`, where the run is at another step by now.
+fn since(app: &App, step: usize) -> String {
+    let is_past = app.modules.as_ref().is_some_and(|modules| modules.step != step);
+    if is_past { format!(" at step {step}") } else { String::new() }
 }
 
 /// What became of the summaries, in few words.

@@ -1,6 +1,7 @@
 //! `lopper what-if RUN --serve`: answers of a run without a worker, for a screen that watches it ([`inquiry`]). A newer
 //! what-if takes an older one's place; the longer questions wait for one another, and what-ifs are answered in between
-//! their parts. It ends with its input, or when nobody has asked for a while.
+//! their parts. A run that has gone on since it was loaded is loaded anew. It ends with its input, or when nobody has
+//! asked for a while.
 
 use crate::run::RunDir;
 use crate::run::inquiry::{self, Answer, Asked, Question, Said};
@@ -22,6 +23,8 @@ const IDLE: Duration = Duration::from_secs(600);
 const GIVEN_UP: &str = "given up";
 /// The same, when nobody listens.
 const LEFT: &str = "the screen was left";
+/// The same, when the run was continued meanwhile.
+const OUTDATED: &str = "the run has gone on: ask again";
 
 /// Answers until nobody asks any more.
 ///
@@ -47,10 +50,18 @@ pub fn serve(run: &RunDir) -> Result<()> {
         if matches!(question, Question::GiveUp { .. }) {
             continue;
         }
+        if open.as_ref().is_some_and(|open| !open.is_current(run)) {
+            // First of all it goes: there may be no room for two.
+            open = None;
+            answers = Answers::default();
+        }
         let open = match &mut open {
             Some(open) => open,
             None => match Reopened::load(run) {
-                Ok(loaded) => open.insert(loaded),
+                Ok(loaded) => {
+                    loaded.notes.iter().try_for_each(|note| say(&id, Said::Note(note.clone())))?;
+                    open.insert(loaded)
+                }
                 Err(e) => {
                     say(&id, failed(&id, &question, e.to_string()))?;
                     continue;
@@ -63,9 +74,10 @@ pub fn serve(run: &RunDir) -> Result<()> {
                 answer(open, &mut answers, &mut counter, &id, &question)?;
             }
             long => {
-                let mut customer = Patient { open, answers: &mut answers, counter: &mut counter, id: &id };
-                let ended = customer.search(run, &long);
-                say(&id, Said::Ended(ended.unwrap_or_else(|e| Some(e.to_string()))))?;
+                let (answers, counter) = (&mut answers, &mut counter);
+                let mut customer = Patient { run, open, answers, counter, id: &id, outdated: false };
+                let ended = customer.search(&long).unwrap_or_else(|e| Some(e.to_string()));
+                say(&id, Said::Ended(if customer.outdated { Some(OUTDATED.into()) } else { ended }))?;
             }
         }
     }
@@ -177,16 +189,19 @@ impl Asker for Customer<'_> {
 
 /// Who asked something that takes long: other what-ifs are answered in between.
 struct Patient<'a> {
+    run: &'a RunDir,
     open: &'a Reopened,
     answers: &'a mut Answers,
     counter: &'a mut Counter,
     id: &'a str,
+    /// Given up, because another set is to be asked by now.
+    outdated: bool,
 }
 
 impl Patient<'_> {
     /// Answers it; why not to its end.
-    fn search(&mut self, run: &RunDir, question: &Question) -> Result<Option<String>> {
-        let (open, id) = (self.open, self.id.to_owned());
+    fn search(&mut self, question: &Question) -> Result<Option<String>> {
+        let (run, open, id) = (self.run, self.open, self.id.to_owned());
         match question {
             Question::Sensitivity { ratios, documents } => {
                 for (i, ratio) in ratios.iter().enumerate() {
@@ -228,6 +243,11 @@ impl Asker for Patient<'_> {
             }
             if self.counter.given_up.remove(self.id) {
                 return Ok(Some(GIVEN_UP.into()));
+            }
+            if self.counter.newer.is_some() && !self.open.is_current(self.run) {
+                // What-ifs are answered from the newer set, which takes the place of this one.
+                self.outdated = true;
+                return Ok(Some(OUTDATED.into()));
             }
             let Some(Asked { id, question: Question::WhatIf { rules, documents, samples } }) =
                 self.counter.newer.take_if(|asked| matches!(asked.question, Question::WhatIf { .. }))

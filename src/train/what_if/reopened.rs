@@ -1,6 +1,6 @@
 //! A run without a worker, loaded to be asked: what it ended with, or its newest checkpoint.
 
-use super::super::checkpoint::{self, Checkpoint};
+use super::super::checkpoint::{self, Checkpoint, Position};
 use super::super::plan::{self, Pruning};
 use super::super::stage::prune_settings;
 use super::super::task::Task;
@@ -13,6 +13,32 @@ use crate::recipe::ratios::Rule;
 use crate::run::event::{EventBody, MatrixInfo};
 use crate::run::{RunDir, RunState};
 use crate::{Error, Result};
+use std::path::PathBuf;
+
+/// Which set of a run is asked. A run that goes on has another one sooner or later.
+#[derive(Debug, PartialEq)]
+struct Source {
+    /// The best set of a run that is finished, the last of one that is not.
+    finished: bool,
+    /// The newest checkpoint.
+    folder: PathBuf,
+    /// Where the run stood at it: a resumed run may come by the same name again.
+    position: Position,
+}
+
+impl Source {
+    /// What [`Reopened::load`] would choose now; `None` where there is nothing to ask.
+    fn of(run: &RunDir) -> Option<Self> {
+        let finished = is_finished(run);
+        let readable = |folder: PathBuf| checkpoint::position(&folder).ok().map(|position| (folder, position));
+        let (folder, position) = checkpoint::list(&run.checkpoints()).into_iter().find_map(readable)?;
+        Some(Self { finished, folder, position })
+    }
+}
+
+fn is_finished(run: &RunDir) -> bool {
+    run.state() == RunState::Finished
+}
 
 /// What was loaded.
 #[derive(Debug)]
@@ -33,6 +59,7 @@ pub struct Reopened {
     pub matrices: Vec<MatrixInfo>,
     /// What the user should know.
     pub notes: Vec<String>,
+    source: Source,
 }
 
 impl Reopened {
@@ -44,6 +71,8 @@ impl Reopened {
         let mut recipe = run.recipe()?;
         // Nothing is scored by it.
         recipe.eval.encoder = None;
+        // Before the checkpoint: what a run writes last is there when it is finished.
+        let finished = is_finished(run);
         let (newest, mut notes) = checkpoint::newest(&run.checkpoints());
         let Some(checkpoint) = newest else {
             let path = crate::text::printable(&run.path().display().to_string()).into_owned();
@@ -62,10 +91,16 @@ impl Reopened {
         let names = recipe.adapters.iter().map(|a| a.name.clone()).collect();
         let pruning = stage.training.map_or(Pruning::None, |training| training.pruning);
         let mut pruner = Pruner::new(&prune_settings(&recipe.prune, pruning), names, recipe.seed)?;
-        let finished = run.state() == RunState::Finished;
         let step = fill(&checkpoint, &set, &mut pruner, finished, &mut notes)?;
         let matrices = matrices(&task.adapters);
-        Ok(Self { recipe, set, pruner, step, stage: (number, stage.label.clone()), matrices, notes, task })
+        let stage = (number, stage.label.clone());
+        let source = Source { finished, folder: checkpoint.folder, position: checkpoint.position };
+        Ok(Self { recipe, set, pruner, step, stage, matrices, notes, task, source })
+    }
+
+    /// Whether the run would be asked by the same set if it were loaded now: not so once it has gone on.
+    pub fn is_current(&self, run: &RunDir) -> bool {
+        Source::of(run).as_ref() == Some(&self.source)
     }
 
     /// It, to be asked.

@@ -2,18 +2,27 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
 use crate::tiny;
+use lopper::recipe::Recipe;
 use lopper::recipe::ratios::Rule;
-use lopper::run::control::{Command, send};
-use lopper::run::event::EventBody;
+use lopper::run::control::{Command, Request, send};
+use lopper::run::event::{Event, EventBody, Observer};
 use lopper::run::inquiry::{self, Answer, Asked, Question as Inquired, Said};
 use lopper::run::proposal::Goal;
 use lopper::run::sensitivity::{self, By};
+use lopper::run::session::Session;
 use lopper::run::what_if::{Progress, WhatIf};
+use lopper::run::worker::Outcome;
 use lopper::run::{RunDir, RunState};
+use lopper::train::checkpoint::{Position, newest};
 use lopper::train::what_if::reopened::Reopened;
 use lopper::train::what_if::{Answers, Asker, Question};
+use serde_json::json;
 use std::collections::HashMap;
-use tiny::{Project, events, result, until_event, until_over, utf8};
+use std::path::PathBuf;
+use tiny::{Project, copy_folder, events, result, until, until_event, until_over, utf8};
+
+/// The method of the project's last stage.
+const OWN: &str = "merge + fine-tune + prune";
 
 fn ask(rule: &str, documents: usize, samples: usize) -> Command {
     Command::WhatIf { rules: vec![Rule::parse(rule).unwrap()], documents, samples, share: 1.0 }
@@ -39,9 +48,30 @@ fn answer(run: &RunDir, request: &str) -> WhatIf {
 fn paused(project: &Project) -> RunDir {
     let run = project.detached();
     until_event(&run, "a pruned step", |e| matches!(e, EventBody::Modules(m) if m.prunes()));
-    send(run.path(), Command::Pause).unwrap();
-    until_event(&run, "the pause", |e| matches!(e, EventBody::Paused { paused: true }));
+    pause(&run);
     run
+}
+
+fn count(run: &RunDir, is_one: impl Fn(&EventBody) -> bool) -> usize {
+    events(run).iter().filter(|e| is_one(&e.body)).count()
+}
+
+/// Pauses a run under way; the step that it stands at.
+fn pause(run: &RunDir) -> usize {
+    let pauses = || count(run, |e| matches!(e, EventBody::Paused { paused: true }));
+    let before = pauses();
+    send(run.path(), Command::Pause).unwrap();
+    until("the pause", || (pauses() > before).then_some(()));
+    let step = |e: Event| if let EventBody::Step(step) = e.body { Some(step.step) } else { None };
+    events(run).into_iter().rev().find_map(step).unwrap()
+}
+
+/// Lets a paused run go on by a step at least.
+fn go_on(run: &RunDir) {
+    let steps = || count(run, |e| matches!(e, EventBody::Step(_)));
+    let before = steps();
+    send(run.path(), Command::Resume).unwrap();
+    until("a step", || (steps() > before).then_some(()));
 }
 
 /// Every tensor of a checkpoint's file as its bytes, and where the run stands but for the seconds.
@@ -59,6 +89,10 @@ fn checkpoint(run: &RunDir, name: &str) -> (HashMap<String, Vec<u8>>, serde_json
 
 /// What the journal says of the training, without times.
 fn told(run: &RunDir) -> Vec<String> {
+    lines(events(run).into_iter().map(|e| e.body))
+}
+
+fn lines(said: impl IntoIterator<Item = EventBody>) -> Vec<String> {
     let line = |body: EventBody| match body {
         EventBody::Step(s) => Some(format!("{} {} {} {}", s.step, s.loss.to_bits(), s.grad_norm.to_bits(), s.lr)),
         EventBody::Modules(modules) => Some(format!("{modules:?}")),
@@ -66,7 +100,7 @@ fn told(run: &RunDir) -> Vec<String> {
         EventBody::Sample(sample) => Some(format!("{sample:?}")),
         _ => None,
     };
-    events(run).into_iter().filter_map(|e| line(e.body)).collect()
+    said.into_iter().filter_map(line).collect()
 }
 
 /// Everything that may hide a change in use: dropout, running norms, sampling, a schedule.
@@ -118,6 +152,113 @@ fn a_run_with_what_ifs_is_bit_for_bit_the_run_without() {
 #[test]
 fn a_run_with_what_ifs_by_sensitivity_too() {
     asked_in_between_is_the_same_run("sensitivity");
+}
+
+/// What a pause met.
+#[derive(Debug)]
+struct Met {
+    step: usize,
+    /// Where the newest checkpoint stands.
+    newest: Position,
+    /// How many there are.
+    kept: usize,
+}
+
+/// A run whose pauses come with given steps of the stage that prunes, and end by themselves.
+struct Pausing<'a> {
+    dir: RunDir,
+    at: &'a [usize],
+    /// Of the stage that prunes.
+    step: usize,
+    prunes: bool,
+    orders: Vec<Command>,
+    told: Vec<EventBody>,
+    met: Vec<Met>,
+}
+
+impl Pausing<'_> {
+    /// The run as it is in a pause.
+    fn copy(&self) -> PathBuf {
+        self.dir.path().with_file_name(format!("copy-{}", self.step))
+    }
+}
+
+impl Observer for Pausing<'_> {
+    fn record(&mut self, body: EventBody) -> lopper::Result<()> {
+        match &body {
+            EventBody::Stage(stage) => self.prunes = stage.prunes,
+            EventBody::Step(step) if self.prunes => {
+                self.step = step.step;
+                if self.at.contains(&self.step) {
+                    self.orders.push(Command::Pause);
+                }
+            }
+            EventBody::Paused { paused: true } => {
+                let newest = newest(&self.dir.checkpoints()).0.unwrap().position;
+                let kept = std::fs::read_dir(self.dir.checkpoints()).unwrap().count();
+                self.met.push(Met { step: self.step, newest, kept });
+                copy_folder(self.dir.path(), &self.copy());
+                self.orders.push(Command::Resume);
+            }
+            _ => {}
+        }
+        self.told.push(body);
+        Ok(())
+    }
+}
+
+impl Session for Pausing<'_> {
+    fn commands(&mut self) -> lopper::Result<Vec<Request>> {
+        let request = |command: Command| Request { v: 1, id: command.name().into(), t: 0.0, command };
+        Ok(self.orders.drain(..).map(request).collect())
+    }
+
+    fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+}
+
+/// Works on the run to its end, with pauses at these steps.
+fn worked<'a>(run: &RunDir, at: &'a [usize]) -> Pausing<'a> {
+    let (orders, told, met) = (Vec::new(), Vec::new(), Vec::new());
+    let mut session = Pausing { dir: run.clone(), at, step: 0, prunes: false, orders, told, met };
+    let outcome = lopper::train::execute(&run.recipe().unwrap(), &mut session).unwrap();
+    assert!(matches!(outcome, Outcome::Finished(_)), "{outcome:?}");
+    session
+}
+
+#[test]
+fn a_pause_keeps_its_step_and_a_run_with_pauses_is_bit_for_bit_the_run_without() {
+    let project = busy("sensitivity");
+    let recipe = Recipe::read(&project.path("recipe.toml")).unwrap();
+    let [alone, run] = ["alone", "paused"].map(|name| RunDir::create(&project.path("runs"), name, &recipe).unwrap());
+    let without = worked(&alone, &[]);
+    assert!(without.met.is_empty());
+    // The first step, one in the middle of an epoch, one with a checkpoint, with an evaluation, with both, the last.
+    let steps = [1, 8, 14, 25, 35, 60];
+    let with = worked(&run, &steps);
+    assert_eq!(with.met.iter().map(|m| m.step).collect::<Vec<_>>(), steps);
+    for Met { step, newest, kept } in &with.met {
+        assert_eq!((newest.stage, newest.step, *kept), (1, *step, 2), "{newest:?}");
+        assert!(newest.evaluated < *step && !newest.trained, "{newest:?}");
+    }
+    // One of a step is enough, unless that was evaluated after it.
+    let written = |step: usize| {
+        let name = format!("checkpoints/stage-1-step-{step}");
+        let is_one =
+            |e: &&EventBody| matches!(e, EventBody::Checkpoint(c) if c.step == step && c.path.starts_with(&name));
+        with.told.iter().filter(is_one).count()
+    };
+    assert_eq!([1, 8, 14, 25, 28, 35, 60].map(written), [1, 1, 1, 1, 1, 2, 2]);
+    assert!(lines(without.told) == lines(with.told) && result(&alone) == result(&run));
+    let last = checkpoint(&alone, "stage-1-step-60");
+    assert!(last.0.keys().any(|name| name.starts_with("best.")) && last == checkpoint(&run, "stage-1-step-60.2"));
+    // As if it had been killed in the pause. What was not evaluated then is evaluated, and kept as such.
+    for (step, name) in [(8, "stage-1-step-60"), (35, "stage-1-step-60"), (60, "stage-1-step-60.2")] {
+        let copy = RunDir::open(&run.path().with_file_name(format!("copy-{step}"))).unwrap();
+        worked(&copy, &[]);
+        assert!(result(&alone) == result(&copy) && last == checkpoint(&copy, name), "from step {step}");
+    }
 }
 
 #[test]
@@ -272,6 +413,9 @@ fn a_living_run_is_asked_through_its_files() {
     assert_eq!(said.code, Some(0), "{said:?}");
     let found: WhatIf = serde_json::from_str(&said.out).unwrap();
     assert!(found.step > 0 && found.losses.len() == 2 && !found.request.is_empty(), "{found:?}");
+    let found: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((found["run"].as_str(), found["stage"].as_str()), (Some(&*run.name()), Some(OWN)));
+    assert_eq!(found["notes"], json!([]));
     assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
     until_over(&run);
     // Stopped, it answers from its checkpoint.
@@ -319,17 +463,19 @@ fn suggested_ratios_meet_the_sparsity_and_are_compared_with_uniform_ones() {
     project.write("data/dev.jsonl", &tiny::examples(100..112));
     assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
     let run = project.run();
-    let ask = |goal: [&str; 2]| {
-        let args = ["suggest", utf8(run.path()), "--documents", "6", "--json"];
+    let asked = |goal: [&str; 2], documents: &str| {
+        let args = ["suggest", utf8(run.path()), "--documents", documents, "--json"];
         let said = project.lopper(&[&args[..], &goal, &["--out", "rules.toml"]].concat());
         assert_eq!(said.code, Some(0), "{said:?}");
         serde_json::from_str::<serde_json::Value>(&said.out).unwrap()
     };
+    let ask = |goal| asked(goal, "6");
     for sparsity in ["0.35", "0.6", "0.85"] {
         let found = ask(["--sparsity", sparsity]);
         let (met, wanted) = (found["sparsity"].as_f64().unwrap(), sparsity.parse::<f64>().unwrap());
         assert!((met - wanted).abs() < 0.01, "{found}");
         assert_eq!(found["documents"], serde_json::json!([[0, 6], [6, 12]]));
+        assert_eq!((&found["verified_on_choosing"], &found["goal"]["sparsity"]), (&false.into(), &wanted.into()));
         let figure = |name: &str, i: usize| found[name][i]["mean"].as_f64().unwrap();
         // The gain is the difference of the two.
         let gain = found["gain"]["mean"].as_f64().unwrap();
@@ -349,6 +495,9 @@ fn suggested_ratios_meet_the_sparsity_and_are_compared_with_uniform_ones() {
     let found = ask(["--max-loss", "0.5"]);
     let rise = |of: &str| found[of][0]["mean"].as_f64().unwrap();
     assert!(rise("chosen") <= 0.5 && rise("verified") <= 0.5 && found["sparsity"].as_f64().unwrap() > 0.0, "{found}");
+    assert_eq!(found["goal"], serde_json::json!({"max_loss": 0.5}));
+    let found = asked(["--sparsity", "0.6"], "10");
+    assert_eq!((&found["documents"], &found["verified_on_choosing"]), (&json!([[0, 10], [0, 10]]), &true.into()));
     let said = project.lopper(&["suggest", utf8(run.path()), "--sparsity", "0.6", "--documents", "6"]);
     assert!(said.code == Some(0) && said.out.contains("proposal less uniform: "), "{said:?}");
 }
@@ -456,6 +605,15 @@ impl Served {
         inquiry::read(&mut self.answers).expect("an answer")
     }
 
+    /// What a what-if found that was asked alone.
+    fn what_if(&mut self, id: &str) -> WhatIf {
+        self.ask(id, what_if("*=0.9"));
+        match self.until_over(id).pop().unwrap().said {
+            Said::WhatIf(found) => *found,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Everything up to the last word on a question.
     fn until_over(&mut self, id: &str) -> Vec<Answer> {
         let mut all = Vec::new();
@@ -529,6 +687,83 @@ fn a_screen_gets_what_ifs_while_a_map_is_measured_and_can_take_questions_back() 
     // It goes when nobody can ask any more.
     served.input = None;
     assert!(served.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_screen_is_answered_about_where_the_run_has_come_to() {
+    let project = Project::endless();
+    let run = project.detached();
+    until_event(&run, "a pruned step", |e| matches!(e, EventBody::Modules(m) if m.prunes()));
+    let first = pause(&run);
+    let mut served = Served::start(&project, &run);
+    let before = served.what_if("1");
+    assert!(before.state == Progress::Done && before.step == first, "{first}: {before:?}");
+    assert!(served.what_if("2").cached, "the same set");
+    go_on(&run);
+    let second = pause(&run);
+    let after = served.what_if("3");
+    assert!(second > first && after.step == second && !after.cached, "{second}: {after:?}");
+    assert!(before.losses != after.losses);
+    // What is measured of an older set ends where a newer one is asked for.
+    let ratios = (1..100).map(|i| f64::from(i) / 100.0).collect();
+    served.ask("map", Inquired::Sensitivity { ratios, documents: 3 });
+    let measured = served.next();
+    assert!(matches!(&measured.said, Said::Measured(m) if m.at.1 == second), "{measured:?}");
+    go_on(&run);
+    let third = pause(&run);
+    served.ask("4", what_if("*=0.9"));
+    let all = served.until_over("4");
+    let ends = all.iter().filter(|a| a.id == "map" && a.said.is_over()).map(|a| &a.said);
+    let why = Said::Ended(Some("the run has gone on: ask again".into()));
+    assert_eq!(ends.collect::<Vec<_>>(), [&why]);
+    assert!(matches!(&all.last().unwrap().said, Said::WhatIf(found) if found.step == third), "{:?}", all.last());
+    assert_eq!(project.lopper(&["stop", utf8(run.path())]).code, Some(0));
+    until_over(&run);
+    assert_eq!(served.what_if("5").step, third);
+}
+
+#[test]
+fn what_should_be_known_of_a_set_is_told_with_every_answer() {
+    let project = Project::new();
+    assert_eq!(project.lopper(&["run", "recipe.toml", "--plain"]).code, Some(0));
+    let run = project.run();
+    let whole = std::fs::read_dir(run.checkpoints()).unwrap().next().unwrap().unwrap().path();
+    let damage = || {
+        let folder = run.checkpoints().join("stage-9-step-1");
+        // Where the one before was put aside.
+        std::fs::remove_dir_all(folder.with_file_name("damaged-stage-9-step-1")).ok();
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::copy(whole.join("position.json"), folder.join("position.json")).unwrap();
+        std::fs::write(folder.join("state.safetensors"), b"half").unwrap();
+    };
+    let is_note = |text: &str| text.contains("stage-9-step-1") && text.contains(" is damaged: ");
+    let path = utf8(run.path());
+    for args in [&["what-if", path, "--set", "*=0.9"][..], &["suggest", path, "--sparsity", "0.6"]] {
+        damage();
+        let said = project.lopper(args);
+        let first = said.out.lines().next().unwrap_or_default();
+        assert!(said.code == Some(0) && first.starts_with("note: ") && is_note(first), "{said:?}");
+        let asked = || -> serde_json::Value {
+            let said = project.lopper(&[args, &["--json"]].concat());
+            assert_eq!(said.code, Some(0), "{said:?}");
+            serde_json::from_str(&said.out).unwrap()
+        };
+        damage();
+        let found = asked();
+        let notes = found["notes"].as_array().unwrap();
+        assert!(notes.len() == 1 && is_note(notes[0].as_str().unwrap()), "{found}");
+        assert_eq!((found["run"].as_str(), found["stage"].as_str()), (Some(&*run.name()), Some(OWN)));
+        assert!(found["step"].as_u64() > Some(0) && found["seconds"].as_f64() > Some(0.0), "{found}");
+        assert_eq!(asked()["notes"], json!([]));
+    }
+    damage();
+    let mut served = Served::start(&project, &run);
+    served.ask("1", what_if("*=0.9"));
+    let all = served.until_over("1");
+    assert!(matches!(&all[0].said, Said::Note(text) if is_note(text)), "{all:?}");
+    served.ask("2", what_if("*=0.8"));
+    let all = served.until_over("2");
+    assert!(!all.iter().any(|a| matches!(a.said, Said::Note(_))), "once, where it is loaded: {all:?}");
 }
 
 #[test]

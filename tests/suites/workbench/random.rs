@@ -230,6 +230,7 @@ fn carry_out(app: &mut App, effect: Effect, random: &mut ChaCha8Rng) {
             update(app, Message::Sent { command: name, id: "id".into() });
             let mut says = |said| update(app, Message::Answered(Box::new(inquiry::Answer { id: "id".into(), said })));
             let text = HOSTILE.choose(random).unwrap().to_string();
+            says(Answered::Note(text.clone()));
             match question {
                 Question::Sensitivity { .. } => drop(says(Answered::Measured(Box::new(measured(&text, random))))),
                 Question::Suggest { .. } => {

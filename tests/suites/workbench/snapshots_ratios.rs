@@ -3,12 +3,14 @@
 
 use lopper::app::ratios::Set;
 use lopper::app::update::update;
-use lopper::app::{App, Message};
+use lopper::app::{App, Effect, Message};
 use lopper::module::{Factor, ModuleId, Projection};
 use lopper::recipe::ratios::Rule;
 use lopper::run::RunState;
 use lopper::run::event::{AdapterInfo, Event, EventBody, MatrixInfo, Modules, Stage, Started};
 use lopper::run::inquiry::{Answer, Said};
+use lopper::run::sensitivity::{By, Measured};
+use lopper::run::what_if::{Change, DocumentLoss, Progress, Summary, WhatIf};
 use lopper::theme::{Depth, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -94,8 +96,6 @@ fn lists_and_lines() {
 
 #[test]
 fn what_a_draft_does() {
-    use lopper::app::Effect;
-    use lopper::run::what_if::{Change, DocumentLoss, Progress, Summary, WhatIf};
     let theme = Theme::find("default", Depth::True, false).unwrap();
     let mut app = app();
     insta::assert_snapshot!("trial_none", screen(&mut app, &theme, (80, 24), "b"));
@@ -146,13 +146,54 @@ fn what_a_draft_does() {
 }
 
 #[test]
-fn what_the_loss_minds() {
-    use lopper::run::sensitivity::{By, Measured};
-    use lopper::run::what_if::Change;
+fn what_was_kept_is_compared() {
     let theme = Theme::find("default", Depth::True, false).unwrap();
     let mut app = app();
-    insta::assert_snapshot!("sensitivity_none", screen(&mut app, &theme, (80, 24), "m m m m"));
-    let measured = |by, group: String, ratio, mean: f64| Measured {
+    screen(&mut app, &theme, (80, 24), "+");
+    update(&mut app, Message::Tick(1002.0));
+    update(&mut app, Message::Tick(1003.0));
+    update(&mut app, Message::Sent { command: "what_if".into(), id: "1".into() });
+    screen(&mut app, &theme, (80, 24), "K B");
+    let found = WhatIf {
+        request: "1".into(),
+        state: Progress::Done,
+        step: 23,
+        asked: [8, 1],
+        sparsity: [0.5, 0.6],
+        retained: [0.95, 0.875],
+        loss: Some([2.1562, 2.2031]),
+        delta: Some(Change { mean: 0.0396, se: Some(0.1087) }),
+        rouge: Some(Change { mean: -6.7, se: None }),
+        summaries: vec![Summary {
+            document: 0,
+            before: "A small game about hats. ".repeat(40),
+            after: "帽子の\u{1b}[31mゲーム ".repeat(40),
+            rouge_l: [40.0, 33.3],
+        }],
+        ..WhatIf::default()
+    };
+    let id = found.request.clone();
+    update(&mut app, Message::Answered(Box::new(Answer { id, said: Said::WhatIf(Box::new(found)) })));
+    // It came while the table was open.
+    let text = screen(&mut app, &theme, (80, 24), "");
+    assert!(text.contains("+0.0396 ± 0.1087    60.0 %    87.5 %     -6.7    23 "), "{text}");
+    let text = screen(&mut app, &theme, (80, 24), "esc + K B");
+    for part in
+        ["kept drafts (~: forecast)", "change of loss", "A  +0.0396", "measuring", " ~50.", "now: A small game", "A: "]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let text = screen(&mut app, &theme, (40, 10), "");
+    assert!(text.contains("+0.0396 ± 0.1087    60.0 %") && !text.contains("retained"), "{text}");
+    for width in [1, 34, 35, 79, 300] {
+        for height in [1, 8, 9, 36, 100] {
+            screen(&mut app, &theme, (width, height), "");
+        }
+    }
+}
+
+fn measured(by: By, group: String, ratio: f64, mean: f64) -> Measured {
+    Measured {
         at: (0, 23, 0),
         by,
         rule: String::new(),
@@ -165,7 +206,39 @@ fn what_the_loss_minds() {
         retained: [0.9, 0.8],
         restored: 0,
         seconds: 0.25,
-    };
+    }
+}
+
+#[test]
+fn what_was_left_out_and_where_it_was_measured() {
+    let theme = Theme::find("default", Depth::True, false).unwrap();
+    let mut app = app();
+    let all =
+        vec![measured(By::Layer, "layers.4".into(), 0.7, 0.004), measured(By::Adapter, "games".into(), 1.0, 0.0123)];
+    update(&mut app, Message::Sensitivity(all));
+    // Where the table has no room for whole adapters, a line has.
+    let text = screen(&mut app, &theme, (80, 24), "m m m m");
+    assert!(text.contains("gone:  games A+B +12.30 ± 2.00") && text.contains("sensitivity at 0.7  "), "{text}");
+    assert!(text.contains("1 of 111 parts at 0.7; z wants a paused or finished run"), "{text}");
+    update(&mut app, Message::Sensitivity(vec![measured(By::AdapterFactor, "games A".into(), 1.0, 0.0123)]));
+    let text = screen(&mut app, &theme, (120, 40), "");
+    assert!(text.contains("  gone ") && !text.contains("gone:"), "{text}");
+    let message = Message::Run { events: Vec::new(), state: RunState::Paused, caught_up: true };
+    update(&mut app, message);
+    assert!(screen(&mut app, &theme, (80, 24), "").contains("z measures on"));
+    // The run goes on: the map is as it was.
+    let body = EventBody::Modules(Modules { step: 24, ..app.modules.clone().unwrap() });
+    let events = vec![Event { v: 1, seq: 0, t: 1000.0, body }];
+    update(&mut app, Message::Run { events, state: RunState::Running, caught_up: true });
+    let text = screen(&mut app, &theme, (80, 24), "");
+    assert!(text.contains("sensitivity at 0.7, step 23  "), "{text}");
+}
+
+#[test]
+fn what_the_loss_minds() {
+    let theme = Theme::find("default", Depth::True, false).unwrap();
+    let mut app = app();
+    insta::assert_snapshot!("sensitivity_none", screen(&mut app, &theme, (80, 24), "m m m m"));
     let mut all = Vec::new();
     for (i, ratio) in [0.7, 0.9].into_iter().enumerate() {
         let scale = (1 + 3 * i) as f64 / 1000.0;
