@@ -414,11 +414,19 @@ impl App {
         ModuleId::new(self.cursor.0, Projection::ALL[self.cursor.1.min(Projection::ALL.len() - 1)])
     }
 
-    /// The ratio that a matrix of the run has, or was asked to have, at the end of the schedule; `None` where it takes no part in pruning.
+    /// The ratio that a matrix of the run has, or was asked to have, at the end of the schedule; `None` where it takes no part in
+    /// pruning. Of a run that is over and did without, all that was trained has the ratio 0: what pruning would do can be asked.
     pub fn present_ratio(&self, matrix: usize) -> Option<f64> {
         let info = self.started.as_ref()?.matrices.get(matrix)?;
-        let ratio = self.modules.as_ref()?.full_ratios().get(matrix).copied().flatten()?;
-        let takes_part = self.stage.prunes && info.module.layer < self.layers() && ratio.is_finite();
+        let modules = self.modules.as_ref()?;
+        let of_run = modules.full_ratios().get(matrix).copied().flatten();
+        let trained = || modules.importance.get(matrix).copied().flatten().map(|_| 0.0);
+        let ratio = match self.stage.prunes {
+            true => of_run?,
+            false if self.state.is_over() => of_run.or_else(trained)?,
+            false => return None,
+        };
+        let takes_part = info.module.layer < self.layers() && ratio.is_finite();
         takes_part.then(|| self.pending.get(matrix).unwrap_or_else(|| ratios::tidy(f64::from(ratio))))
     }
 

@@ -186,10 +186,10 @@ fn put(app: &mut App, wanted: &[(usize, f64)]) {
 /// Says why there is nothing to edit; true if there is nothing.
 fn refused(app: &mut App, targets: &[usize]) -> bool {
     if targets.is_empty() {
-        let why = if app.stage.prunes && app.modules.is_some() {
+        let why = if app.modules.is_some() && (app.stage.prunes || app.state.is_over()) {
             "there is no such matrix here"
         } else if app.state.is_over() {
-            "this run has not pruned"
+            "this run has trained nothing"
         } else {
             "this stage is not pruning yet"
         };

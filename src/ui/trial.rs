@@ -66,6 +66,7 @@ fn lines(app: &App, theme: &Theme, width: usize) -> Vec<Line<'static>> {
         return lines;
     }
     lines.extend(fit::wrap(&[(&spelled(&figures(found), theme), theme.text)], width));
+    lines.push(Line::styled(fit::cut(&as_they_were(found), width, theme), theme.dim));
     if !found.losses.is_empty() {
         // The change first where there is no room for all.
         let name_width = width.saturating_sub(35).clamp(8, 24);
@@ -121,6 +122,16 @@ fn figures(found: &WhatIf) -> String {
         percent(found.retained),
         found.changed
     )
+}
+
+/// What importance means here: in the estimate what was pruned counts as it is now, near zero.
+fn as_they_were(found: &WhatIf) -> String {
+    let back = match found.restored {
+        0 => String::new(),
+        1 => "; one comes back so".to_owned(),
+        n => format!("; {n} come back so"),
+    };
+    format!("importance counts pruned entries as they were{back}")
 }
 
 /// The document's id where the run told it, or its number.

@@ -394,6 +394,18 @@ fn nothing_is_edited_read_only_or_before_pruning() {
 }
 
 #[test]
+fn a_run_that_is_over_and_has_not_pruned_can_be_asked_what_pruning_would_do() {
+    let mut app = app();
+    let modules = app.modules.clone().unwrap();
+    let unpruned = Modules { ratio: vec![None; modules.ratio.len()], ..modules };
+    let stage = Stage { prunes: false, ..app.stage.clone() };
+    tell(&mut app, vec![EventBody::Stage(stage), EventBody::Modules(unpruned)], RunState::Finished);
+    press(&mut app, "ctrl-a +");
+    let changes: Vec<(usize, f64)> = app.ratios.draft.changes().collect();
+    assert!(!changes.is_empty() && changes.iter().all(|(_, ratio)| (*ratio - 0.05).abs() < 1e-9), "{changes:?}");
+}
+
+#[test]
 fn a_run_that_is_over_can_still_be_drafted_on_and_saved_from() {
     let mut app = app();
     tell(&mut app, vec![], RunState::Finished);

@@ -98,6 +98,11 @@ impl Reopened {
         Ok(Self { recipe, set, pruner, step, stage, matrices, notes, task, source })
     }
 
+    /// Whether the set is the best of a run that is finished.
+    pub fn is_finished(&self) -> bool {
+        self.source.finished
+    }
+
     /// Whether the run would be asked by the same set if it were loaded now: not so once it has gone on.
     pub fn is_current(&self, run: &RunDir) -> bool {
         Source::of(run).as_ref() == Some(&self.source)

@@ -237,8 +237,17 @@ pub fn suggest(
     asker: &mut dyn Asker,
     told: &mut dyn FnMut(&str) -> Result<()>,
 ) -> Result<Proposal> {
-    if open.pruner.present_share() < 1.0 {
-        return Err(Error::user("the ratios of this run still rise by its schedule: ask it when it is finished"));
+    let share = open.pruner.present_share();
+    if share < 1.0 {
+        let when = if open.is_finished() {
+            "and its best set is from before its end: prune.schedule = \"constant\" makes one that can be asked"
+        } else {
+            "which is under way: ask it when it is finished"
+        };
+        return Err(Error::user(format!(
+            "the ratios of this run rise by its schedule, {when} ({:.0} % of them so far)",
+            100.0 * share
+        )));
     }
     let (keys, sizes): (Vec<Key>, Vec<f64>) =
         scratch::sizes(&open.set).into_iter().map(|(key, size)| (key, size as f64)).unzip();
