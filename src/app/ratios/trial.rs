@@ -209,7 +209,7 @@ pub fn answered(app: &mut App, outcome: &ControlOutcome) {
     // An older one gave way to the newest: that is no failure.
     let state = if at + 1 == asked.len() { Progress::Failed } else { Progress::Cancelled };
     let (request, text) = (outcome.id.clone(), outcome.text.clone());
-    take(app, WhatIf { request, text, state, ..WhatIf::default() });
+    take(app, WhatIf { request, state, text, ..WhatIf::default() });
 }
 
 /// What is known of the draft, in few words; `None` where it is not tried.

@@ -95,7 +95,7 @@ impl Reopened {
         let matrices = matrices(&task.adapters);
         let stage = (number, stage.label.clone());
         let source = Source { finished, folder: checkpoint.folder, position: checkpoint.position };
-        Ok(Self { recipe, set, pruner, step, stage, matrices, notes, task, source })
+        Ok(Self { recipe, task, set, pruner, step, stage, matrices, notes, source })
     }
 
     /// Whether the set is the best of a run that is finished.

@@ -63,7 +63,8 @@ fn what_was_made_of_other_inputs_does_not_count() {
     let text = std::fs::read_to_string(project.path("data/test.jsonl")).unwrap();
     let mut rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     rows[0]["summary"] = "another one".into();
-    project.write("data/test.jsonl", &rows.iter().map(|row| format!("{row}\n")).collect::<String>());
+    let lines: Vec<String> = rows.iter().map(ToString::to_string).collect();
+    project.write("data/test.jsonl", &lines.join("\n"));
     let second = evaluated(&project, &asked);
     assert!(second["rows"][0]["loss"] != first["rows"][0]["loss"], "{second}");
     assert_eq!(runs(), 2);
