@@ -180,9 +180,17 @@ impl Recipe {
         self.prune.ratio > 0.0 || self.prune.rules.iter().any(|r| r.ratio > 0.0)
     }
 
-    /// The methods that are compared unless others are asked for: those of `[eval]`, or all there is something to prune for.
+    /// Whether the target adapter is new and nothing trains it before it is merged: alone it adds nothing to the base.
+    fn target_is_blank(&self) -> bool {
+        let new = self.adapters.iter().any(|a| a.role == Role::Target && a.path.is_none());
+        new && (self.adapters.len() == 1 || self.target.epochs == 0)
+    }
+
+    /// The methods that are compared unless others are asked for: those of `[eval]`, or all that there is something to prune
+    /// for, and a target adapter.
     pub fn compared(&self) -> Vec<Method> {
-        let fits = |method: &Method| self.prunes() || !method.prunes();
+        let blank = self.target_is_blank();
+        let fits = |method: &Method| (self.prunes() || !method.prunes()) && !(blank && method.takes_target_as_it_is());
         match self.eval.methods.as_slice() {
             [] => Method::ALL.into_iter().filter(fits).collect(),
             methods => methods.to_vec(),

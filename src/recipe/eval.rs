@@ -179,6 +179,22 @@ impl Method {
     pub const fn prunes(self) -> bool {
         matches!(self, Self::MergeTunePrune | Self::RandomPrune | Self::PruneTune | Self::TunePrune)
     }
+
+    /// Whether it uses the target adapter as it is, without training it further.
+    pub const fn takes_target_as_it_is(self) -> bool {
+        matches!(
+            self,
+            Self::Target
+                | Self::Merge
+                | Self::Linear
+                | Self::Svd
+                | Self::Ties
+                | Self::DareTies
+                | Self::DareLinear
+                | Self::MagnitudePrune
+                | Self::LoraHub
+        )
+    }
 }
 
 impl Samples {

@@ -197,6 +197,12 @@ mod tests {
     }
 
     #[test]
+    fn a_target_that_nothing_trains_before_is_compared_by_no_method_that_takes_it_as_it_is() {
+        let alone = recipe("");
+        assert!(alone.compared().iter().all(|method| !method.takes_target_as_it_is()), "{:?}", alone.compared());
+    }
+
+    #[test]
     fn a_new_target_is_trained_alone_before_it_is_merged() {
         let mut merge = recipe("");
         let mut related = merge.adapters[0].clone();
