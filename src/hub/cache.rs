@@ -3,12 +3,13 @@
 
 use super::client::RepositoryFile;
 use super::reference::Reference;
-use crate::run::{disk, write_aside};
+use crate::run::disk;
 use crate::text::printable;
 use crate::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How often a lock that another program holds is tried.
@@ -122,7 +123,7 @@ impl Shelf {
         let up = "../".repeat(2 + file.path.matches('/').count());
         let target = format!("{up}blobs/{}", file.oid);
         // Made aside, so that the place never holds half of anything.
-        let aside = folder.join(format!(".{}.{}", file.oid, std::process::id()));
+        let aside = aside(folder, &file.oid);
         std::fs::remove_file(&aside).ok();
         if symlink(&target, &aside).is_err() {
             std::fs::copy(self.blob(file), &aside).map_err(|e| {
@@ -147,8 +148,18 @@ impl Shelf {
         }
         let folder = place.parent().unwrap_or(&self.folder);
         std::fs::create_dir_all(folder).map_err(|e| failed("make", folder, &e))?;
-        write_aside(&place, commit.as_bytes())
+        let aside = aside(&self.folder, commit);
+        std::fs::write(&aside, commit).and_then(|()| std::fs::rename(&aside, &place)).map_err(|e| {
+            std::fs::remove_file(&aside).ok();
+            failed("write", &place, &e)
+        })
     }
+}
+
+/// A name in `folder` that nobody else uses, neither another process nor another download of this one.
+fn aside(folder: &Path, what: &str) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    folder.join(format!(".{what}.{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Whether the open file is still the one of that path.
