@@ -10,7 +10,7 @@ use crate::study::{self, Plan};
 use crate::text::printable;
 use crate::train::result;
 use crate::{Error, Result};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// What is asked.
@@ -66,12 +66,9 @@ pub fn report(asked: &Asked) -> Result<Option<String>> {
         return Err(error.at(key));
     }
     let out = asked.out.clone().unwrap_or_else(|| study::launch::folder(&recipe, Path::new("runs")));
-    let mut seeds = if asked.seeds.is_empty() { vec![recipe.seed] } else { asked.seeds.clone() };
-    let mut once = HashSet::new();
-    seeds.retain(|seed| once.insert(*seed));
     let against = asked.against.clone();
     let against = against.map(|name| Method::named(&name).map_or(name, |method| method.label().to_owned()));
-    let plan = study::launch::plan(&recipe, &seeds, against);
+    let plan = study::launch::plan(&recipe, &asked.seeds, against);
     if !plan.methods.contains(&plan.reference) {
         let (asked, known) = (printable(&plan.reference), plan.methods.join(", "));
         return Err(Error::user(format!("--against: {asked:?} is none of the methods that are compared: {known}")));

@@ -133,7 +133,8 @@ pub fn product(a: &Tensor, ta: As, b: &Tensor, tb: As) -> Result<Tensor> {
 /// # Errors
 /// When shapes or types don't fit.
 pub fn product_onto(c: Tensor, a: &Tensor, ta: As, b: &Tensor, tb: As) -> Result<Tensor> {
-    let dims = [if ta == As::T { a.dim(1)? } else { a.dim(0)? }, if tb == As::T { b.dim(0)? } else { b.dim(1)? }];
+    // What they have not in common.
+    let dims = [inner(a, ta, false)?, inner(b, tb, true)?];
     let together = |x: &Tensor| on_card(x) && x.is_contiguous() && x.dtype() == c.dtype();
     if (fits(a, ta, b, tb)? && on_cpu(&c) || [&c, a, b].into_iter().all(together))
         && c.is_contiguous()

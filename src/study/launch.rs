@@ -6,12 +6,16 @@ use crate::run::{as_file_name, launch, lock};
 use crate::text::printable;
 use crate::train::plan;
 use crate::{Error, Result};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
 /// What an evaluation of `recipe` comes to, whose methods stand in it. `against`: the name in tables of the method that
-/// the others are compared with, instead of the run's own.
+/// the others are compared with, instead of the run's own. Each seed counts once; without any it is the recipe's.
 pub fn plan(recipe: &Recipe, seeds: &[u64], against: Option<String>) -> Plan {
+    let mut once = HashSet::new();
+    let mut seeds = if seeds.is_empty() { vec![recipe.seed] } else { seeds.to_vec() };
+    seeds.retain(|seed| once.insert(*seed));
     let stages = plan::stages(recipe);
     let own = stages.last().map_or(String::new(), |stage| stage.label.clone());
     let labels = |stage: &plan::Stage| [stage.scored.then(|| stage.label.clone()), stage.pruned_once.clone()];
@@ -20,8 +24,8 @@ pub fn plan(recipe: &Recipe, seeds: &[u64], against: Option<String>) -> Plan {
         name: recipe.name.clone(),
         methods: stages.iter().flat_map(labels).flatten().collect(),
         reference: against.unwrap_or(own),
-        seeds: seeds.to_vec(),
         runs: seeds.len(),
+        seeds,
         search: None,
         started: 0.0,
     }
@@ -53,14 +57,13 @@ pub fn folder(recipe: &Recipe, runs: &Path) -> PathBuf {
 /// When the recipe, a path in it or a method is wrong, another process works on the folder, or it cannot be written.
 pub fn begin(file: &Path, methods: &[Method], seeds: &[u64], runs: &Path) -> Result<(PathBuf, Child)> {
     let recipe = recipe(file, |_| Ok(methods.to_vec()))?;
-    let seeds = if seeds.is_empty() { vec![recipe.seed] } else { seeds.to_vec() };
     let out = folder(&recipe, runs);
     let out = std::path::absolute(&out).map_err(|e| Error::io("find", &out, &e))?;
     if lock::is_held(&out) {
         let shown = printable(&out.display().to_string()).into_owned();
         return Err(Error::user(format!("{shown} is being worked on; the list of runs shows how far it is")));
     }
-    prepare(&out, &plan(&recipe, &seeds, None), &recipe)?;
+    prepare(&out, &plan(&recipe, seeds, None), &recipe)?;
     let child = resume(&out)?;
     Ok((out, child))
 }
