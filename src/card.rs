@@ -6,6 +6,7 @@
 
 mod attend;
 mod launch;
+mod norms;
 mod numbers;
 mod prune;
 mod rows;
@@ -13,8 +14,9 @@ mod trained;
 
 pub use attend::{Kept, WIDEST, attend};
 pub use launch::{Number, address, keep_memory, most_memory, product_onto, spare_memory};
-pub use numbers::{column_squares, swiglu, swiglu_backward};
-pub use prune::{Entries, Matrix, Outcome, Scratch, prune};
+pub use norms::norms;
+pub use numbers::{column_squares, scaled_rows, swiglu, swiglu_backward};
+pub use prune::{Entries, Forgotten, Matrix, Outcome, Scratch, forget, prune};
 pub use rows::{causal_softmax, cross_entropy, rms_norm, rms_norm_backward, softmax_backward, swap_axes};
 pub use trained::{Trained, adamw, descend, square_sum};
 

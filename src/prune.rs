@@ -26,6 +26,9 @@ use storage::Numbers;
 /// A matrix in the merge: module, adapter, factor.
 pub type Key = (ModuleId, usize, Factor);
 
+/// A number for every input feature and for every concatenated rank of each module.
+type PerInput = BTreeMap<ModuleId, (Vec<f32>, Vec<f32>)>;
+
 /// What became of one matrix.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MatrixState {
@@ -54,14 +57,14 @@ pub struct Pruner {
     ratios: Ratios,
     names: Vec<String>,
     seed: u64,
-    /// What the last pruning left; of it masks and shadow may lie on a card.
+    /// What the last pruning left; of it masks, shadow and norms may lie on a card.
     now: Stand,
     #[cfg(feature = "cuda")]
     card: Option<on_card::OnCard>,
     /// The same of the best set on dev, for those who ask later.
     best: Option<Box<Stand>>,
-    /// Exponential mean of squares per module, for `norms = "running"`.
-    running: BTreeMap<ModuleId, (Vec<f32>, Vec<f32>)>,
+    /// Exponential mean of squares per module, for `norms = "running"`; it may lie on a card.
+    running: PerInput,
 }
 
 /// What one module's pruning needs, in this machine's memory: on the CPU the matrices themselves, otherwise copies.
@@ -97,7 +100,7 @@ impl Pruner {
             #[cfg(feature = "cuda")]
             card: None,
             best: None,
-            running: BTreeMap::new(),
+            running: PerInput::new(),
         })
     }
 
@@ -215,23 +218,8 @@ impl Pruner {
         if !self.settings.importance.wants_norms() {
             return Ok(Norms::default());
         }
-        let sums = match squares.modules.get(&id) {
-            Some((x, z)) => Some((x.to_vec1::<f32>()?, z.to_vec1::<f32>()?)),
-            None => None,
-        };
-        self.norms_of(id, module, sums)
-    }
-
-    /// The same of column sums.
-    fn norms_of(&mut self, id: ModuleId, module: &MergedModule, sums: Option<(Vec<f32>, Vec<f32>)>) -> Result<Norms> {
-        if !self.settings.importance.wants_norms() {
-            return Ok(Norms::default());
-        }
-        let (mut x, mut z) =
-            sums.ok_or_else(|| Error::fault(format!("{id} has no norms of its inputs to be pruned by")))?;
-        if (x.len(), z.len()) != (module.a.dim(1)?, module.rank()) {
-            return Err(Error::fault(format!("{id} has {} and {} norms of its inputs", x.len(), z.len())));
-        }
+        let (x, z) = squares.of(id, module)?;
+        let (mut x, mut z) = (x.to_vec1::<f32>()?, z.to_vec1::<f32>()?);
         if self.settings.norms == recipe::Norms::Running {
             let (mean_x, mean_z) = self.running.entry(id).or_insert_with(|| (x.clone(), z.clone()));
             for (mean, now) in [(mean_x, &mut x), (mean_z, &mut z)] {
@@ -358,12 +346,16 @@ impl Pruner {
     }
 
     /// Puts `stand` in the place of what was left, wherever that lies.
-    fn set_stand(&mut self, stand: Stand) {
-        self.now = stand;
+    #[cfg_attr(not(feature = "cuda"), allow(clippy::unnecessary_wraps))]
+    fn set_stand(&mut self, stand: Stand) -> Result<()> {
         #[cfg(feature = "cuda")]
+        if let Some(card) = self.card.take()
+            && let Some(running) = card.running()?
         {
-            self.card = None;
+            self.running = running;
         }
+        self.now = stand;
+        Ok(())
     }
 
     /// Whether there are masks.

@@ -1,4 +1,4 @@
-// Kernels that take number by number: SwiGLU, the optimisers, sums over columns.
+// Kernels that take number by number: SwiGLU, scaled rows, the optimisers, sums over columns and their roots.
 #include "common.cuh"
 
 // Calls `one` for every number of `n`, and `four` for every four where they lie so.
@@ -45,6 +45,17 @@ template <class T> __device__ void swiglu_backward(const T *gate, const T *up, c
         });
 }
 
+// Rows of `width` times a number each, in another type. Grid: rows, shares of a row.
+template <class From, class To>
+__device__ void scaled_rows(const From *x, const float *scales, To *y, unsigned width) {
+    float scale = scales[blockIdx.x];
+    x += (size_t)blockIdx.x * width;
+    y += (size_t)blockIdx.x * width;
+    for (unsigned i = blockIdx.y * blockDim.x + threadIdx.x; i < width; i += gridDim.y * blockDim.x) {
+        store(&y[i], load(x[i]) * scale);
+    }
+}
+
 // What lanes of a block add up of `rows` rows of a column each; a second kernel adds the parts. Grid: columns, parts.
 template <class T>
 __device__ void column_squares(const T *x, float *parts, unsigned rows, unsigned columns, unsigned at_once) {
@@ -75,6 +86,18 @@ FOR(float)
 FOR(bf16)
 #undef FOR
 
+#define SCALED(From, To)                                                                                               \
+    extern "C" __global__ void __launch_bounds__(256) scaled_rows_##From##_##To(const From *x, const float *scales, To *y, \
+                                                                                unsigned width) {                      \
+        scaled_rows<From, To>(x, scales, y, width);                                                                    \
+    }
+
+SCALED(float, float)
+SCALED(float, bf16)
+SCALED(bf16, float)
+SCALED(bf16, bf16)
+#undef SCALED
+
 // Sums of `parts` parts of every column.
 extern "C" __global__ void __launch_bounds__(256) column_sums(const float *parts, float *sums, unsigned count, unsigned columns) {
     unsigned column = blockIdx.x * blockDim.x + threadIdx.x;
@@ -82,6 +105,28 @@ extern "C" __global__ void __launch_bounds__(256) column_sums(const float *parts
     double sum = 0;
     for (unsigned part = 0; part < count; part++) sum += parts[(size_t)part * columns + column];
     sums[column] = (float)sum;
+}
+
+// Sums of squares of one input of matrices, their exponential means over the steps or (null) none, and where norms go.
+struct Squares {
+    const float *sums;
+    float *means, *norms;
+    // How many, and whether the means begin with these.
+    unsigned n, begins;
+};
+
+// Norms of all inputs: the roots of the sums, or of the means, which go on; see prune.rs. Grid: shares, inputs.
+extern "C" __global__ void __launch_bounds__(256) roots(const Squares *all) {
+    Squares of = all[blockIdx.y];
+    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < of.n; i += gridDim.x * blockDim.x) {
+        float square = of.sums[i];
+        if (of.means != nullptr) {
+            float before = of.begins ? square : of.means[i];
+            square = 0.9f * before + 0.1f * square;
+            of.means[i] = square;
+        }
+        of.norms[i] = sqrtf(square);
+    }
 }
 
 // A matrix that is trained: where its numbers, its gradient and the optimiser's moments lie.
@@ -121,4 +166,22 @@ extern "C" __global__ void __launch_bounds__(256) squares(const Trained *all, do
     }
     sum = total(sum);
     if (threadIdx.x == 0) parts[(size_t)blockIdx.y * gridDim.x + blockIdx.x] = sum;
+}
+
+// A pruner's mask over a matrix (1 = pruned), and the optimiser's moments of it.
+struct Forgotten {
+    const unsigned char *mask;
+    float *m, *v;
+    unsigned long long n;
+};
+
+// Zeroes the moments of what is pruned. Grid: shares, matrices.
+extern "C" __global__ void __launch_bounds__(256) forget(const Forgotten *all) {
+    Forgotten of = all[blockIdx.y];
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < of.n; i += (size_t)gridDim.x * blockDim.x) {
+        if (of.mask[i]) {
+            of.m[i] = 0;
+            of.v[i] = 0;
+        }
+    }
 }

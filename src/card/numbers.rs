@@ -1,9 +1,9 @@
 //! Kernels that take number by number, and sums over columns.
 
-use super::launch::{Kernel, Source, room, view};
+use super::launch::{Kernel, Number, Source, room, view};
 use super::{On, typed, whole};
 use candle_core::cuda_backend::cudarc::driver::PushKernelArg;
-use candle_core::{CudaStorage, Result};
+use candle_core::{CudaStorage, DType, Result};
 
 const THREADS: usize = 256;
 /// Blocks that keep the largest card busy.
@@ -46,6 +46,28 @@ pub fn swiglu_backward(gate: On<'_>, up: On<'_>, dy: On<'_>) -> Result<CudaStora
         })?;
         Ok(CudaStorage::wrap_cuda_slice(both, device.clone()))
     })
+}
+
+/// See [`crate::model::kernels::scaled_rows`].
+///
+/// # Errors
+/// When a tensor is not contiguous, there is not a scale for every row, or the card fails.
+pub fn scaled_rows(x: On<'_>, scales: On<'_>, dtype: DType) -> Result<CudaStorage> {
+    let device = &x.0.device;
+    let (rows, width) = x.rows();
+    if scales.elements() != rows {
+        candle_core::bail!("{} scales for {rows} rows", scales.elements());
+    }
+    let (factors, length) = (view::<f32>(scales)?, whole(width)?);
+    typed!(x.dtype(), T => typed!(dtype, U => {
+        let name = format!("scaled_rows_{}", T::NAME);
+        let kernel = Kernel::typed::<U>(device, Source::Numbers, &name)?;
+        let (from, mut out) = (view::<T>(x)?, room::<U>(device, rows * width)?);
+        kernel.start((rows, width.div_ceil(4 * THREADS)), THREADS, |k| {
+            k.arg(&from).arg(&factors).arg(&mut out).arg(&length);
+        })?;
+        Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
+    }))
 }
 
 /// Σ x² over the rows of `x`, f32.

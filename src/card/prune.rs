@@ -110,6 +110,45 @@ pub struct Outcome {
     pub broken: bool,
 }
 
+/// A matrix of which moments are zeroed where the pruner's own mask says so.
+#[derive(Debug, Clone, Copy)]
+pub struct Forgotten<'a> {
+    /// First and second moment of the tensor that holds it.
+    pub moments: [&'a Tensor; 2],
+    /// Its first entry there.
+    pub first: usize,
+    /// Its first entry among the pruner's own.
+    pub entry: usize,
+    /// Its entries.
+    pub n: usize,
+}
+
+/// Zeroes the moments of what is pruned, of all matrices in one launch. It does not wait for the card.
+///
+/// # Errors
+/// When a moment is not on the card, not f32 or not contiguous, a matrix is not within it or within `entries`, or the card
+/// fails.
+pub fn forget(entries: &Entries, all: &[Forgotten<'_>]) -> Result<()> {
+    let device = &entries.device;
+    let masks = start_of(device, &entries.masks);
+    let mut words = Vec::with_capacity(4 * all.len());
+    for of in all {
+        let [m, v] = of.moments;
+        let end = of.first + of.n;
+        if of.entry + of.n > entries.masks.len() || end > m.elem_count() || end > v.elem_count() {
+            candle_core::bail!("a matrix of {} entries has not as many masks or moments", of.n);
+        }
+        let offset = 4 * of.first as u64;
+        words.extend([masks + of.entry as u64, address(m)? + offset, address(v)? + offset, of.n as u64]);
+    }
+    let Some(largest) = all.iter().map(|of| of.n).max() else { return Ok(()) };
+    let words = device.clone_htod(&words)?;
+    let kernel = Kernel::of(device, Source::Numbers, "forget")?;
+    kernel.start((largest.div_ceil(SHARE), all.len()), THREADS, |k| {
+        k.arg(&words);
+    })
+}
+
 /// The table of `all`, eight words each.
 fn table(all: &[Matrix<'_>], masks: u64, shadow: u64, norms: u64) -> Result<Vec<u64>> {
     let mut words = Vec::with_capacity(8 * all.len());
@@ -150,27 +189,29 @@ fn table(all: &[Matrix<'_>], masks: u64, shadow: u64, norms: u64) -> Result<Vec<
 }
 
 /// Prunes all matrices in place by |w| · norm: exactly `k` entries of each (or what is held, if that is more), ties by
-/// lowest flat index in PEFT's layout; those with a [`Scratch`] are only tried. It waits for the card once, at the end.
+/// lowest flat index in PEFT's layout; those with a [`Scratch`] are only tried. `norms` are those of [`super::norms()`]. It waits
+/// for the card once, at the end.
 ///
 /// # Errors
 /// When a tensor is not on the card, not f32 or not contiguous, a matrix is not within it or within `entries`, or the card
 /// fails.
-pub fn prune(entries: &Entries, norms: &[f32], all: &[Matrix<'_>]) -> Result<Vec<Outcome>> {
+pub fn prune(entries: &Entries, norms: Option<&Tensor>, all: &[Matrix<'_>]) -> Result<Vec<Outcome>> {
     let device = entries.device.clone();
     let count = all.len();
     if count == 0 {
         return Ok(Vec::new());
     }
+    let known = norms.map_or(0, Tensor::elem_count);
     let short = |of: &Matrix<'_>| {
         let needed = if of.transposed { of.rank } else { of.width };
-        of.entry + of.rank * of.width > entries.masks.len() || of.norms.is_some_and(|at| at + needed > norms.len())
+        of.entry + of.rank * of.width > entries.masks.len() || of.norms.is_some_and(|at| at + needed > known)
     };
     if all.iter().any(short) {
         candle_core::bail!("a matrix has more entries or norms than there are");
     }
-    let norms = device.clone_htod(if norms.is_empty() { &[0.0][..] } else { norms })?;
+    let norms = norms.map_or(Ok(0), address)?;
     let (masks, shadow) = (start_of(&device, &entries.masks), start_of(&device, &entries.shadow));
-    let matrices = device.clone_htod(&table(all, masks, shadow, start_of(&device, &norms))?)?;
+    let matrices = device.clone_htod(&table(all, masks, shadow, norms)?)?;
     let mut found = device.alloc_zeros::<u32>(FOUND * count)?;
     let mut counts = device.alloc_zeros::<u32>(BINS * count)?;
     let largest = all.iter().map(|of| of.rank * of.width).max().unwrap_or(0);

@@ -1,7 +1,8 @@
 //! What a backward pass leaves for every module of a merged set.
 
-use crate::Result;
+use super::MergedModule;
 use crate::module::ModuleId;
+use crate::{Error, Result};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
 
@@ -36,6 +37,20 @@ impl SquareSums {
     /// When shapes differ from what was added before.
     pub fn add(&mut self, module: ModuleId, x: &Tensor, z: &Tensor) -> Result<()> {
         add(&mut self.modules, module, x.clone(), z.clone())
+    }
+
+    /// The sums of a module, which it is pruned by.
+    ///
+    /// # Errors
+    /// When there are none, or they are not of its sizes.
+    pub fn of(&self, id: ModuleId, module: &MergedModule) -> Result<(&Tensor, &Tensor)> {
+        let found = self.modules.get(&id);
+        let (x, z) = found.ok_or_else(|| Error::fault(format!("{id} has no norms of its inputs to be pruned by")))?;
+        let lengths = (x.elem_count(), z.elem_count());
+        if lengths != (module.a.dim(1)?, module.rank()) {
+            return Err(Error::fault(format!("{id} has {} and {} norms of its inputs", lengths.0, lengths.1)));
+        }
+        Ok((x, z))
     }
 }
 

@@ -34,11 +34,13 @@ impl<R, F: FnMut() -> R> WithSimd for Work<F> {
 mod columns;
 mod loss;
 mod norm;
+mod scale;
 mod softmax;
 
 pub use columns::column_squares;
 pub use loss::cross_entropy;
 pub use norm::{rms_norm, rms_norm_backward};
+pub use scale::scaled_rows;
 pub use softmax::{Block, Causal, causal_softmax, hidden, softmax_backward};
 pub(crate) use softmax::{softmax_row, softmax_row_backward};
 

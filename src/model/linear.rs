@@ -1,5 +1,6 @@
 //! A frozen linear with adapters beside it: `y = W0 x + bias + Σ_i scale_i B_i (A_i x)`.
 
+use super::kernels;
 use super::matrix::Matrix;
 use super::product::{As, product, product_onto};
 use crate::lora::MergedModule;
@@ -49,6 +50,16 @@ impl Dropout {
     }
 }
 
+/// Where `scale_i` of each concatenated rank comes in.
+#[derive(Debug, Clone)]
+enum Scale {
+    /// Z and its gradient are multiplied by it: (1, R), in the type of the activations.
+    OfZ(Tensor),
+    /// The pass's copy of B has it, and B's gradient gets it as it becomes f32: (R, 1), f32. A card makes that copy and turns
+    /// that gradient anyway; a product of Z for itself would be another launch each time.
+    OfB(Tensor),
+}
+
 /// The adapters at one linear during one pass.
 #[derive(Debug, Clone)]
 pub struct Attached {
@@ -56,8 +67,7 @@ pub struct Attached {
     a: Tensor,
     /// R × `d_out`, in the type of the activations.
     b: Tensor,
-    /// `scale_i` of each concatenated rank, (1, R).
-    scale: Tensor,
+    scale: Scale,
     dropout: Option<(Dropout, u64)>,
 }
 
@@ -76,15 +86,39 @@ impl Attached {
     /// # Errors
     /// When shapes don't fit or memory is short.
     pub fn new(module: &MergedModule, dtype: DType, dropout: Option<Dropout>, stream: u64) -> Result<Self> {
+        let dropout = dropout.filter(|d| d.p > 0.0).map(|d| (d, stream));
+        Self::with_scale(module, dtype, dropout, kernels::on_card(&module.b))
+    }
+
+    /// The same, with the scale in B's copy or not.
+    fn with_scale(module: &MergedModule, dtype: DType, dropout: Option<(Dropout, u64)>, in_b: bool) -> Result<Self> {
         let scale: Vec<f32> =
             module.segments.iter().flat_map(|s| std::iter::repeat_n(s.scale as f32, s.rank)).collect();
-        let scale = Tensor::from_vec(scale, (1, module.rank()), module.a.device())?.to_dtype(dtype)?;
-        Ok(Self {
-            a: module.a.to_dtype(dtype)?,
-            b: module.b.to_dtype(dtype)?,
-            scale,
-            dropout: dropout.filter(|d| d.p > 0.0).map(|d| (d, stream)),
-        })
+        let (rank, device) = (module.rank(), module.a.device());
+        let (b, scale) = if in_b {
+            let scale = Tensor::from_vec(scale, (rank, 1), device)?;
+            (kernels::scaled_rows(&module.b, &scale, dtype)?, Scale::OfB(scale))
+        } else {
+            let scale = Tensor::from_vec(scale, (1, rank), device)?.to_dtype(dtype)?;
+            (module.b.to_dtype(dtype)?, Scale::OfZ(scale))
+        };
+        Ok(Self { a: module.a.to_dtype(dtype)?, b, scale, dropout })
+    }
+
+    /// `z`, or a gradient of it, as it meets B: scaled, unless B is.
+    fn scaled(&self, z: &Tensor) -> Result<Tensor> {
+        match &self.scale {
+            Scale::OfZ(scale) => z.broadcast_mul(scale),
+            Scale::OfB(_) => Ok(z.clone()),
+        }
+    }
+
+    /// The gradient of B from that of its copy, f32.
+    fn gradient_of_b(&self, b: &Tensor) -> Result<Tensor> {
+        match &self.scale {
+            Scale::OfZ(_) => b.to_dtype(DType::F32),
+            Scale::OfB(scale) => kernels::scaled_rows(b, scale, DType::F32),
+        }
     }
 
     /// The input of A: `x` after dropout.
@@ -121,7 +155,7 @@ impl Frozen {
         }
         let Some(adapters) = adapters else { return Ok((y, None)) };
         let z = product(&adapters.input(x)?, As::Is, &adapters.a, As::T)?;
-        let y = product_onto(y, &z.broadcast_mul(&adapters.scale)?, As::Is, &adapters.b, As::Is)?;
+        let y = product_onto(y, &adapters.scaled(&z)?, As::Is, &adapters.b, As::Is)?;
         Ok((y, Some(z)))
     }
 
@@ -138,9 +172,8 @@ impl Frozen {
     ) -> Result<(Option<Tensor>, Option<AdapterGradient>)> {
         let mut dx = if wants_dx { Some(self.weight.backward(dy)?) } else { None };
         let Some((adapters, z)) = adapters else { return Ok((dx, None)) };
-        let zs = z.broadcast_mul(&adapters.scale)?;
-        let b = product(&zs, As::T, dy, As::Is)?;
-        let dz = product(dy, As::Is, &adapters.b, As::T)?.broadcast_mul(&adapters.scale)?;
+        let b = product(&adapters.scaled(z)?, As::T, dy, As::Is)?;
+        let dz = adapters.scaled(&product(dy, As::Is, &adapters.b, As::T)?)?;
         let a = product(&dz, As::T, &adapters.input(x)?, As::Is)?;
         if let Some(frozen) = dx {
             dx = Some(if let Some((dropout, stream)) = adapters.dropout {
@@ -151,7 +184,40 @@ impl Frozen {
                 product_onto(frozen, &dz, As::Is, &adapters.a, As::Is)?
             });
         }
-        let gradient = AdapterGradient { a: a.to_dtype(DType::F32)?, b: b.to_dtype(DType::F32)? };
+        let gradient = AdapterGradient { a: a.to_dtype(DType::F32)?, b: adapters.gradient_of_b(&b)? };
         Ok((dx, Some(gradient)))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::kernels::tests::{off, ramp};
+    use super::*;
+    use crate::lora::Segment;
+
+    #[test]
+    fn scales_in_the_copy_of_b_give_what_scales_of_z_give() {
+        let segments = vec![
+            Segment { adapter: 0, start: 0, rank: 3, scale: 0.7 },
+            Segment { adapter: 1, start: 3, rank: 2, scale: -1.9 },
+        ];
+        let module = MergedModule { a: ramp(&[5, 9], 0.1), b: ramp(&[5, 11], 0.2), segments };
+        let linear = Frozen::new(Matrix::Dense(ramp(&[11, 9], 0.3)), Some(ramp(&[11], 0.4)));
+        let (x, dy) = (ramp(&[4, 9], 0.5), ramp(&[4, 11], 0.6));
+        for dropout in [None, Some((Dropout { p: 0.4, key: 5 }, 1))] {
+            let [of_z, of_b] =
+                [false, true].map(|in_b| Attached::with_scale(&module, DType::F32, dropout, in_b).unwrap());
+            let run = |adapters: &Attached| {
+                let (y, z) = linear.forward(&x, Some(adapters)).unwrap();
+                let z = z.unwrap();
+                let (dx, gradient) = linear.backward(&dy, &x, Some((adapters, &z)), true).unwrap();
+                let AdapterGradient { a, b } = gradient.unwrap();
+                [y, z, dx.unwrap(), a, b]
+            };
+            for (got, want) in run(&of_b).iter().zip(&run(&of_z)) {
+                assert!(off(got, want) < 1e-5, "{got} and {want}");
+            }
+        }
     }
 }

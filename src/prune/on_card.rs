@@ -1,32 +1,21 @@
-//! Pruning where the matrices lie, on a card: masks and shadow stay there until someone asks for them.
+//! Pruning where the matrices lie, on a card: masks, shadow and norms stay there until someone asks for them.
 
-use super::importance::Norms;
+mod kept;
+
+pub(super) use kept::OnCard;
+
 use super::scratch::Scratch;
-use super::shadow::Stand;
-use super::{Key, MatrixState, Pruner, Sums, mask};
-use crate::card::{self, Entries, Matrix, Outcome};
+use super::{Key, MatrixState, PerInput, Pruner, Sums, mask};
+use crate::card::{self, Entries, Forgotten, Matrix, Outcome};
 use crate::lora::{MergedSet, SquareSums};
 use crate::model::kernels;
 use crate::module::{Factor, ModuleId};
 use crate::recipe::ratios::Ratios;
-use crate::recipe::{Group, Importance};
+use crate::recipe::{self, Group, Importance};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::OnceLock;
-
-/// What a pruner keeps on a card.
-#[derive(Debug)]
-pub(super) struct OnCard {
-    entries: Entries,
-    /// Where a matrix's entries lie there.
-    places: BTreeMap<Key, Range<usize>>,
-    /// Pruned entries of every matrix.
-    pruned: BTreeMap<Key, usize>,
-    /// Masks and shadow in this machine's memory, since someone has asked.
-    home: OnceLock<Stand>,
-}
 
 /// What was asked of a matrix.
 struct Asked {
@@ -36,61 +25,20 @@ struct Asked {
     full: f64,
 }
 
-/// The norms of all modules one after another, and where those of a module's columns and of its rows begin.
-#[derive(Default)]
-struct AllNorms {
-    numbers: Vec<f32>,
-    starts: BTreeMap<ModuleId, (usize, usize)>,
-}
-
-impl AllNorms {
-    fn add(&mut self, id: ModuleId, norms: &Norms) {
-        let first = self.numbers.len();
-        self.starts.insert(id, (first, first + norms.x.len()));
-        self.numbers.extend(norms.x.iter().chain(&norms.z));
-    }
-}
-
 /// Tensors that are written with what a tried mask leaves.
 type Tried = BTreeMap<(ModuleId, Factor), Tensor>;
 
-impl OnCard {
-    /// What `stand` was without masks and shadow, with those that lie on the card.
-    pub fn home(&self, stand: &Stand) -> Result<&Stand> {
-        if let Some(home) = self.home.get() {
-            return Ok(home);
+/// The sums of squares of all modules of `set`, in the order in which their norms lie.
+fn sums(set: &MergedSet, squares: Option<&SquareSums>) -> Result<Vec<Tensor>> {
+    let squares = squares.ok_or_else(|| Error::fault("there are no norms of inputs to be pruned by"))?;
+    let mut all = Vec::with_capacity(2 * set.modules.len());
+    for (id, module) in &set.modules {
+        let (x, z) = squares.of(*id, module)?;
+        for sums in [x, z] {
+            all.push(sums.to_dtype(DType::F32)?.to_device(module.a.device())?.contiguous()?);
         }
-        let (masks, shadow) = self.entries.home()?;
-        let mut home = stand.clone();
-        for (key, place) in &self.places {
-            let mask = masks[place.clone()].to_vec();
-            // Of the others nothing ever was pruned.
-            let shadow = &shadow[place.clone()];
-            if mask.contains(&1) || shadow.iter().any(|&was| was != 0.0) {
-                home.shadow.insert(*key, shadow.to_vec());
-            }
-            home.masks.insert(*key, mask);
-        }
-        Ok(self.home.get_or_init(|| home))
     }
-}
-
-/// The column sums of a set in this machine's memory, in one copy: what is squared becomes a norm later.
-type ColumnSums = BTreeMap<ModuleId, (Vec<f32>, Vec<f32>)>;
-
-fn home(squares: &SquareSums) -> Result<ColumnSums> {
-    let all: Vec<&Tensor> = squares.modules.values().flat_map(|(x, z)| [x, z]).collect();
-    if all.is_empty() {
-        return Ok(ColumnSums::new());
-    }
-    let numbers = Tensor::cat(&all, 0)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-    let mut rest = &numbers[..];
-    let mut next = |n: usize| {
-        let (these, others) = rest.split_at(n);
-        rest = others;
-        these.to_vec()
-    };
-    Ok(squares.modules.iter().map(|(id, (x, z))| (*id, (next(x.elem_count()), next(z.elem_count())))).collect())
+    Ok(all)
 }
 
 impl Pruner {
@@ -102,9 +50,12 @@ impl Pruner {
             && set.modules.values().all(|m| [&m.a, &m.b].into_iter().all(kernels::trained_on_card))
     }
 
-    /// Takes masks and shadow from the card, if they lie there, and leaves it.
+    /// Takes what lies on the card, if anything does, and leaves it.
     pub(super) fn leave_card(&mut self) -> Result<()> {
         if let Some(card) = self.card.take() {
+            if let Some(running) = card.running()? {
+                self.running = running;
+            }
             self.now = card.home(&self.now)?.clone();
         }
         Ok(())
@@ -116,8 +67,8 @@ impl Pruner {
             card.home = OnceLock::new();
             return Ok(card);
         }
-        let mut places = BTreeMap::new();
-        let mut end = 0;
+        let (mut places, mut starts) = (BTreeMap::new(), BTreeMap::new());
+        let (mut end, mut norms) = (0, 0);
         for (id, module) in &set.modules {
             for segment in &module.segments {
                 for factor in [Factor::A, Factor::B] {
@@ -126,35 +77,60 @@ impl Pruner {
                     end += n;
                 }
             }
+            if self.settings.importance.wants_norms() {
+                let x = norms..norms + module.a.dim(1)?;
+                norms = x.end + module.rank();
+                starts.insert(*id, [x.clone(), x.end..norms]);
+            }
         }
-        let Some(Device::Cuda(device)) = set.modules.values().next().map(|m| m.a.device().clone()) else {
+        let device = set.modules.values().next().map_or(&Device::Cpu, |module| module.a.device());
+        let Device::Cuda(cuda) = device else {
             return Err(Error::fault("a set to be pruned on a card that is not there"));
         };
         let mut pruned = BTreeMap::new();
-        if self.now.masks.is_empty() {
-            return Ok(OnCard { entries: Entries::new(&device, end)?, places, pruned, home: OnceLock::new() });
-        }
-        let (mut masks, mut shadow) = (vec![0u8; end], vec![0f32; end]);
-        for (key, place) in &places {
-            if let Some(mask) = self.now.masks.get(key) {
-                masks[place.clone()].copy_from_slice(mask);
-                pruned.insert(*key, mask.iter().map(|m| usize::from(*m)).sum());
+        let entries = if self.now.masks.is_empty() {
+            Entries::new(cuda, end)?
+        } else {
+            let (mut masks, mut shadow) = (vec![0u8; end], vec![0f32; end]);
+            for (key, place) in &places {
+                if let Some(mask) = self.now.masks.get(key) {
+                    masks[place.clone()].copy_from_slice(mask);
+                    pruned.insert(*key, mask.iter().map(|m| usize::from(*m)).sum());
+                }
+                if let Some(known) = self.now.shadow.get(key) {
+                    shadow[place.clone()].copy_from_slice(known);
+                }
             }
-            if let Some(known) = self.now.shadow.get(key) {
-                shadow[place.clone()].copy_from_slice(known);
-            }
-        }
-        Ok(OnCard { entries: Entries::with(&device, &masks, &shadow)?, places, pruned, home: OnceLock::new() })
+            Entries::with(cuda, &masks, &shadow)?
+        };
+        let mut card = OnCard { entries, places, pruned, starts, norms: None, running: None, home: OnceLock::new() };
+        let Self { now, running, .. } = &*self;
+        let norms = card.laid_out(device, |id| now.norms.get(&id).map(|norms| (&norms.x[..], &norms.z[..])))?;
+        let means = card.laid_out(device, |id| running.get(&id).map(|(x, z)| (&x[..], &z[..])))?;
+        (card.norms, card.running) = (norms, means);
+        Ok(card)
     }
 
-    /// Brings masks and shadow to where `set` lies, if that is a card and something was pruned.
+    /// Keeps `card`, and no longer what lies there.
+    fn keep_on_card(&mut self, card: OnCard) {
+        (self.now.masks, self.now.shadow) = Default::default();
+        if card.norms.is_some() {
+            self.now.norms = BTreeMap::new();
+        }
+        if card.running.is_some() {
+            self.running = PerInput::new();
+        }
+        self.card = Some(card);
+    }
+
+    /// Brings masks, shadow and norms to where `set` lies, if that is a card and something was pruned.
     ///
     /// # Errors
     /// When they are of another set, or the card's memory is short.
     pub(super) fn settle(&mut self, set: &MergedSet) -> Result<()> {
         if self.fits_card(set) && !self.now.masks.is_empty() {
-            self.card = Some(self.enter_card(set)?);
-            (self.now.masks, self.now.shadow) = Default::default();
+            let card = self.enter_card(set)?;
+            self.keep_on_card(card);
         }
         Ok(())
     }
@@ -165,13 +141,11 @@ impl Pruner {
         &self,
         card: &OnCard,
         set: &'a MergedSet,
-        norms: &AllNorms,
         (ratios, share): (Option<&Ratios>, f64),
     ) -> Result<(Vec<Asked>, Vec<Matrix<'a>>)> {
-        let wants_norms = self.settings.importance.wants_norms();
         let (mut asked, mut matrices) = (Vec::with_capacity(card.places.len()), Vec::with_capacity(card.places.len()));
         for (id, module) in &set.modules {
-            let (of_columns, of_rows) = norms.starts.get(id).copied().unwrap_or_default();
+            let starts = card.starts.get(id).map(|[columns, rows]| (columns.start, rows.start));
             for segment in &module.segments {
                 let name = self.names.get(segment.adapter).map_or("", String::as_str);
                 for factor in [Factor::A, Factor::B] {
@@ -179,8 +153,7 @@ impl Pruner {
                     let (tensor, transposed) = (module.tensor(factor), factor == Factor::B);
                     let width = tensor.dim(1)?;
                     let n = segment.rank * width;
-                    let place = card.places.get(&key).filter(|place| place.len() == n);
-                    let place = place.ok_or_else(|| Error::fault(format!("{id} {factor} is new to the pruner")))?;
+                    let entry = card.entry(key, n)?;
                     let pruned = card.pruned.get(&key).copied().unwrap_or_default();
                     let asis = pruned as f64 / n.max(1) as f64;
                     let full = ratios.map(|ratios| ratios.of(*id, name, factor));
@@ -188,10 +161,10 @@ impl Pruner {
                     matrices.push(Matrix {
                         tensor,
                         first: segment.start * width,
-                        entry: place.start,
+                        entry,
                         rank: segment.rank,
                         width,
-                        norms: wants_norms.then_some(if transposed { of_rows + segment.start } else { of_columns }),
+                        norms: starts.map(|(columns, rows)| if transposed { rows + segment.start } else { columns }),
                         transposed,
                         k: mask::count(ratio, n),
                         hold: self.settings.hold,
@@ -213,30 +186,50 @@ impl Pruner {
         share: f64,
         step: usize,
     ) -> Result<Vec<(Key, MatrixState)>> {
-        let mut sums = if self.settings.importance.wants_norms() { home(squares)? } else { ColumnSums::new() };
-        let (mut known, mut norms) = (BTreeMap::new(), AllNorms::default());
-        for (id, module) in &set.modules {
-            let of = self.norms_of(*id, module, sums.remove(id))?;
-            norms.add(*id, &of);
-            known.insert(*id, of);
-        }
+        let sums = if self.settings.importance.wants_norms() { sums(set, Some(squares))? } else { Vec::new() };
         let first = !self.pruned_before();
         let mut card = self.enter_card(set)?;
-        let pruned = self.matrices(&card, set, &norms, (Some(&self.ratios), share)).and_then(|(asked, matrices)| {
-            let outcomes = card::prune(&card.entries, &norms.numbers, &matrices)?;
-            Ok((asked, outcomes))
+        let running = self.settings.norms == recipe::Norms::Running;
+        let pruned = card.next_norms(&sums, running).and_then(|norms| {
+            let (asked, matrices) = self.matrices(&card, set, (Some(&self.ratios), share))?;
+            let outcomes = card::prune(&card.entries, norms.as_ref(), &matrices)?;
+            Ok((norms, asked, outcomes))
         });
-        if let Ok((asked, outcomes)) = &pruned {
+        if let Ok((_, asked, outcomes)) = &pruned {
             card.pruned = asked.iter().zip(outcomes).map(|(asked, outcome)| (asked.key, outcome.pruned)).collect();
         }
-        self.card = Some(card);
-        // Those of before are on the card.
-        (self.now.masks, self.now.shadow) = Default::default();
-        let (asked, outcomes) = pruned?;
+        self.keep_on_card(card);
+        let (norms, asked, outcomes) = pruned?;
         check(&asked, &outcomes)?;
-        self.now.norms = known;
+        if let Some(card) = &mut self.card {
+            card.norms = norms;
+        }
         (self.now.share, self.now.step, self.now.rules) = (share, step, self.settings.rules.len());
         Ok(asked.iter().zip(&outcomes).map(|(asked, outcome)| (asked.key, state(asked, first, outcome))).collect())
+    }
+
+    /// Zeroes the moments of what is pruned, all at once; false where the masks don't lie on a card. `moments` gives those of a
+    /// module's tensor.
+    pub(crate) fn forget_on_card<'a>(
+        &self,
+        set: &MergedSet,
+        moments: impl Fn(ModuleId, Factor) -> Option<[&'a Tensor; 2]>,
+    ) -> Result<bool> {
+        let Some(card) = &self.card else { return Ok(false) };
+        let mut all = Vec::with_capacity(card.places.len());
+        for (id, module) in &set.modules {
+            for factor in [Factor::A, Factor::B] {
+                let Some(both) = moments(*id, factor) else { continue };
+                let width = module.tensor(factor).dim(1)?;
+                for segment in &module.segments {
+                    let n = segment.rank * width;
+                    let entry = card.entry((*id, segment.adapter, factor), n)?;
+                    all.push(Forgotten { moments: both, first: segment.start * width, entry, n });
+                }
+            }
+        }
+        card::forget(&card.entries, &all)?;
+        Ok(true)
     }
 
     /// [`Pruner::scratch`] and [`Pruner::present`] on the card that the masks lie on.
@@ -247,12 +240,14 @@ impl Pruner {
         ratios: Option<&Ratios>,
         squares: Option<&SquareSums>,
     ) -> Result<Scratch> {
-        let mut norms = AllNorms::default();
-        for id in set.modules.keys() {
-            norms.add(*id, &self.last_norms(*id, squares)?);
-        }
+        // Before the first pruning they are not known yet.
+        let norms = match &card.norms {
+            Some(norms) => Some(norms.clone()),
+            None if self.settings.importance.wants_norms() => Some(card::norms(&sums(set, squares)?, None)?),
+            None => None,
+        };
         let mut tried = Tried::new();
-        let (asked, mut matrices) = self.matrices(card, set, &norms, (ratios, self.present_share()))?;
+        let (asked, mut matrices) = self.matrices(card, set, (ratios, self.present_share()))?;
         // The same count leaves the same mask.
         for (asked, of) in asked.iter().zip(&matrices) {
             let pruned = card.pruned.get(&asked.key).copied().unwrap_or_default();
@@ -266,7 +261,7 @@ impl Pruner {
             let to = tried.get(&(asked.key.0, asked.key.2));
             of.scratch = Some(card::Scratch { to, as_is: ratios.is_none() });
         }
-        let outcomes = card::prune(&card.entries, &norms.numbers, &matrices)?;
+        let outcomes = card::prune(&card.entries, norms.as_ref(), &matrices)?;
         check(&asked, &outcomes)?;
         let mut scratch = Scratch {
             set: set.clone(),

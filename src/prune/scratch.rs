@@ -101,6 +101,10 @@ struct Stands<'a> {
 impl Pruner {
     /// Whether [`Self::scratch`] has to be given norms: nothing was pruned yet.
     pub fn lacks_norms(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        if self.card.as_ref().is_some_and(super::on_card::OnCard::has_norms) {
+            return false;
+        }
         self.settings.importance.wants_norms() && self.now.norms.is_empty()
     }
 
@@ -178,11 +182,11 @@ impl Pruner {
         self.under(set, None, squares)
     }
 
-    pub(super) fn last_norms(&self, id: ModuleId, squares: Option<&SquareSums>) -> Result<Norms> {
+    fn last_norms(&self, id: ModuleId, squares: Option<&SquareSums>) -> Result<Norms> {
         if !self.settings.importance.wants_norms() {
             return Ok(Norms::default());
         }
-        if let Some(norms) = self.now.norms.get(&id) {
+        if let Some(norms) = self.stand()?.norms.get(&id) {
             return Ok(norms.clone());
         }
         let found = squares.and_then(|squares| squares.modules.get(&id));

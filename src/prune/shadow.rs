@@ -60,7 +60,7 @@ impl Pruner {
         let rules = rules.ok_or_else(|| Error::fault("the best set had rules that the run does not know"))?.to_vec();
         self.ratios = Ratios::new(self.settings.ratio, &rules)?;
         self.settings.rules = rules;
-        self.set_stand(*best);
+        self.set_stand(*best)?;
         Ok(true)
     }
 
@@ -69,6 +69,8 @@ impl Pruner {
     /// # Errors
     /// When the device fails.
     pub fn take_zeros(&mut self, set: &MergedSet) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        self.leave_card()?;
         let mut stand = Stand { share: 1.0, rules: self.settings.rules.len(), ..Stand::default() };
         stand.norms = std::mem::take(&mut self.now.norms);
         for (id, module) in &set.modules {
@@ -80,7 +82,7 @@ impl Pruner {
                 }
             }
         }
-        self.set_stand(stand);
+        self.set_stand(stand)?;
         self.lie_with(set)
     }
 }

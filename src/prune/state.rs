@@ -2,12 +2,13 @@
 
 use super::importance;
 use super::shadow::Stand;
-use super::{Key, Pruner};
+use super::{Key, PerInput, Pruner};
 use crate::lora::MergedSet;
 use crate::module::Factor;
 use crate::recipe::{Importance, Norms};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor, WithDType};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 /// Named tensors of a checkpoint that are taken one after another.
@@ -49,11 +50,23 @@ impl Pruner {
         if let Some(best) = &self.best {
             state.extend(best.state("best.")?);
         }
-        for (id, (x, z)) in &self.running {
+        for (id, (x, z)) in &*self.means()? {
             state.push((format!("running.{id}.x"), numbers(x)?));
             state.push((format!("running.{id}.z"), numbers(z)?));
         }
         Ok(state)
+    }
+
+    /// The exponential means of squares, in this machine's memory.
+    #[cfg_attr(not(feature = "cuda"), allow(clippy::unnecessary_wraps))]
+    fn means(&self) -> Result<Cow<'_, PerInput>> {
+        #[cfg(feature = "cuda")]
+        if let Some(card) = &self.card
+            && let Some(running) = card.running()?
+        {
+            return Ok(Cow::Owned(running));
+        }
+        Ok(Cow::Borrowed(&self.running))
     }
 
     /// Takes back what [`Self::state`] gave after a pruning of `set`, with the same settings.
@@ -80,7 +93,7 @@ impl Pruner {
                 crate::text::printable(foreign)
             )));
         }
-        self.set_stand(now);
+        self.set_stand(now)?;
         (self.best, self.running) = (best, running);
         self.lie_with(set)
     }

@@ -10,7 +10,7 @@ use crate::model::product::{As, product_onto};
 use crate::module::{ModuleId, Projection};
 use crate::prune::{Key, MatrixState, Pruner};
 use crate::recipe::ratios::Rule;
-use crate::recipe::{OptimizerKind, Prune, Train};
+use crate::recipe::{Norms, OptimizerKind, Prune, Train};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 
@@ -67,6 +67,11 @@ fn pieces(device: &Device, dtype: DType) -> Result<Vec<(&'static str, Vec<f32>)>
         all.push(("SwiGLU's way back", numbers(&d_up)?));
     }
     all.push(("sums of columns", numbers(&kernels::column_squares(&make(&[200, 70], 0.1)?)?)?));
+    // As B becomes a pass's copy, and as the gradient of that comes back.
+    let (b, scales) = (ramp(&[9, 1500], 0.4)?.to_device(device)?, ramp(&[9, 1], 0.8)?.to_device(device)?);
+    let copy = kernels::scaled_rows(&b, &scales, dtype)?;
+    all.push(("scaled rows", numbers(&copy)?));
+    all.push(("scaled rows", numbers(&kernels::scaled_rows(&copy, &scales, DType::F32)?)?));
     for (queries, window) in [(20..70, Some(40)), (0..600, None)] {
         let causal = Causal { window };
         let block = causal.block(queries);
@@ -129,7 +134,8 @@ fn updates(device: &Device, optimizer: OptimizerKind, hold: bool) -> Result<Vec<
     ];
     let module = MergedModule { a: make(&[8, 3000], 0.1)?, b: make(&[8, 700], 0.2)?, segments };
     let set = MergedSet { modules: [(ID, module)].into() };
-    let settings = Prune { ratio: 0.5, hold, ..Prune::default() };
+    let norms = if hold { Norms::Running } else { Norms::Batch };
+    let settings = Prune { ratio: 0.5, hold, norms, ..Prune::default() };
     let mut pruner = Pruner::new(&settings, vec!["a".into(), "b".into()], 1)?;
     let mut optimizer = Optimizer::new(&Train { optimizer, ..Train::default() });
     let mut all = Vec::new();
@@ -145,13 +151,18 @@ fn updates(device: &Device, optimizer: OptimizerKind, hold: bool) -> Result<Vec<
         all.push(("norm of gradients", vec![super::optimizer::global_norm(&gradients)? as f32]));
         optimizer.step(&set, &gradients, 1e-2, 0.5)?;
         left(&set, "update", &mut all)?;
-        let squares = SquareSums { modules: [(ID, (make(&[3000], 0.3)?.sqr()?, make(&[8], 0.6)?.sqr()?))].into() };
+        let (x, z) = (make(&[3000], 0.3 * seed)?, make(&[8], 0.6 * seed)?);
+        let squares = SquareSums { modules: [(ID, (x.sqr()?, z.sqr()?))].into() };
         let states = pruner.prune(&set, &squares, None, 1.0, step)?;
         all.extend(figures(&states));
         left(&set, "pruning", &mut all)?;
         for (key, _) in &states {
             let mask = pruner.mask(*key)?.unwrap_or_default();
             all.push(("mask", mask.iter().map(|m| f32::from(*m)).collect()));
+        }
+        optimizer.forget_pruned(&set, &pruner)?;
+        for (_, moments) in optimizer.state()? {
+            all.push(("moments", numbers(&moments)?));
         }
         let rule = Rule { modules: "*".into(), adapter: "*".into(), factor: None, ratio: 0.3 };
         for tried in [pruner.scratch(&set, &[rule], None)?, pruner.present(&set, None)?] {
@@ -162,7 +173,7 @@ fn updates(device: &Device, optimizer: OptimizerKind, hold: bool) -> Result<Vec<
     Ok(all)
 }
 
-/// The same with every optimiser, and with entries that come back and that don't.
+/// The same with every optimiser, with entries that come back and that don't, and by the norms of a step and by their means.
 fn all_updates(device: &Device) -> Result<Vec<(&'static str, Vec<f32>)>> {
     let mut all = updates(device, OptimizerKind::Adamw, false)?;
     all.extend(updates(device, OptimizerKind::Sgd, true)?);

@@ -1,5 +1,7 @@
 //! AdamW and plain gradient descent over a merged set.
 
+mod forget;
+
 use crate::lora::{Gradients, MergedSet};
 use crate::model::kernels::{PIECE, in_memory, slice, slice_mut, with_slices};
 use crate::module::{Factor, ModuleId};
@@ -277,26 +279,6 @@ impl Optimizer {
                 let next = ((weights * of.decay)? - ((&*m / denominator)? * of.rate)?)?;
                 weights.slice_set(&next, 0, 0)?;
             }
-        }
-        Ok(())
-    }
-
-    /// Zeroes the moments of entries whose `mask` is 1.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn forget(&mut self, id: ModuleId, factor: Factor, mask: &[u8]) -> Result<()> {
-        match self.moments.get_mut(&(id, factor)) {
-            Some(Moments::Host(m, v)) => {
-                for ((m, v), _) in m.iter_mut().zip(v).zip(mask).filter(|(_, pruned)| **pruned == 1) {
-                    (*m, *v) = (0.0, 0.0);
-                }
-            }
-            Some(Moments::Device(m, v)) => {
-                crate::prune::storage::zero(m, &[mask])?;
-                crate::prune::storage::zero(v, &[mask])?;
-            }
-            None => {}
         }
         Ok(())
     }

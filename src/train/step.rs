@@ -6,7 +6,6 @@ use crate::data::{Batch, batch};
 use crate::lora::{Gradients, MergedSet, SquareSums};
 use crate::model::device::within_threads;
 use crate::model::linear::Dropout;
-use crate::module::Factor;
 use crate::prune::{Key, MatrixState, Pruner};
 use crate::recipe::{Moments, Train};
 use crate::run::event::Seconds;
@@ -104,13 +103,7 @@ impl Trainer<'_> {
             if pruner.wants_train_norms() { train_squares(self.task, &self.set, self.settings)? } else { squares };
         let states = pruner.prune(&self.set, &squares, Some(gradients), step as f64 / total.max(1) as f64, step)?;
         if pruner.settings().moments == Moments::Zero {
-            for (id, module) in &self.set.modules {
-                for factor in [Factor::A, Factor::B] {
-                    if let Some(mask) = pruner.whole_mask(*id, module, factor)? {
-                        self.optimizer.forget(*id, factor, &mask)?;
-                    }
-                }
-            }
+            self.optimizer.forget_pruned(&self.set, pruner)?;
         }
         Ok(states)
     }

@@ -95,6 +95,29 @@ template <class T> static void attend_all(Request &r) {
     });
 }
 
+// Buffers sums, means (none: empty), norms of each input; a number says whether the means begin with the sums.
+static void norms_of_all(Request &r) {
+    std::vector<Squares> all;
+    for (size_t i = 0; i < r.buffers.size() / 3; i++) {
+        Squares of = {};
+        of.sums = r.at<float>(3 * i);
+        of.means = r.buffers[3 * i + 1].empty() ? nullptr : r.at<float>(3 * i + 1);
+        of.norms = r.at<float>(3 * i + 2);
+        of.n = (unsigned)r.buffers[3 * i].size() / 4, of.begins = r.u(0);
+        all.push_back(of);
+    }
+    emulation::grid(2, (unsigned)all.size(), 64, [&] { roots(all.data()); });
+}
+
+// Buffers mask, first and second moment of each matrix.
+static void forget_all(Request &r) {
+    std::vector<Forgotten> all;
+    for (size_t i = 0; i < r.buffers.size() / 3; i++) {
+        all.push_back({r.at<unsigned char>(3 * i), r.at<float>(3 * i + 1), r.at<float>(3 * i + 2), r.buffers[3 * i].size()});
+    }
+    emulation::grid(2, (unsigned)all.size(), 64, [&] { forget(all.data()); });
+}
+
 template <class T> static bool run_for(Request &r, const std::string &type) {
     auto is = [&](const char *name) { return r.kernel == std::string(name) + "_" + type; };
     auto rows = [&](unsigned threads, std::function<void()> work) { emulation::grid(r.u(0), 1, threads, work); };
@@ -116,6 +139,14 @@ template <class T> static bool run_for(Request &r, const std::string &type) {
         rows(64, [&] { swiglu<T>(r.at<T>(0), r.at<T>(1), r.at<T>(2), r.u(1)); });
     } else if (is("swiglu_backward")) {
         rows(64, [&] { swiglu_backward<T>(r.at<T>(0), r.at<T>(1), r.at<T>(2), r.at<T>(3), r.u(1)); });
+    } else if (is("scaled_rows_float") || is("scaled_rows_bf16")) {
+        // Two shares of a row.
+        auto with = [&](auto work) { emulation::grid(r.u(0), 2, 32, work); };
+        if (is("scaled_rows_float")) {
+            with([&] { scaled_rows<float, T>(r.at<float>(0), r.at<float>(1), r.at<T>(2), r.u(1)); });
+        } else {
+            with([&] { scaled_rows<bf16, T>(r.at<bf16>(0), r.at<float>(1), r.at<T>(2), r.u(1)); });
+        }
     } else if (is("column_squares")) {
         unsigned rows = r.u(0), columns = r.u(1), at_once = r.u(2), parts = (rows + at_once - 1) / at_once;
         std::vector<float> sums((size_t)parts * columns);
@@ -145,6 +176,10 @@ static void run(Request &r) {
         emulation::grid(3, 1, 64, [&] { squares(&one, r.at<double>(2)); });
     } else if (r.kernel == "prune") {
         prune_all(r);
+    } else if (r.kernel == "roots") {
+        norms_of_all(r);
+    } else if (r.kernel == "forget") {
+        forget_all(r);
     } else {
         fprintf(stderr, "there is no kernel %s\n", r.kernel.c_str());
         exit(2);

@@ -5,7 +5,6 @@ use candle_core::{DType, Device, Tensor};
 use lopper::lora::{Adapter, Gradients, MergedSet, SquareSums};
 use lopper::model::generate::{Generation, generate};
 use lopper::model::{config::Config, decoder::Decoder, linear::Dropout, weights::Weights};
-use lopper::module::Factor;
 use lopper::prune::Pruner;
 use lopper::recipe::Recipe;
 use lopper::train::optimizer::{self, Optimizer};
@@ -129,11 +128,7 @@ impl Case {
             let scale = optimizer::clip_factor(optimizer::global_norm(&gradients).unwrap(), 1.0);
             optimizer.step(&self.set, &gradients, 1e-3, scale).unwrap();
             let states = pruner.prune(&self.set, &squares, Some(&gradients), 1.0, step).unwrap();
-            for (id, module) in &self.set.modules {
-                for factor in [Factor::A, Factor::B] {
-                    optimizer.forget(*id, factor, &pruner.whole_mask(*id, module, factor).unwrap().unwrap()).unwrap();
-                }
-            }
+            optimizer.forget_pruned(&self.set, &pruner).unwrap();
             losses.push(loss);
             zeros.push(states.iter().map(|s| s.1.pruned).collect());
         }

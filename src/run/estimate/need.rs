@@ -230,8 +230,10 @@ impl Need {
         let program = if self.card { 600_000_000 } else { PROGRAM + TOKENIZER * self.tokenizer };
         let program = ("program, tokenizer", program);
         let unpacked = ("unpacked rows", if self.packed.is_some() { matrix::unpacked(self.card) } else { 0 });
-        // As loaded, as they are trained, the best so far, and in the type of the activations.
-        let adapters = ("adapters", 12 * n + if self.half { 2 * n } else { 0 });
+        // A pass's copies: in bf16 of all, on a card in f32 of B with its scale, half of all.
+        let copies = if self.half || self.card { 2 * n } else { 0 };
+        // As loaded, as they are trained, the best so far.
+        let adapters = ("adapters", 12 * n + copies);
         let moments = ("optimiser moments", 4 * self.moments * n);
         let masks = ("prune masks", masks);
         let held = [base, unpacked, adapters, moments, masks, program];
@@ -246,7 +248,7 @@ impl Need {
         };
         let (layer, cache) = self.writing(&self.samples);
         let (report_layer, report_cache) = self.writing(&self.summaries);
-        let light = [base, unpacked, ("adapters", 8 * n + if self.half { 2 * n } else { 0 }), program];
+        let light = [base, unpacked, ("adapters", 8 * n + copies), program];
         vec![
             ("training", {
                 let logits = if working > logits { ("logits", 0) } else { ("logits", logits) };

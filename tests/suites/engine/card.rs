@@ -2,6 +2,8 @@
 //! barriers and shuffles by the kernels' own source, without a card. On a card itself: `engine::cuda`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
+mod lists;
+
 use candle_core::{DType, Device, Tensor};
 use lopper::lora::{MergedModule, MergedSet, SquareSums, merge::Segment};
 use lopper::model::attention::{self, Cache, Heads};

@@ -542,9 +542,9 @@ fn moments_of_pruned_entries_are_kept_or_forgotten() {
     let (mut optimizer, mut pruner) = (Optimizer::new(&Train::default()), pruner(&settings));
     optimizer.step(&set, &gradients, 1e-3, 1.0).unwrap();
     pruner.prune(&set, &squares, Some(&gradients), 1.0, 1).unwrap();
+    optimizer.forget_pruned(&set, &pruner).unwrap();
     for factor in [Factor::A, Factor::B] {
         let mask = pruner.whole_mask(ID, &set.modules[&ID], factor).unwrap().unwrap();
-        optimizer.forget(ID, factor, &mask).unwrap();
         let state: HashMap<String, Tensor> = optimizer.state().unwrap().into_iter().collect();
         for moment in ["m", "v"] {
             for (value, pruned) in numbers(&state[&format!("{moment}.{ID}.{factor}")]).iter().zip(&mask) {
