@@ -428,7 +428,9 @@ fn dispatch(cli: Cli) -> Result<u8> {
             if !set.is_empty() {
                 return Err(Error::user("--set is for a run; `lopper edit` makes a recipe for another evaluation"));
             }
-            refuse_finished(&run, crate::study::state(&run))?;
+            if !crate::study::can_try_again(&run) {
+                refuse_finished(&run, crate::study::state(&run))?;
+            }
             if plain {
                 return match study::go_on(&run, look.ascii)? {
                     Some(text) => say(&text).map(|()| 0),

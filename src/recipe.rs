@@ -180,40 +180,6 @@ impl Recipe {
         self.prune.ratio > 0.0 || self.prune.rules.iter().any(|r| r.ratio > 0.0)
     }
 
-    /// Whether the target adapter is new and nothing trains it before it is merged: alone it adds nothing to the base.
-    fn target_is_blank(&self) -> bool {
-        let new = self.adapters.iter().any(|a| a.role == Role::Target && a.path.is_none());
-        new && (self.adapters.len() == 1 || self.target.epochs == 0)
-    }
-
-    /// The methods that are compared unless others are asked for: those of `[eval]`, or all that there is something to prune
-    /// for, and a target adapter.
-    pub fn compared(&self) -> Vec<Method> {
-        let blank = self.target_is_blank();
-        let fits = |method: &Method| (self.prunes() || !method.prunes()) && !(blank && method.takes_target_as_it_is());
-        match self.eval.methods.as_slice() {
-            [] => Method::ALL.into_iter().filter(fits).collect(),
-            methods => methods.to_vec(),
-        }
-    }
-
-    fn validate_methods(&self) -> Result<()> {
-        for method in &self.eval.methods {
-            let name = method.name();
-            let why = match method {
-                _ if method.prunes() && !self.prunes() => "there is nothing to prune: set prune.ratio above 0",
-                Method::PruneTune | Method::TunePrune if self.prune.importance == prune::Importance::Sensitivity => {
-                    "prune.importance = \"sensitivity\" knows nothing without a training step"
-                }
-                Method::FewShot if self.eval.shots == 0 => "eval.shots = 0 leaves no example for the prompt",
-                Method::LoraHub if self.eval.hub_steps == 0 => "eval.hub_steps = 0 tries no weights",
-                _ => continue,
-            };
-            return Err(Error::user(format!("eval.methods: {name:?}: {why}")));
-        }
-        Ok(())
-    }
-
     /// Checks that what the recipe names is there, before a run directory is made for it.
     ///
     /// # Errors

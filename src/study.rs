@@ -1,13 +1,18 @@
 //! A folder of runs that answer one question: an evaluation of methods and seeds, or a sweep of settings.
 //!
 //! Beside the runs it has `study.json` (what was asked), `worker.lock`, `worker.log`, `control.jsonl` and `exit.json` of
-//! the process that works on it, as a run has them, and the tables, written anew whenever a run of it has finished.
+//! the process that works on it, as a run has them, the tables, written anew whenever a run of it has finished, and of an
+//! evaluation `progress.json` (which runs each seed has taken, and what could not be done).
 
+pub mod feasible;
 pub mod launch;
+pub mod looks;
+mod progress;
 mod reading;
 pub mod standing;
 mod trials;
 
+pub use progress::Progress;
 pub use reading::Reader;
 pub use standing::Standing;
 
@@ -47,9 +52,14 @@ impl Kind {
     /// Its table in all forms, and what else it comes to.
     fn results(self, folder: &Path) -> impl Iterator<Item = PathBuf> {
         let files: &[&str] = match self {
-            Self::Evaluation => {
-                &["evaluation.json", "evaluation.md", "evaluation.csv", "evaluation.html", "evaluation.tex"]
-            }
+            Self::Evaluation => &[
+                "evaluation.json",
+                "evaluation.md",
+                "evaluation.csv",
+                "evaluation.html",
+                "evaluation.tex",
+                progress::FILE,
+            ],
             Self::Sweep => &["sweep.json", "sweep.md", "sweep.csv", "sweep.svg", "chosen.toml"],
         };
         files.iter().map(|file| folder.join(file))
@@ -144,6 +154,13 @@ pub fn state(folder: &Path) -> RunState {
         None if !place(folder).is_file() => RunState::Finished,
         None => RunState::Created,
     }
+}
+
+/// Whether something of a sweep that is finished can be tried again: trials that came to no end. An evaluation of which a
+/// run has failed is not finished.
+pub fn can_try_again(folder: &Path) -> bool {
+    let table = || reading::table::<sweep::Sweep>(folder, Kind::Sweep).ok().flatten();
+    kind(folder) == Some(Kind::Sweep) && table().is_some_and(|found| found.trials.iter().any(|t| t.failed.is_some()))
 }
 
 /// The recipe of an evaluation or a sweep, as it was asked for, with its methods.

@@ -52,7 +52,7 @@ pub struct Chosen {
     pub run: Option<String>,
     /// What it scored on the test set.
     pub test: Option<Score>,
-    /// Runs of this sweep that have scored the test set: 1 is what should be.
+    /// Runs of this sweep, and of the folder of runs that holds it, that have scored the test set: 1 is what should be.
     pub looks: usize,
 }
 
@@ -117,7 +117,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn trial(ratio: f64, budget: Option<usize>, rouge_l: f64, loss: f64) -> Trial {
-        let rouge = Rouge { rouge1: rouge_l + 1.0, rouge2: 1.0, rouge_l };
+        let rouge = Rouge { rouge1: rouge_l + 1.0, rouge2: 1.0, rouge_l, parts: None };
         let score = Score { documents: 9, loss, rouge, error: Some(0.5), sparsity: ratio, seconds: 2.0 };
         Trial { settings: vec![ratio, 1e-4], budget, run: format!("r-{ratio}"), score: Some(score), failed: None }
     }

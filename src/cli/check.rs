@@ -43,13 +43,14 @@ impl Findings {
         let adapters: Vec<_> = recipe.adapters.iter().zip(&self.adapters).map(named).collect();
         let value = json!({
             "name": recipe.name, "base": self.base, "adapters": adapters, "data": self.data, "estimate": self.estimate,
-            "warnings": self.warnings(),
+            "warnings": self.warnings(recipe),
         });
         serde_json::to_string_pretty(&value).map_err(|e| Error::fault(e.to_string()))
     }
 
-    fn warnings(&self) -> Vec<String> {
-        self.data.warnings.iter().cloned().chain(self.estimate.problem()).collect()
+    fn warnings(&self, recipe: &Recipe) -> Vec<String> {
+        let found = self.data.warnings.iter().cloned().chain(recipe.odd_methods());
+        found.chain(self.estimate.problem()).collect()
     }
 
     fn lines(&self, recipe: &Recipe) -> String {
@@ -93,7 +94,7 @@ impl Findings {
         let all = estimate.seconds.map_or("not known".into(), |s| format!("about {}", time(s)));
         let speed = estimate.tokens_per_second.map_or(String::new(), |t| format!("{t:.0} tokens/s, "));
         rows.push(("time", format!("{all} for {} steps ({speed}{})", estimate.steps, estimate.speed_from)));
-        rows.extend(self.warnings().into_iter().map(|text| ("warning", text)));
+        rows.extend(self.warnings(recipe).into_iter().map(|text| ("warning", text)));
         rows.iter().map(|(name, text)| format!("{name:8} {text}")).collect::<Vec<_>>().join("\n")
     }
 }

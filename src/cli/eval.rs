@@ -1,16 +1,17 @@
 //! `lopper eval`: the methods of a recipe on the same data and seeds, beside one another.
 
-use super::outcome::{self, Ending, finished, tell};
-use crate::data::{Dataset, Fields, dataset};
+mod attempts;
+mod scores;
+
+use super::outcome::{Ending, tell};
+use crate::data::overlap;
 use crate::eval::bertscore::Scorer;
-use crate::eval::evaluation::{Evaluation, Outcome, Written, evaluate, tables};
+use crate::eval::evaluation::{self, Evaluation, evaluate, tables};
 use crate::recipe::{self, Method, Recipe};
-use crate::run::{RunDir, write_aside};
-use crate::study::{self, Plan};
+use crate::run::write_aside;
+use crate::study::{self, Plan, Progress};
 use crate::text::printable;
-use crate::train::result;
 use crate::{Error, Result};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// What is asked.
@@ -54,7 +55,8 @@ enum Format {
 /// Runs what is missing, one seed after the other, and compares; the table. Lines of progress go to standard error.
 ///
 /// # Errors
-/// When the recipe or a method is none, or a run fails; what is finished stays, and the same command goes on.
+/// When the recipe or a method is none, nothing can be scored, or, with the table printed, where a method could not be done;
+/// what is finished stays, and the same command goes on.
 pub fn report(asked: &Asked) -> Result<Option<String>> {
     let mut recipe = study::launch::recipe(&asked.recipe, |recipe| methods(&asked.methods, recipe))?;
     if let Some(folder) = &asked.encoder {
@@ -73,15 +75,50 @@ pub fn report(asked: &Asked) -> Result<Option<String>> {
         let (asked, known) = (printable(&plan.reference), plan.methods.join(", "));
         return Err(Error::user(format!("--against: {asked:?} is none of the methods that are compared: {known}")));
     }
-    let Some(found) = study::hold(&out, &plan, &recipe, || compared(&recipe, &plan, &out))? else { return Ok(None) };
-    Ok(Some(match asked.format {
-        Format::Text => text(&found, &out),
-        Format::Markdown => tables::markdown(&found),
-        Format::Csv => tables::csv(&found),
-        Format::Html => tables::html(&found),
-        Format::Latex => tables::latex(&found),
-        Format::Json => json(&found)?,
-    }))
+    answered(&recipe, &plan, &out, |found| {
+        Ok(match asked.format {
+            Format::Text => text(found, &out),
+            Format::Markdown => tables::markdown(found),
+            Format::Csv => tables::csv(found),
+            Format::Html => tables::html(found),
+            Format::Latex => tables::latex(found),
+            Format::Json => json(found)?,
+        })
+    })
+}
+
+/// Works on an evaluation here, and gives its table as `shown` has it; `None` when a signal came.
+///
+/// # Errors
+/// Those of the work. Where methods could not be done the table is printed, and the sentence that counts them is the error.
+pub(super) fn answered(
+    recipe: &Recipe,
+    plan: &Plan,
+    out: &Path,
+    shown: impl Fn(&Evaluation) -> Result<String>,
+) -> Result<Option<String>> {
+    let mut found = None;
+    let done = study::hold(out, plan, recipe, || worked(recipe, plan, out, &mut found));
+    let Some(found) = found else { return done.map(|_| None) };
+    let text = shown(&found)?;
+    let Some(error) = done.err().or_else(|| found.undone_sentence().map(Error::user)) else { return Ok(Some(text)) };
+    super::say(&text)?;
+    Err(error)
+}
+
+/// Works on an evaluation; `found` is its table, also where it fails because a run of it has: only then is there something
+/// to try again.
+///
+/// # Errors
+/// As [`compared`], and where methods could not be done because a run has failed.
+pub(super) fn worked(recipe: &Recipe, plan: &Plan, out: &Path, found: &mut Option<Evaluation>) -> Result<Option<()>> {
+    let Some(table) = compared(recipe, plan, out)? else { return Ok(None) };
+    let has_failed = table.undone.iter().any(|undone| undone.run.is_some());
+    let sentence = table.undone_sentence().filter(|_| has_failed);
+    *found = Some(table);
+    let Some(sentence) = sentence else { return Ok(Some(())) };
+    let folder = printable(&out.display().to_string()).into_owned();
+    Err(Error::user(format!("{sentence}; `lopper resume {folder}` tries again what failed")))
 }
 
 /// The table, and where the files are.
@@ -90,29 +127,43 @@ pub(super) fn text(found: &Evaluation, out: &Path) -> String {
     format!("{}{files}: evaluation.md, .csv, .html, .tex, .json, and the runs", tables::text(found))
 }
 
-/// Runs what is missing and compares; after every seed the tables are about those that are finished. `None` when a signal
-/// came.
+/// Runs what is missing and compares; after every seed the tables are about those that are finished. What fails costs no
+/// other method and no other seed. `None` when a signal came.
 ///
 /// # Errors
-/// When a run fails or is stopped, or the tables cannot be written.
-pub(super) fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluation>> {
-    let (mut outcomes, mut last) = (Vec::new(), None);
-    let notes = leaks(recipe)?;
+/// When a run cannot start or is stopped, nothing was scored at all, or the tables cannot be written.
+fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluation>> {
+    let mut notes = overlap::of_recipe(&recipe.data)?;
+    notes.extend(recipe.odd_methods());
     // Before the first run.
     let encoder = match &recipe.eval.encoder {
         Some(folder) => Some(Scorer::check(folder, recipe.eval.encoder_layer).map_err(|e| e.at("eval.encoder"))?),
         None => None,
     };
     let mut ending = Ending::of(out);
+    let mut progress = Progress::read(out);
+    progress.begin();
+    let (mut outcomes, mut split) = (Vec::new(), String::new());
+    let (mut last, mut failure) = (None, None);
     for (number, seed) in plan.seeds.iter().enumerate() {
         if ending.is_near()? {
             return Ok(None);
         }
         tell(&format!("seed {seed}, {} of {}", number + 1, plan.seeds.len()));
-        let Some(run) = finished(&study::of_seed(recipe, *seed), out, &mut ending)? else { return Ok(None) };
-        let Some((split, found)) = read(&run, *seed, recipe, encoder.as_deref(), &mut ending)? else { return Ok(None) };
-        outcomes.extend(found);
-        let mut found = evaluate(&recipe.name, &split, &plan.reference, &outcomes)?;
+        let Some(found) = attempts::of_seed(recipe, *seed, out, &mut ending, &mut progress)? else { return Ok(None) };
+        failure = failure.or(found.error);
+        for (run, report) in found.runs.iter().filter(|(_, report)| !report.rows.is_empty()) {
+            let wanted = scores::Wanted { seed: *seed, recipe, encoder: encoder.as_deref() };
+            let Some(read) = scores::read(run, report, wanted, &mut ending)? else { return Ok(None) };
+            split.clone_from(&report.split);
+            outcomes.extend(read);
+        }
+        if outcomes.is_empty() {
+            continue;
+        }
+        let asked =
+            evaluation::Asked { name: &recipe.name, split: &split, reference: &plan.reference, methods: &plan.methods };
+        let mut found = evaluate(&asked, &outcomes, &progress.of(&plan.seeds[..=number]))?;
         if number + 1 < plan.seeds.len() {
             found.notes.push(format!("seeds so far: {} of {}", number + 1, plan.seeds.len()));
         }
@@ -121,11 +172,15 @@ pub(super) fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Optio
         write(&found, out)?;
         last = Some(found);
     }
-    Ok(last)
+    match (last, failure) {
+        (None, Some(error)) => Err(error),
+        (last, _) => Ok(last),
+    }
 }
 
 fn methods(asked: &[String], recipe: &Recipe) -> Result<Vec<Method>> {
-    let all = || Recipe { eval: recipe::Eval::default(), ..recipe.clone() }.compared();
+    let eval = || recipe::Eval { methods: Vec::new(), ..recipe.eval.clone() };
+    let all = || Recipe { eval: eval(), ..recipe.clone() }.compared();
     match asked {
         [] => Ok(recipe.compared()),
         [word] if word == "all" => Ok(all()),
@@ -139,86 +194,6 @@ fn methods(asked: &[String], recipe: &Recipe) -> Result<Vec<Method>> {
             })
             .collect(),
     }
-}
-
-/// What a run's report has: the split, and each method with what it wrote; `BERTScore` too where what is `asked` names an
-/// `encoder`, by its label. `None` where it was ended.
-fn read(
-    run: &RunDir,
-    seed: u64,
-    asked: &Recipe,
-    encoder: Option<&str>,
-    ending: &mut Ending<'_>,
-) -> Result<Option<(String, Vec<Outcome>)>> {
-    let recipe = run.recipe()?;
-    let mut scorer = None;
-    let report = outcome::report(run)?;
-    let data = match &recipe.data.test {
-        Some(test) if report.split == "test" => (test, recipe.data.test_limit),
-        _ => (&recipe.data.dev, recipe.data.dev_limit),
-    };
-    let data = Dataset::read(data.0, Fields::from(&recipe.data), data.1)?;
-    let documents: HashMap<&str, &str> = data.examples.iter().map(|e| (e.id.as_str(), e.document.as_str())).collect();
-    let mut outcomes = Vec::new();
-    for row in &report.rows {
-        let written = result::read_summaries(run, &row.method)?;
-        let bert = match (&asked.eval.encoder, encoder) {
-            // The run has computed the same.
-            (Some(folder), label)
-                if row.bert.is_some()
-                    && recipe.eval.encoder.as_ref() == Some(folder)
-                    && report.encoder.as_deref() == label =>
-            {
-                row.bert
-            }
-            (Some(folder), _) => {
-                let scorer = match &mut scorer {
-                    Some(scorer) => scorer,
-                    none => {
-                        none.insert(Scorer::open(folder, asked.eval.encoder_layer).map_err(|e| e.at("eval.encoder"))?)
-                    }
-                };
-                let pairs: Vec<_> =
-                    written.iter().map(|(_, reference, text)| (reference.as_str(), text.as_str())).collect();
-                tell(&format!("BERTScore of {}", printable(&row.method)));
-                let Some(mean) = scorer.mean(pairs.into_iter(), &mut |_, _| Ok(!ending.is_near()?))? else {
-                    return Ok(None);
-                };
-                Some(mean)
-            }
-            (None, _) => None,
-        };
-        let written = written.into_iter().map(|(id, reference, summary)| Written {
-            document: documents.get(id.as_str()).map_or(String::new(), |d| (*d).to_owned()),
-            id,
-            reference,
-            summary,
-        });
-        outcomes.push(Outcome {
-            method: row.method.clone(),
-            seed,
-            loss: row.loss,
-            sparsity: row.sparsity,
-            seconds: row.seconds,
-            bert,
-            written: written.collect(),
-        });
-    }
-    Ok(Some((report.split, outcomes)))
-}
-
-/// What the splits of a recipe share, and summaries that stand in their documents.
-pub(super) fn leaks(recipe: &Recipe) -> Result<Vec<String>> {
-    let data = &recipe.data;
-    let (train, dev) = ((Some(&data.train), data.train_limit), (Some(&data.dev), data.dev_limit));
-    let mut splits = Vec::new();
-    for (name, (path, limit)) in [("train", train), ("dev", dev), ("test", (data.test.as_ref(), data.test_limit))] {
-        if let Some(path) = path {
-            splits.push((name, Dataset::read(path, Fields::from(data), limit)?.examples));
-        }
-    }
-    let splits: Vec<_> = splits.iter().map(|(name, examples)| (*name, &examples[..])).collect();
-    Ok(dataset::leaks(&splits))
 }
 
 fn json(of: &Evaluation) -> Result<String> {

@@ -4,9 +4,9 @@ use super::interrupted::Interrupted;
 use super::plain;
 use crate::recipe::Recipe;
 use crate::run::control::{self, Command, Inbox};
-use crate::run::event::Report;
+use crate::run::event::{EventBody, Phase, PhaseKind, Report};
 use crate::run::tail::Tail;
-use crate::run::{RunDir, RunState, launch, lock, origin, start, worker};
+use crate::run::{RunDir, RunState, journal, launch, lock, origin, start, worker};
 use crate::text::printable;
 use crate::{Error, Result, bounded, study};
 use std::collections::HashSet;
@@ -35,14 +35,23 @@ pub fn found(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
     Ok(None)
 }
 
-/// The run of this recipe in `out`, finished: found, gone on with, or started; `None` when a signal came.
+/// The run of this recipe in `out`, finished: found, gone on with, or started; `None` when a signal came. `begun` is told
+/// which one it is as soon as it is there.
 ///
 /// # Errors
 /// When it cannot be started or does not come to its end (the sentence is the worker's); [`Error::Stopped`] where it was
-/// stopped.
-pub fn finished(wanted: &Recipe, out: &Path, ending: &mut Ending<'_>) -> Result<Option<RunDir>> {
+/// stopped. That of `begun`.
+pub fn finished(
+    wanted: &Recipe,
+    out: &Path,
+    ending: &mut Ending<'_>,
+    begun: &mut dyn FnMut(&RunDir) -> Result<()>,
+) -> Result<Option<RunDir>> {
     let (run, tail) = match found(wanted, out)? {
-        Some(run) if run.state() == RunState::Finished => return Ok(Some(run)),
+        Some(run) if run.state() == RunState::Finished => {
+            begun(&run)?;
+            return Ok(Some(run));
+        }
         Some(run) => {
             let tail = Tail::from_end(run.clone())?;
             if !matches!(run.state(), RunState::Running | RunState::Paused) {
@@ -55,6 +64,7 @@ pub fn finished(wanted: &Recipe, out: &Path, ending: &mut Ending<'_>) -> Result<
             (run.clone(), Tail::new(run))
         }
     };
+    begun(&run)?;
     match ending.follow(&run, tail)? {
         plain::End::Over => {}
         plain::End::Unread | plain::End::Signal(_) => return Ok(None),
@@ -121,6 +131,41 @@ impl<'a> Ending<'a> {
     }
 }
 
+/// The run of this recipe in `out` if it has failed, or its worker is gone.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn failed(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
+    Ok(found(wanted, out)?.filter(|run| matches!(run.state(), RunState::Failed | RunState::Crashed)))
+}
+
+/// What a run that came to no end has scored; no row where it has told none.
+///
+/// # Errors
+/// When its journal cannot be read.
+pub fn told(run: &RunDir) -> Result<Report> {
+    let last = journal::last_of(&run.journal_file(), "report")?;
+    Ok(last.map_or_else(Report::default, |event| match event.body {
+        EventBody::Report(report) => report,
+        _ => Report::default(),
+    }))
+}
+
+/// The number of the stage at which a run has failed; `None` where it had not come to one since its worker began.
+///
+/// # Errors
+/// When its journal cannot be read.
+pub fn failed_at(run: &RunDir) -> Result<Option<usize>> {
+    let last = |kind: &str| journal::last_of(&run.journal_file(), kind);
+    let Some(stage) = last("stage")? else { return Ok(None) };
+    let EventBody::Stage(begun) = stage.body else { return Ok(None) };
+    // A worker that goes on loads again before it tells its stage.
+    let loads = |phase: &Phase| matches!(phase.phase, PhaseKind::Load | PhaseKind::Download);
+    let behind = last("phase")?.filter(|phase| phase.seq > stage.seq);
+    let is_loading = behind.is_some_and(|event| matches!(&event.body, EventBody::Phase(phase) if loads(phase)));
+    Ok((!is_loading).then_some(begun.index))
+}
+
 /// The report of a finished run.
 ///
 /// # Errors
@@ -154,5 +199,33 @@ mod tests {
         for _ in 0..2 {
             assert!(matches!(ending.is_near(), Err(Error::Stopped(text)) if text.contains("the same command goes on")));
         }
+    }
+
+    #[test]
+    fn a_run_that_failed_tells_what_it_scored_and_where_it_was() {
+        use crate::run::event::{ReportRow, Stage};
+        use crate::run::journal::Journal;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("recipe.toml"), "").unwrap();
+        let run = RunDir::open(folder.path()).unwrap();
+        assert_eq!((failed_at(&run), told(&run)), (Ok(None), Ok(Report::default())));
+        let phase = |phase| EventBody::Phase(Phase { phase, label: "x".into(), done: 0, total: 1 });
+        let stage = |index| EventBody::Stage(Stage { index, of: 3, ..Stage::default() });
+        let mut journal = Journal::open(&run.journal_file()).unwrap();
+        let mut append = |body| journal.append(body).unwrap();
+        append(phase(PhaseKind::Load));
+        assert_eq!(failed_at(&run), Ok(None));
+        append(stage(0));
+        append(phase(PhaseKind::Eval));
+        let rows = vec![ReportRow { method: "zero-shot".into(), ..ReportRow::default() }];
+        append(EventBody::Report(Report { split: "test".into(), rows, encoder: None }));
+        append(stage(1));
+        assert_eq!((failed_at(&run), told(&run).unwrap().rows.len()), (Ok(Some(1)), 1));
+        // Its next worker has not come that far.
+        append(phase(PhaseKind::Load));
+        append(EventBody::Failed { text: "no such base".into() });
+        assert_eq!(failed_at(&run), Ok(None));
+        append(stage(1));
+        assert_eq!(failed_at(&run), Ok(Some(1)));
     }
 }

@@ -2,8 +2,7 @@
 
 use super::{eval, sweep};
 use crate::Result;
-use crate::recipe::Recipe;
-use crate::study::{self, Kind, Plan, launch};
+use crate::study::{self, Kind, launch};
 use std::path::Path;
 
 /// Works on what was asked of the folder as a process of its own; the exit code. The last word has what went wrong.
@@ -16,10 +15,13 @@ pub fn serve(folder: &Path) -> Result<u8> {
     let mut taken = false;
     let done = study::hold(folder, &plan, &recipe, || {
         taken = true;
-        work(folder, &plan, &recipe, false)
+        match plan.kind {
+            Kind::Evaluation => eval::worked(&recipe, &plan, folder, &mut None),
+            Kind::Sweep => Ok(sweep::swept(&recipe, &plan, folder)?.map(drop)),
+        }
     });
     match done {
-        Ok(Some(_)) => Ok(0),
+        Ok(Some(())) => Ok(0),
         Ok(None) => Ok(130),
         Err(error) if taken => Ok(error.exit_code()),
         Err(error) => Err(error),
@@ -32,12 +34,11 @@ pub fn serve(folder: &Path) -> Result<u8> {
 /// As [`serve`], and those of the work.
 pub fn go_on(folder: &Path, ascii: bool) -> Result<Option<String>> {
     let (plan, recipe) = launch::asked(folder)?;
-    study::hold(folder, &plan, &recipe, || work(folder, &plan, &recipe, ascii))
-}
-
-fn work(folder: &Path, plan: &Plan, recipe: &Recipe, ascii: bool) -> Result<Option<String>> {
     match plan.kind {
-        Kind::Evaluation => Ok(eval::compared(recipe, plan, folder)?.map(|found| eval::text(&found, folder))),
-        Kind::Sweep => Ok(sweep::swept(recipe, plan, folder)?.map(|found| sweep::text(&found, folder, ascii))),
+        Kind::Evaluation => eval::answered(&recipe, &plan, folder, |found| Ok(eval::text(found, folder))),
+        Kind::Sweep => {
+            let found = study::hold(folder, &plan, &recipe, || sweep::swept(&recipe, &plan, folder))?;
+            Ok(found.map(|found| sweep::text(&found, folder, ascii)))
+        }
     }
 }

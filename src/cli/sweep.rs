@@ -1,12 +1,12 @@
 //! `lopper sweep`: other settings of a recipe, ranked on its dev set.
 
-use super::eval;
-use super::outcome::{self, Ending, found, tell};
-use crate::data::{Dataset, Fields};
+use super::outcome::{self, Ending, tell};
+use crate::data::{Dataset, Fields, overlap};
 use crate::eval::rouge;
 use crate::eval::segment::Segmentation;
 use crate::recipe::Recipe;
-use crate::run::{RunDir, RunState, as_file_name, write_aside};
+use crate::run::{RunDir, as_file_name, write_aside};
+use crate::study::looks;
 use crate::sweep::axis::{Axis, Setting};
 use crate::sweep::curve::Curve;
 use crate::sweep::plan::{Plan, Search};
@@ -130,7 +130,7 @@ pub(super) fn swept(recipe: &Recipe, study: &study::Plan, out: &Path) -> Result<
         tokens: String::new(),
         trials: Vec::new(),
         chosen: None,
-        notes: eval::leaks(recipe)?,
+        notes: overlap::of_recipe(&recipe.data)?,
     };
     let mut ending = Ending::of(out);
     let Some(mut sweep) = run(plan, recipe, begun, &mut ending, out)? else { return Ok(None) };
@@ -148,11 +148,10 @@ pub(super) fn swept(recipe: &Recipe, study: &study::Plan, out: &Path) -> Result<
             return Ok(None);
         }
         tell(&format!("chosen: {}", tables::settings(&sweep, &chosen.settings)));
-        let Some(run) = outcome::finished(&wanted, out, &mut ending)? else { return Ok(None) };
+        let Some(run) = outcome::finished(&wanted, out, &mut ending, &mut |_| Ok(()))? else { return Ok(None) };
         (chosen.test, chosen.run) = (Some(score(&run)?), Some(run.name()));
+        chosen.looks = looks::at_test_of(&run, out)?;
     }
-    let saw_test = |run: &RunDir| run.recipe().is_ok_and(|of| of.data.test.is_some());
-    chosen.looks = RunDir::list(out)?.iter().filter(|run| run.state() == RunState::Finished && saw_test(run)).count();
     sweep.chosen = Some(chosen);
     write(&sweep, out)?;
     Ok(Some(sweep))
@@ -230,11 +229,11 @@ fn run(plan: &Plan, recipe: &Recipe, mut sweep: Sweep, ending: &mut Ending<'_>, 
                 score,
                 failed,
             };
-            match outcome::finished(&wanted, out, ending) {
+            match outcome::finished(&wanted, out, ending, &mut |_| Ok(())) {
                 Ok(None) => return Ok(None),
                 Ok(Some(run)) => round.push(trial(&run, Some(score(&run)?), None)),
                 // One that diverges is no reason to leave the others; one that cannot even start is.
-                Err(error) => match found(&wanted, out)?.filter(|run| run.state() == RunState::Failed) {
+                Err(error) => match outcome::failed(&wanted, out)? {
                     Some(run) => {
                         tell(&format!("failed: {}", printable(&error.to_string())));
                         round.push(trial(&run, None, Some(error.to_string())));

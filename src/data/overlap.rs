@@ -3,8 +3,9 @@
 
 mod near;
 
-use super::dataset::Example;
+use super::dataset::{Dataset, Example, Fields};
 use crate::text::{counted, printable};
+use crate::{Result, recipe};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use unicode_segmentation::UnicodeSegmentation;
@@ -109,6 +110,26 @@ pub fn find(splits: &[(&str, &[Example])]) -> Findings {
     let order = |name: &str| splits.iter().position(|(split, _)| *split == name);
     findings.shared.sort_by_key(|s| (order(&s.with), order(&s.split)));
     findings
+}
+
+/// What there is to tell of the splits that a recipe names: [`Findings::sentences`].
+///
+/// # Errors
+/// When one cannot be read.
+pub fn of_recipe(data: &recipe::Data) -> Result<Vec<String>> {
+    let all = [
+        ("train", Some(&data.train), data.train_limit),
+        ("dev", Some(&data.dev), data.dev_limit),
+        ("test", data.test.as_ref(), data.test_limit),
+    ];
+    let mut read = Vec::new();
+    for (name, path, limit) in all {
+        if let Some(path) = path {
+            read.push((name, Dataset::read(path, Fields::from(data), limit)?.examples));
+        }
+    }
+    let splits: Vec<(&str, &[Example])> = read.iter().map(|(name, examples)| (*name, &examples[..])).collect();
+    Ok(find(&splits).sentences())
 }
 
 impl Findings {

@@ -2,15 +2,19 @@
 //! differs from one of them by more than chance.
 
 pub mod columns;
+mod figures;
 pub mod tables;
+mod undone;
 
-use super::bleu::{self, Tokens};
-use super::rouge;
+pub use figures::Figures;
+pub use undone::{Undone, failures};
+
+use super::bleu::Tokens;
 use super::segment::{self, Segmentation};
-use super::significance::{self, Resampling};
-use super::surface::{self, Surface};
+use super::significance::{self, Comparison, Resampling};
 use crate::run::event::BertScore;
 use crate::{Error, Result};
+use figures::{Scored, scored};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -65,10 +69,10 @@ impl Figure {
     }
 }
 
-/// A method against the one that all are compared with, by ROUGE-L of the same documents.
+/// Summaries against others of the same documents, by ROUGE-L.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Against {
-    /// Mean difference, percent points: above 0 this method is better.
+    /// Mean difference, percent points: above 0 these are better.
     pub difference: f64,
     /// Its interval of 95 %, by paired bootstrap over documents; `None` of one document.
     pub bounds: Option<(f64, f64)>,
@@ -77,6 +81,15 @@ pub struct Against {
 }
 
 impl Against {
+    /// Compares ROUGE-L by document, in percent, the documents in the same order.
+    ///
+    /// # Errors
+    /// When there is no document, or their numbers differ.
+    pub fn of(scores: &[f64], others: &[f64]) -> Result<Self> {
+        let Comparison { difference, bounds, p, .. } = significance::compare(scores, others, &Resampling::default())?;
+        Ok(Self { difference, bounds, p })
+    }
+
     /// `**` below 0.01, `*` below 0.05.
     pub const fn mark(&self) -> &'static str {
         if self.p < 0.01 {
@@ -94,34 +107,15 @@ impl Against {
 pub struct Row {
     /// The method's name.
     pub method: String,
-    /// The seeds.
+    /// The seeds that it was scored for.
     pub seeds: Vec<u64>,
-    /// Loss per summary token, nats.
-    pub loss: Figure,
-    /// ROUGE-1, F, percent.
-    pub rouge1: Figure,
-    /// ROUGE-2, F, percent.
-    pub rouge2: Figure,
-    /// ROUGE-L, F, percent.
-    pub rouge_l: Figure,
-    /// ROUGE-Lsum, F, percent.
-    pub rouge_l_sum: Figure,
-    /// Corpus BLEU, 0 to 100.
-    pub bleu: Figure,
-    /// Tokens of the summaries for each of the references.
-    pub length: Figure,
-    /// Share of the summaries' tokens that are copied from the document in fragments, 0 to 1.
-    pub copied: Figure,
-    /// Share of the summaries' 4-grams that stood there before, 0 to 1.
-    pub repeated: Figure,
-    /// Share of adapter parameters that are zero, 0 to 1.
-    pub sparsity: Figure,
-    /// Seconds of training.
-    pub seconds: Figure,
-    /// `BERTScore`: precision, recall and F, percent; where an encoder was given.
+    /// Why it has no figures, as a sentence; `None` where it has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bert: Option<[Figure; 3]>,
-    /// Beside the method that all are compared with; `None` for itself.
+    pub failed: Option<String>,
+    /// Its figures; `None` where it could not be done under any seed.
+    #[serde(flatten)]
+    pub figures: Option<Figures>,
+    /// Beside the method that all are compared with; `None` for itself, and where one of both has no figures.
     pub against: Option<Against>,
 }
 
@@ -140,6 +134,9 @@ pub struct Evaluation {
     pub reference: String,
     /// One a method, in the order of the report.
     pub rows: Vec<Row>,
+    /// What could not be done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undone: Vec<Undone>,
     /// What makes these figures say less than they seem to.
     pub notes: Vec<String>,
     /// The encoder and layer of `BERTScore`, where one was given.
@@ -147,11 +144,24 @@ pub struct Evaluation {
     pub encoder: Option<String>,
 }
 
-/// Compares what all methods wrote. `reference` is the name of the method that the others are compared with.
+/// What is compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The recipe's name.
+    pub name: &'a str,
+    /// `test`, or `dev` where there is no test set.
+    pub split: &'a str,
+    /// The method that the others are compared with.
+    pub reference: &'a str,
+    /// The methods in their order; others come behind them.
+    pub methods: &'a [String],
+}
+
+/// Compares what all methods wrote. A method that could not be done has a row without figures.
 ///
 /// # Errors
-/// When there is nothing, methods or seeds have not the same documents, or `reference` is no method.
-pub fn evaluate(name: &str, split: &str, reference: &str, outcomes: &[Outcome]) -> Result<Evaluation> {
+/// When nothing was written, methods or seeds have not the same documents, or the reference is no method.
+pub fn evaluate(asked: &Asked<'_>, outcomes: &[Outcome], undone: &[Undone]) -> Result<Evaluation> {
     let first = outcomes.first().ok_or_else(|| Error::user("no method was scored"))?;
     let ids = |outcome: &Outcome| outcome.written.iter().map(|w| w.id.clone()).collect::<Vec<_>>();
     let all = ids(first);
@@ -162,100 +172,68 @@ pub fn evaluate(name: &str, split: &str, reference: &str, outcomes: &[Outcome]) 
         )));
     }
     let cut = Segmentation::of(first.written.iter().map(|w| w.reference.as_str()))?;
+    let of = |method: &str| outcomes.iter().filter(|o| o.method == method).collect::<Vec<_>>();
+    let mut done: HashMap<&str, Scored> = HashMap::new();
     let mut methods: Vec<&str> = Vec::new();
-    for outcome in outcomes {
-        if !methods.contains(&outcome.method.as_str()) {
-            methods.push(&outcome.method);
+    let named = asked.methods.iter().map(String::as_str);
+    let others = outcomes.iter().map(|o| o.method.as_str()).chain(undone.iter().map(|u| u.method.as_str()));
+    for method in named.chain(others) {
+        let outcomes = of(method);
+        if methods.contains(&method) || outcomes.is_empty() && undone.iter().all(|u| u.method != method) {
+            continue;
+        }
+        methods.push(method);
+        if !outcomes.is_empty() {
+            done.insert(method, scored(&outcomes, cut));
         }
     }
-    let of = |method: &str| outcomes.iter().filter(|o| o.method == method).collect::<Vec<_>>();
-    let scored: HashMap<&str, Scored> = methods.iter().map(|m| (*m, scored(&of(m), cut))).collect();
-    let Some(base) = scored.get(reference) else {
-        let names = methods.join(", ");
-        return Err(Error::user(format!("{reference:?} is none of the methods that were scored: {names}")));
-    };
+    if !methods.contains(&asked.reference) {
+        return Err(Error::user(format!(
+            "{:?} is none of the methods that were scored: {}",
+            asked.reference,
+            methods.join(", ")
+        )));
+    }
+    let base = done.get(asked.reference);
     let mut rows = Vec::new();
-    for method in &methods {
-        let mut row = scored[method].row.clone();
-        if *method != reference {
-            // Scores of several seeds are averaged document by document: seeds are no further documents.
-            let found = significance::compare(&scored[method].rouge_l, &base.rouge_l, &Resampling::default())?;
-            row.against = Some(Against { difference: found.difference, bounds: found.bounds, p: found.p });
-        }
-        rows.push(row);
+    for method in methods {
+        let Some(found) = done.get(method) else {
+            let failed = Some(undone::reasons(method, undone));
+            rows.push(Row { method: method.to_owned(), seeds: Vec::new(), failed, figures: None, against: None });
+            continue;
+        };
+        let against = match base.filter(|_| method != asked.reference) {
+            Some(base) => against(found, base)?,
+            None => None,
+        };
+        rows.push(Row {
+            method: method.to_owned(),
+            seeds: found.seeds.clone(),
+            failed: None,
+            figures: Some(found.figures.clone()),
+            against,
+        });
     }
     Ok(Evaluation {
-        name: name.to_owned(),
-        split: split.to_owned(),
+        name: asked.name.to_owned(),
+        split: asked.split.to_owned(),
         documents: all.len(),
         tokens: [cut.label(), Tokens::of(cut).label().to_owned()],
-        reference: reference.to_owned(),
+        reference: asked.reference.to_owned(),
         rows,
+        undone: undone.to_vec(),
         notes: segment::tokenless(first.written.iter().map(|w| w.reference.as_str()), cut).into_iter().collect(),
         encoder: None,
     })
 }
 
-/// A method's row, and its ROUGE-L by document, the mean over seeds, percent.
-struct Scored {
-    row: Row,
-    rouge_l: Vec<f64>,
-}
-
-fn scored(outcomes: &[&Outcome], cut: Segmentation) -> Scored {
-    let n = outcomes.first().map_or(0, |o| o.written.len());
-    let mut by_document = vec![0.0; n];
-    let mut columns: [Vec<f64>; 8] = std::array::from_fn(|_| Vec::new());
-    for outcome in outcomes {
-        let scores: Vec<rouge::Scores> =
-            outcome.written.iter().map(|w| rouge::score(&w.reference, &w.summary, cut)).collect();
-        let mean = |of: fn(&rouge::Scores) -> f64| 100.0 * scores.iter().map(of).sum::<f64>() / n.max(1) as f64;
-        for (sum, score) in by_document.iter_mut().zip(&scores) {
-            *sum += 100.0 * score.rouge_l.f / outcomes.len() as f64;
-        }
-        let pairs = outcome.written.iter().map(|w| (w.reference.as_str(), w.summary.as_str()));
-        let looks: Vec<Surface> =
-            outcome.written.iter().map(|w| Surface::of(&w.document, &w.reference, &w.summary, cut)).collect();
-        let looks = surface::mean(&looks);
-        let values = [
-            mean(|s| s.rouge1.f),
-            mean(|s| s.rouge2.f),
-            mean(|s| s.rouge_l.f),
-            mean(|s| s.rouge_l_sum.f),
-            bleu::corpus(pairs, Tokens::of(cut)),
-            looks.length_ratio.unwrap_or(0.0),
-            looks.coverage,
-            looks.repetition,
-        ];
-        columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
+/// A method beside another, over the seeds that both were scored for; `None` where there is none.
+fn against(found: &Scored, base: &Scored) -> Result<Option<Against>> {
+    let both: Vec<u64> = found.seeds.iter().copied().filter(|seed| base.seeds.contains(seed)).collect();
+    if both.is_empty() {
+        return Ok(None);
     }
-    let [rouge1, rouge2, rouge_l, rouge_l_sum, bleu, length, copied, repeated] = columns.map(|c| Figure::of(&c));
-    let figure = |of: fn(&Outcome) -> f64| Figure::of(&outcomes.iter().map(|o| of(o)).collect::<Vec<_>>());
-    let row = Row {
-        method: outcomes.first().map_or(String::new(), |o| o.method.clone()),
-        seeds: outcomes.iter().map(|o| o.seed).collect(),
-        loss: figure(|o| o.loss),
-        rouge1,
-        rouge2,
-        rouge_l,
-        rouge_l_sum,
-        bleu,
-        length,
-        copied,
-        repeated,
-        sparsity: figure(|o| o.sparsity),
-        seconds: figure(|o| o.seconds),
-        bert: bert(outcomes),
-        against: None,
-    };
-    Scored { row, rouge_l: by_document }
-}
-
-/// `BERTScore` over seeds, where all have it.
-fn bert(outcomes: &[&Outcome]) -> Option<[Figure; 3]> {
-    let all: Vec<BertScore> = outcomes.iter().map(|o| o.bert).collect::<Option<_>>()?;
-    let figure = |of: fn(&BertScore) -> f64| Figure::of(&all.iter().map(of).collect::<Vec<_>>());
-    (!all.is_empty()).then(|| [figure(|b| b.precision), figure(|b| b.recall), figure(|b| b.f)])
+    Against::of(&found.by_document(&both), &base.by_document(&both)).map(Some)
 }
 
 #[cfg(test)]
@@ -279,18 +257,31 @@ mod tests {
         }
     }
 
+    fn asked(reference: &str) -> Asked<'_> {
+        Asked { name: "games", split: "test", reference, methods: &[] }
+    }
+
+    fn undone(method: &str, seed: Option<u64>) -> Undone {
+        Undone { method: method.into(), seed, why: format!("{method} is hard"), run: seed.map(|s| format!("run-{s}")) }
+    }
+
     #[test]
     fn methods_are_compared_document_by_document_over_seeds() {
         let good = ["small game engine"; 8];
         let bad = ["a web page"; 8];
         let all =
             [outcome("good", 1, &good), outcome("bad", 1, &bad), outcome("good", 2, &good), outcome("bad", 2, &bad)];
-        let found = evaluate("games", "test", "good", &all).unwrap();
+        let found = evaluate(&asked("good"), &all, &[]).unwrap();
         assert_eq!((found.documents, found.rows.len()), (8, 2));
         let [good, bad] = &found.rows[..] else { panic!("{found:?}") };
-        assert_eq!((good.rouge_l.mean, good.rouge_l.spread, good.against), (100.0, Some(0.0), None));
-        assert!((good.loss.mean - 2.5).abs() < 1e-12 && good.seeds == [1, 2], "{good:?}");
+        assert_eq!((&good.seeds[..], good.against), (&[1, 2][..], None));
         let against = bad.against.unwrap();
+        let (good, bad) = (good.figures.as_ref().unwrap(), bad.figures.as_ref().unwrap());
+        assert_eq!((good.rouge_l.mean, good.rouge_l.spread), (100.0, Some(0.0)));
+        assert!((good.loss.mean - 2.5).abs() < 1e-12, "{good:?}");
+        // Of the losses 2 and 3.
+        assert!((good.perplexity.mean - f64::midpoint(2f64.exp(), 3f64.exp())).abs() < 1e-9, "{good:?}");
+        assert!((good.rouge1_p.mean - 100.0).abs() < 1e-9 && bad.rouge1_r.mean < 1e-9, "{good:?}");
         // Seeds are no documents: 2 / 2^8, not 2 / 2^16.
         assert!((against.p - 2.0 / 256.0).abs() < 1e-9 && against.mark() == "**", "{against:?}");
         assert!((against.difference + 100.0).abs() < 1e-9 && (good.length.mean - 1.0).abs() < 1e-9);
@@ -305,14 +296,16 @@ mod tests {
             outcome.written[1].reference = "...".into();
             outcome.written[2].reference = "囲碁".into();
         }
-        let found = evaluate("n", "test", "marks", &[empty.clone(), marks.clone()]).unwrap();
-        let figures =
-            |row: &Row| [row.rouge1, row.rouge_l, row.bleu, row.length, row.copied, row.repeated].map(|f| f.mean);
+        let found = evaluate(&asked("marks"), &[empty.clone(), marks.clone()], &[]).unwrap();
+        let figures = |row: &Row| {
+            let of = row.figures.as_ref().unwrap();
+            [of.rouge_l, of.rouge1, of.bleu, of.length, of.copied, of.repeated].map(|f| f.mean)
+        };
         assert_eq!(figures(&found.rows[0]), [0.0; 6]);
-        assert!(figures(&found.rows[1]).iter().all(|f| f.is_finite()) && found.rows[1].rouge_l.mean > 0.0);
+        assert!(figures(&found.rows[1]).iter().all(|f| f.is_finite()) && figures(&found.rows[1])[0] > 0.0);
         assert!(found.notes[0].starts_with("2 of 4 references have no token"), "{:?}", found.notes);
         [&mut empty, &mut marks].into_iter().for_each(|outcome| outcome.written.truncate(1));
-        let one = evaluate("n", "test", "marks", &[empty, marks]).unwrap();
+        let one = evaluate(&asked("marks"), &[empty, marks], &[]).unwrap();
         let against = one.rows[0].against.unwrap();
         assert!(against.bounds.is_none() && against.p == 1.0 && one.notes.is_empty(), "{against:?}");
     }
@@ -323,16 +316,57 @@ mod tests {
         let mut outcome = outcome("long", 1, &["one two three", "four five six"]);
         outcome.written.iter_mut().for_each(|w| (w.document, w.reference) = (long.clone(), long.clone()));
         let clock = std::time::Instant::now();
-        let found = evaluate("n", "test", "long", &[outcome]).unwrap();
-        assert!(found.rows[0].rouge1.mean > 0.0 && clock.elapsed().as_secs() < 30, "{:?}", clock.elapsed());
+        let found = evaluate(&asked("long"), &[outcome], &[]).unwrap();
+        let rouge1 = found.rows[0].figures.as_ref().unwrap().rouge1.mean;
+        assert!(rouge1 > 0.0 && clock.elapsed().as_secs() < 30, "{:?}", clock.elapsed());
     }
 
     #[test]
     fn other_documents_or_an_unknown_method_are_refused() {
         let all = [outcome("good", 1, &["x"; 3]), outcome("bad", 1, &["x"; 2])];
-        let refused = |all: &[Outcome], reference: &str| evaluate("n", "test", reference, all).unwrap_err().to_string();
+        let refused = |all: &[Outcome], reference: &str| evaluate(&asked(reference), all, &[]).unwrap_err().to_string();
         assert!(refused(&all, "good").contains("bad (seed 1) was scored on other documents"));
         assert!(refused(&all[..1], "best").contains("\"best\" is none of the methods that were scored: good"));
         assert!(refused(&[], "best").contains("no method"));
+    }
+
+    #[test]
+    fn what_could_not_be_done_keeps_its_row_and_costs_no_other() {
+        let all = [outcome("good", 1, &["small game engine"; 8]), outcome("bad", 1, &["a web page"; 8])];
+        let more = [outcome("good", 2, &["small game engine"; 8])];
+        let methods = ["never", "bad", "good", "own"].map(str::to_owned);
+        let asked = Asked { methods: &methods, ..asked("good") };
+        let failed = [undone("own", Some(1)), undone("own", Some(2)), undone("bad", Some(2)), undone("never", None)];
+        let found = evaluate(&asked, &[&all[..], &more].concat(), &failed).unwrap();
+        let rows: Vec<_> = found.rows.iter().map(|row| (row.method.as_str(), row.figures.is_some())).collect();
+        assert_eq!(rows, [("never", false), ("bad", true), ("good", true), ("own", false)]);
+        assert_eq!(found.rows[0].failed.as_deref(), Some("never is hard"));
+        assert!(found.rows[0].seeds.is_empty() && found.rows[1].failed.is_none());
+        // Over the one seed that both have.
+        let against = found.rows[1].against.unwrap();
+        assert!((against.difference + 100.0).abs() < 1e-9, "{against:?}");
+        let told = found.undone_sentence().unwrap();
+        assert_eq!(told, "2 of 4 methods could not be done: never, own; and 1 not for every seed: bad");
+        // As JSON and back: no figure of a row without.
+        let text = serde_json::to_string(&found).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(value["rows"][0]["loss"].is_null() && value["rows"][1]["loss"]["mean"].is_number(), "{text}");
+        assert_eq!(serde_json::from_str::<Evaluation>(&text).unwrap(), found);
+        // Without the method that the others are compared with there is nothing to compare them with.
+        let own = evaluate(&Asked { reference: "own", ..asked }, &all, &failed).unwrap();
+        assert!(own.rows.iter().all(|row| row.against.is_none()), "{own:?}");
+        assert!(evaluate(&asked, &all, &[]).unwrap().undone_sentence().is_none());
+        assert!(evaluate(&asked, &[], &failed).is_err());
+    }
+
+    #[test]
+    fn a_table_of_an_earlier_lopper_is_read() {
+        let figure = r#"{"mean": 1.5, "spread": null}"#;
+        let keys = "loss rouge1 rouge2 rouge_l rouge_l_sum bleu length copied repeated sparsity seconds";
+        let figures: Vec<String> = keys.split(' ').map(|key| format!("\"{key}\": {figure}")).collect();
+        let row = format!("{{\"method\": \"m\", \"seeds\": [1], {}, \"against\": null}}", figures.join(", "));
+        let row: Row = serde_json::from_str(&row).unwrap();
+        let figures = row.figures.unwrap();
+        assert_eq!((figures.loss.mean, figures.perplexity, row.failed), (1.5, Figure::default(), None));
     }
 }

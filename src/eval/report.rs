@@ -1,6 +1,7 @@
 //! The report as text, Markdown, CSV and JSON.
 
 use crate::run::event::{Report, ReportRow};
+use crate::{Error, Result};
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
@@ -64,27 +65,65 @@ pub fn table(report: &Report) -> String {
 
 /// The report as a Markdown table.
 pub fn markdown(report: &Report) -> String {
-    let heads = heads(report);
+    let rows = report.rows.iter().map(|row| cells(report, row));
+    markdown_table(&heads(report), rows)
+}
+
+fn markdown_table(heads: &[String], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut out = format!("| {} |\n|---|{}\n", heads.join(" | "), "---:|".repeat(heads.len() - 1));
-    for row in &report.rows {
-        let cells: Vec<String> = cells(report, row).iter().map(|c| c.replace('|', "\\|")).collect();
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|c| c.replace('|', "\\|")).collect();
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
     out
+}
+
+/// What the table has no room for, as a Markdown table: perplexity, and ROUGE's precision and recall where they are known.
+pub fn more(report: &Report) -> String {
+    let heads = ["method", "perplexity", "R-1 P", "R-1 R", "R-2 P", "R-2 R", "R-L P", "R-L R"].map(str::to_owned);
+    let row = |row: &ReportRow| -> Vec<String> {
+        let start = [crate::text::printable(&row.method).into_owned(), format!("{:.2}", perplexity(row.loss))];
+        start.into_iter().chain(parts(row).map(|part| part.map_or("-".into(), |part| format!("{part:.2}")))).collect()
+    };
+    markdown_table(&heads, report.rows.iter().map(row))
+}
+
+/// What a loss in nats per token is as perplexity; finite, as JSON has no other numbers.
+pub fn perplexity(loss: f64) -> f64 {
+    loss.exp().min(f64::MAX)
+}
+
+/// Precision and recall of ROUGE-1, ROUGE-2 and ROUGE-L.
+fn parts(row: &ReportRow) -> [Option<f64>; 6] {
+    row.rouge
+        .parts
+        .map_or([None; 6], |p| [p.rouge1_p, p.rouge1_r, p.rouge2_p, p.rouge2_r, p.rouge_l_p, p.rouge_l_r].map(Some))
 }
 
 /// The report as CSV with a header, full precision.
 pub fn csv(report: &Report) -> String {
     let bert = report.encoder.is_some();
     let more = if bert { ",bert_precision,bert_recall,bert_f" } else { "" };
-    let mut out = format!("method,documents,loss,rouge1,rouge2,rougeL,sparsity,train_seconds{more}\n");
+    let mut out = format!(
+        "method,documents,loss,perplexity,rouge1,rouge1_p,rouge1_r,rouge2,rouge2_p,rouge2_r,rougeL,rougeL_p,rougeL_r,\
+         sparsity,train_seconds{more}\n"
+    );
+    let text = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     for row in &report.rows {
         let method = format!("\"{}\"", row.method.replace('"', "\"\""));
         let r = row.rouge;
+        let [p1, r1, p2, r2, pl, rl] = parts(row).map(text);
         let _ = write!(
             out,
-            "{method},{},{},{},{},{},{},{}",
-            row.documents, row.loss, r.rouge1, r.rouge2, r.rouge_l, row.sparsity, row.seconds
+            "{method},{},{},{},{},{p1},{r1},{},{p2},{r2},{},{pl},{rl},{},{}",
+            row.documents,
+            row.loss,
+            perplexity(row.loss),
+            r.rouge1,
+            r.rouge2,
+            r.rouge_l,
+            row.sparsity,
+            row.seconds
         );
         let _ = match row.bert {
             Some(b) if bert => writeln!(out, ",{},{},{}", b.precision, b.recall, b.f),
@@ -94,10 +133,25 @@ pub fn csv(report: &Report) -> String {
     out
 }
 
+/// The report as JSON, with each row's perplexity.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn json(report: &Report) -> Result<String> {
+    let fault = |e: serde_json::Error| Error::fault(e.to_string());
+    let mut value = serde_json::to_value(report).map_err(fault)?;
+    let rows = value.get_mut("rows").and_then(serde_json::Value::as_array_mut).into_iter().flatten();
+    for (row, of) in rows.zip(&report.rows) {
+        row["perplexity"] = perplexity(of.loss).into();
+    }
+    serde_json::to_string_pretty(&value).map_err(fault)
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::run::event::{BertScore, Rouge};
+    use crate::run::event::{BertScore, Rouge, RougeParts};
 
     #[test]
     fn the_three_forms_hold_the_same_rows() {
@@ -105,7 +159,7 @@ mod tests {
             method: method.into(),
             documents: 48,
             loss: 2.5,
-            rouge: Rouge { rouge1: 30.0, rouge2: 9.5, rouge_l },
+            rouge: Rouge { rouge1: 30.0, rouge2: 9.5, rouge_l, parts: None },
             sparsity: 0.5,
             seconds: 12.25,
             bert: None,
@@ -124,12 +178,54 @@ mod tests {
             "{}",
             markdown(&report)
         );
-        assert!(csv(&report).ends_with("\"a|b \"\"c\"\"\",48,2.5,30,9.5,101.25,0.5,12.25\n"));
+        let (csv_text, perplexity) = (csv(&report), 2.5f64.exp());
+        let last = format!("\"a|b \"\"c\"\"\",48,2.5,{perplexity},30,,,9.5,,,101.25,,,0.5,12.25\n");
+        assert!(csv_text.ends_with(&last), "{csv_text}");
         // With an encoder there is a column more, and a line that names it.
         let mut scored = Report { encoder: Some("bert-base-uncased, layer 9".into()), ..report };
         scored.rows[1].bert = Some(BertScore { precision: 60.0, recall: 70.0, f: 64.6154 });
         assert!(table(&scored).ends_with("BERT: BERTScore F by bert-base-uncased, layer 9, not rescaled\n"));
         assert!(markdown(&scored).contains("| 101.25 | 64.62 | 50.0% |"), "{}", markdown(&scored));
         assert!(csv(&scored).ends_with(",12.25,60,70,64.6154\n") && csv(&scored).contains(",12.25,,,\n"));
+    }
+
+    #[test]
+    fn files_have_perplexity_precision_and_recall_and_the_table_stays_narrow() {
+        let parts = RougeParts {
+            rouge1_p: 40.0,
+            rouge1_r: 25.0,
+            rouge2_p: 11.5,
+            rouge2_r: 8.25,
+            rouge_l_p: 28.0,
+            rouge_l_r: 17.0,
+        };
+        let row = ReportRow {
+            method: "merge".into(),
+            documents: 48,
+            loss: 2.0,
+            rouge: Rouge { rouge1: 30.0, rouge2: 9.5, rouge_l: 21.0, parts: Some(parts) },
+            ..ReportRow::default()
+        };
+        let before = ReportRow { method: "a|b".into(), rouge: Rouge { parts: None, ..row.rouge }, ..row.clone() };
+        let report = Report { split: "test".into(), rows: vec![row, before], encoder: None };
+        let csv = csv(&report);
+        let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+        assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{csv}");
+        let of = |line: usize, head: &str| lines[line][lines[0].iter().position(|h| *h == head).unwrap()];
+        assert_eq!((of(1, "rouge1_p"), of(1, "rouge2_r"), of(1, "rougeL_r")), ("40", "8.25", "17"));
+        assert!(of(1, "perplexity").starts_with("7.389") && of(2, "rougeL_p").is_empty(), "{csv}");
+        let text = json(&report).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (&value["rows"][0]["rouge"]["rouge_l_p"], value["rows"].as_array().unwrap().len()),
+            (&28.0.into(), 2)
+        );
+        assert!((value["rows"][1]["perplexity"].as_f64().unwrap() - 2f64.exp()).abs() < 1e-12, "{text}");
+        // What reads a report takes it as it is.
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+        let more = more(&report);
+        assert!(more.contains("| merge | 7.39 | 40.00 | 25.00 | 11.50 | 8.25 | 28.00 | 17.00 |"), "{more}");
+        assert!(more.contains("| a\\|b | 7.39 | - | - |") && !table(&report).contains("perplexity"), "{more}");
+        assert_eq!(perplexity(1e9), f64::MAX);
     }
 }

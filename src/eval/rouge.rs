@@ -123,19 +123,30 @@ fn union_lcs(reference: &[Vec<String>], candidate: &[Vec<String>]) -> Score {
     Score::new(hits, m, n)
 }
 
-/// Mean F of ROUGE-1, ROUGE-2 and ROUGE-L over (reference, candidate) pairs, in percent.
+/// Mean F of ROUGE-1, ROUGE-2 and ROUGE-L over (reference, candidate) pairs, with precision and recall, in percent.
 pub fn mean<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, segmentation: Segmentation) -> event::Rouge {
-    let mut sum = event::Rouge::default();
-    let mut n = 0usize;
-    for (reference, candidate) in pairs {
-        let s = score(reference, candidate, segmentation);
-        sum.rouge1 += s.rouge1.f;
-        sum.rouge2 += s.rouge2.f;
-        sum.rouge_l += s.rouge_l.f;
-        n += 1;
+    let scores: Vec<Scores> =
+        pairs.into_iter().map(|(reference, candidate)| score(reference, candidate, segmentation)).collect();
+    mean_of(&scores)
+}
+
+/// As [`mean`], of pairs that are scored already.
+pub fn mean_of(scores: &[Scores]) -> event::Rouge {
+    let scale = 100.0 / scores.len().max(1) as f64;
+    let mean = |of: fn(&Scores) -> f64| scores.iter().map(of).sum::<f64>() * scale;
+    event::Rouge {
+        rouge1: mean(|s| s.rouge1.f),
+        rouge2: mean(|s| s.rouge2.f),
+        rouge_l: mean(|s| s.rouge_l.f),
+        parts: Some(event::RougeParts {
+            rouge1_p: mean(|s| s.rouge1.precision),
+            rouge1_r: mean(|s| s.rouge1.recall),
+            rouge2_p: mean(|s| s.rouge2.precision),
+            rouge2_r: mean(|s| s.rouge2.recall),
+            rouge_l_p: mean(|s| s.rouge_l.precision),
+            rouge_l_r: mean(|s| s.rouge_l.recall),
+        }),
     }
-    let scale = 100.0 / n.max(1) as f64;
-    event::Rouge { rouge1: sum.rouge1 * scale, rouge2: sum.rouge2 * scale, rouge_l: sum.rouge_l * scale }
 }
 
 #[cfg(test)]
@@ -193,5 +204,19 @@ mod tests {
         let s = score("日本語の要約", "日本語要約。", Segmentation::Characters);
         assert!((s.rouge1.recall - 5.0 / 6.0).abs() < 1e-12);
         assert!((s.rouge1.precision - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn means_have_precision_and_recall_and_stay_readable_without() {
+        let pairs = [("a small game engine", "a small game"), ("a small game engine", "no word of it")];
+        let mean = mean(pairs, Segmentation::Words);
+        let parts = mean.parts.unwrap();
+        assert!((parts.rouge1_p - 50.0).abs() < 1e-9 && (parts.rouge1_r - 37.5).abs() < 1e-9, "{mean:?}");
+        assert!((parts.rouge2_r - 100.0 / 3.0).abs() < 1e-9 && (parts.rouge_l_p - 50.0).abs() < 1e-9, "{mean:?}");
+        let text = serde_json::to_string(&mean).unwrap();
+        assert!(text.contains("\"rouge1_p\":") && !text.contains("parts"), "{text}");
+        assert_eq!(serde_json::from_str::<event::Rouge>(&text).unwrap(), mean);
+        let before: event::Rouge = serde_json::from_str(r#"{"rouge1": 30, "rouge2": 9.5, "rouge_l": 21.0}"#).unwrap();
+        assert_eq!((before.rouge1, before.parts), (30.0, None));
     }
 }

@@ -1,7 +1,7 @@
 //! What is written and scored: sample summaries and the report's methods.
 
-use super::range;
-use crate::Result;
+use super::{Importance, Recipe, Role, range};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -209,16 +209,114 @@ impl Eval {
     pub(super) fn validate(&self) -> Result<()> {
         if !(self.density > 0.0 && self.density <= 1.0) {
             let density = self.density;
-            return Err(crate::Error::user(format!("eval.density = {density}: a share above 0.0 to 1.0 is needed")));
+            return Err(Error::user(format!("eval.density = {density}: a share above 0.0 to 1.0 is needed")));
         }
         match (&self.encoder, self.encoder_layer) {
             (Some(folder), _) if folder.as_os_str().is_empty() => {
-                Err(crate::Error::user("eval.encoder = \"\": a folder is needed"))
+                Err(Error::user("eval.encoder = \"\": a folder is needed"))
             }
             (None, Some(layer)) => {
-                Err(crate::Error::user(format!("eval.encoder_layer = {layer}: eval.encoder says of which encoder")))
+                Err(Error::user(format!("eval.encoder_layer = {layer}: eval.encoder says of which encoder")))
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Recipe {
+    /// Whether the target adapter is new and nothing trains it before it is merged: alone it adds nothing to the base.
+    fn target_is_blank(&self) -> bool {
+        let new = self.adapters.iter().any(|a| a.role == Role::Target && a.path.is_none());
+        new && (self.adapters.len() == 1 || self.target.epochs == 0)
+    }
+
+    /// The methods that are compared unless others are asked for: those of `[eval]`, or all that suit the settings: where
+    /// there is something to prune, an example for the prompt, a target adapter that something trains.
+    pub fn compared(&self) -> Vec<Method> {
+        let blank = self.target_is_blank();
+        let fits = |method: &Method| self.why_not(*method).is_none() && !(blank && method.takes_target_as_it_is());
+        match self.eval.methods.as_slice() {
+            [] => Method::ALL.into_iter().filter(fits).collect(),
+            methods => methods.to_vec(),
+        }
+    }
+
+    /// What is odd about the methods that it names, as sentences that are safe to show.
+    pub fn odd_methods(&self) -> Vec<String> {
+        let blank = self.target_is_blank();
+        let odd = self.eval.methods.iter().filter(|method| blank && method.takes_target_as_it_is());
+        let names: Vec<String> = odd.map(|method| format!("{:?}", method.name())).collect();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let take = if names.len() == 1 { "takes" } else { "take" };
+        let remedy = if self.adapters.len() == 1 { "" } else { ", or target.epochs above 0" };
+        vec![format!(
+            "eval.methods: {} {take} the target adapter as it is, and that is new and nothing has trained it: it adds nothing to \
+             the base; give it a path{remedy}",
+            names.join(", ")
+        )]
+    }
+
+    /// Why a method cannot be compared, whatever base, adapters and data are like.
+    fn why_not(&self, method: Method) -> Option<&'static str> {
+        match method {
+            _ if method.prunes() && !self.prunes() => Some("there is nothing to prune: set prune.ratio above 0"),
+            Method::PruneTune | Method::TunePrune if self.prune.importance == Importance::Sensitivity => {
+                Some("prune.importance = \"sensitivity\" knows nothing without a training step")
+            }
+            Method::FewShot if self.eval.shots == 0 => Some("eval.shots = 0 leaves no example for the prompt"),
+            Method::LoraHub if self.eval.hub_steps == 0 => Some("eval.hub_steps = 0 tries no weights"),
+            _ => None,
+        }
+    }
+
+    pub(super) fn validate_methods(&self) -> Result<()> {
+        let wrong = self.eval.methods.iter().find_map(|method| Some((method.name(), self.why_not(*method)?)));
+        wrong.map_or(Ok(()), |(name, why)| Err(Error::user(format!("eval.methods: {name:?}: {why}"))))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn recipe(eval: &str, adapters: &str) -> Result<Recipe> {
+        Recipe::parse(&format!(
+            "base = 'b'\n[data]\ntrain = 't'\ndev = 'd'\n[eval]\n{eval}\n[[adapters]]\nname = 'games'\nrole = 'target'\n{adapters}"
+        ))
+    }
+
+    const RELATED: &str = "[[adapters]]\nname = 'science'\nrole = 'related'\npath = 's'\n";
+
+    #[test]
+    fn few_shot_without_a_shot_is_refused_where_it_is_named_and_left_out_where_it_is_not() {
+        let why = recipe("methods = ['few-shot']\nshots = 0", RELATED).unwrap_err().to_string();
+        assert_eq!(why, "eval.methods: \"few-shot\": eval.shots = 0 leaves no example for the prompt");
+        assert!(!recipe("shots = 0", RELATED).unwrap().compared().contains(&Method::FewShot));
+        assert!(recipe("shots = 1", RELATED).unwrap().compared().contains(&Method::FewShot));
+        let none = recipe("hub_steps = 0", RELATED).unwrap().compared();
+        assert!(!none.contains(&Method::LoraHub) && none.contains(&Method::MergeTunePrune), "{none:?}");
+    }
+
+    #[test]
+    fn a_blank_target_that_is_named_as_it_is_is_told_and_not_refused() {
+        let methods = "methods = ['zero-shot', 'target', 'merge']";
+        let alone = recipe(methods, "").unwrap().odd_methods();
+        assert_eq!(alone.len(), 1);
+        assert!(
+            alone[0].starts_with("eval.methods: \"target\", \"merge\" take the target adapter as it is"),
+            "{alone:?}"
+        );
+        assert!(alone[0].ends_with("give it a path"), "{alone:?}");
+        // It is trained alone before, unless the recipe says otherwise.
+        let mut merged = recipe("methods = ['linear']", RELATED).unwrap();
+        assert!(merged.odd_methods().is_empty());
+        merged.target.epochs = 0;
+        assert!(merged.odd_methods()[0].contains("\"linear\" takes the target adapter"), "{:?}", merged.odd_methods());
+        merged.adapters[0].path = Some("trained".into());
+        assert!(merged.odd_methods().is_empty());
+        assert!(recipe("", "").unwrap().odd_methods().is_empty(), "default lists leave them out");
     }
 }

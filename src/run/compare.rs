@@ -1,4 +1,8 @@
-//! What runs are compared by: settings, final scores, the curve of the dev loss.
+//! What runs are compared by: settings, final scores, the curve of the dev loss, the summaries document by document.
+
+mod paired;
+
+pub use paired::Paired;
 
 use super::RunDir;
 use super::control::{Command, Inbox};
@@ -22,6 +26,8 @@ pub struct Compared {
     pub settings: BTreeMap<String, String>,
     /// The last row of its report.
     pub row: Option<ReportRow>,
+    /// That row's summaries beside those of the first run; `None` of the first, and where neither has any.
+    pub paired: Option<Paired>,
     /// Dev loss by step of the last stage that trains.
     pub dev: Vec<(f64, f64)>,
     /// The last state of its matrices.
@@ -30,6 +36,22 @@ pub struct Compared {
 
 /// Points of a curve that are kept.
 const POINTS: usize = 20_000;
+
+/// Reads what a comparison needs of `runs`, and compares the summaries of each with those of the first: some seconds where
+/// there are thousands of them.
+///
+/// # Errors
+/// As [`read`].
+pub fn all(runs: &[RunDir]) -> Result<Vec<Compared>> {
+    let mut all: Vec<Compared> = runs.iter().map(read).collect::<Result<_>>()?;
+    let written: Vec<_> = runs.iter().zip(&all).map(|(run, compared)| paired::written(run, compared)).collect();
+    if let Some((first, others)) = written.split_first() {
+        for (compared, other) in all.iter_mut().skip(1).zip(others) {
+            compared.paired = paired::compare(first.as_ref(), other.as_ref());
+        }
+    }
+    Ok(all)
+}
 
 /// Reads what a comparison needs of `run`.
 ///

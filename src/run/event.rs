@@ -351,6 +351,16 @@ impl Modules {
         if self.full.is_empty() { &self.ratio } else { &self.full }
     }
 
+    /// How far the schedule is: the ratios of this step over those at its end, 0 to 1.
+    pub fn share(&self) -> f64 {
+        if self.full.is_empty() {
+            return 1.0;
+        }
+        let sum = |column: &[Option<f32>]| column.iter().flatten().map(|r| f64::from(*r)).sum::<f64>();
+        let full = sum(&self.full);
+        if full > 0.0 { (sum(&self.ratio) / full).clamp(0.0, 1.0) } else { 1.0 }
+    }
+
     /// Whether any matrix is asked to be pruned: a stage that prunes nothing tells importances all the same.
     pub fn prunes(&self) -> bool {
         self.ratio.iter().flatten().any(|ratio| *ratio > 0.0)
@@ -381,6 +391,27 @@ pub struct Rouge {
     pub rouge2: f64,
     /// ROUGE-L.
     pub rouge_l: f64,
+    /// Precision and recall; `None` in what an earlier lopper has written.
+    #[serde(flatten)]
+    pub parts: Option<RougeParts>,
+}
+
+/// Precision (how much of the summary is in the reference) and recall (how much of the reference is in the summary):
+/// means over documents, percent.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct RougeParts {
+    /// ROUGE-1, precision.
+    pub rouge1_p: f64,
+    /// ROUGE-1, recall.
+    pub rouge1_r: f64,
+    /// ROUGE-2, precision.
+    pub rouge2_p: f64,
+    /// ROUGE-2, recall.
+    pub rouge2_r: f64,
+    /// ROUGE-L, precision.
+    pub rouge_l_p: f64,
+    /// ROUGE-L, recall.
+    pub rouge_l_r: f64,
 }
 
 /// See [`EventBody::Sample`].

@@ -18,17 +18,21 @@ pub fn plan(recipe: &Recipe, seeds: &[u64], against: Option<String>) -> Plan {
     seeds.retain(|seed| once.insert(*seed));
     let stages = plan::stages(recipe);
     let own = stages.last().map_or(String::new(), |stage| stage.label.clone());
-    let labels = |stage: &plan::Stage| [stage.scored.then(|| stage.label.clone()), stage.pruned_once.clone()];
     Plan {
         kind: Kind::Evaluation,
         name: recipe.name.clone(),
-        methods: stages.iter().flat_map(labels).flatten().collect(),
+        methods: stages.iter().flat_map(rows).collect(),
         reference: against.unwrap_or(own),
         runs: seeds.len(),
         seeds,
         search: None,
         started: 0.0,
     }
+}
+
+/// The rows of tables that a stage comes to: the names of its methods.
+pub fn rows(stage: &plan::Stage) -> impl Iterator<Item = String> {
+    [stage.scored.then(|| stage.label.clone()), stage.pruned_once.clone()].into_iter().flatten()
 }
 
 /// The recipe in `file` with these methods and, where it has none, the file's name.

@@ -1,10 +1,10 @@
 //! The folder of a study, read again and again: of its runs only what is new.
 
 use super::standing::{Cell, Head, Line, Part, Standing};
-use super::{Kind, Plan, is_of, kind, of_seed, recipe_file, state, trials};
+use super::{Kind, Plan, Progress, is_of, kind, of_seed, recipe_file, state, trials};
 use crate::eval::evaluation::columns::{self, Column};
 use crate::eval::evaluation::tables;
-use crate::eval::evaluation::{Evaluation, Figure};
+use crate::eval::evaluation::{Evaluation, Figure, failures};
 use crate::recipe::Recipe;
 use crate::run::event::ReportRow;
 use crate::run::listing::{Listing, Summary};
@@ -73,13 +73,14 @@ impl Reader {
         self.recipes.entry(run.to_path_buf()).or_insert_with(read).as_ref()
     }
 
-    /// The run of each seed, as far as there is one.
+    /// The runs of each seed, in the order in which they were begun, as far as there are any.
     fn of_seeds(
         &mut self,
         plan: Option<&Plan>,
         found: Option<&Evaluation>,
         runs: &[Summary],
-    ) -> Vec<(u64, Option<Summary>)> {
+        progress: &Progress,
+    ) -> Vec<(u64, Vec<Summary>)> {
         let wanted = plan.and_then(|_| Recipe::read(&recipe_file(&self.folder, self.kind)).ok());
         let mut seeds = match (plan, found) {
             (Some(plan), _) => plan.seeds.clone(),
@@ -90,22 +91,29 @@ impl Reader {
         seeds.retain(|seed| once.insert(*seed));
         let mut all = Vec::new();
         for seed in seeds {
-            let wanted = wanted.as_ref().map(|recipe| of_seed(recipe, seed));
-            let run = runs.iter().find(|run| {
-                self.recipe(&run.path).is_some_and(|of| match &wanted {
-                    Some(wanted) => is_of(of.clone(), wanted),
-                    None => of.seed == seed,
-                })
-            });
-            all.push((seed, run.cloned()));
+            let named = progress.runs_of(seed).filter_map(|name| runs.iter().find(|run| run.name == name));
+            let mut of: Vec<Summary> = named.cloned().collect();
+            if of.is_empty() {
+                // Of a time before they told, or not come to yet.
+                let wanted = wanted.as_ref().map(|recipe| of_seed(recipe, seed));
+                let run = runs.iter().find(|run| {
+                    self.recipe(&run.path).is_some_and(|of| match &wanted {
+                        Some(wanted) => is_of(of.clone(), wanted),
+                        None => of.seed == seed,
+                    })
+                });
+                of.extend(run.cloned());
+            }
+            all.push((seed, of));
         }
         all
     }
 
     fn methods(&mut self, plan: Option<&Plan>, runs: &[Summary], standing: &mut Standing) -> Result<()> {
         let found: Option<Evaluation> = table(&self.folder, Kind::Evaluation)?;
-        let seeds = self.of_seeds(plan, found.as_ref(), runs);
-        let finished = seeds.iter().filter(|(_, run)| run.as_ref().is_some_and(|r| r.state == RunState::Finished));
+        let progress = Progress::read(&self.folder);
+        let seeds = self.of_seeds(plan, found.as_ref(), runs, &progress);
+        let finished = seeds.iter().filter(|(_, runs)| runs.last().is_some_and(|run| run.state == RunState::Finished));
         standing.runs = (finished.count(), seeds.len());
         let mut methods: Vec<String> = plan.map_or_else(Vec::new, |plan| plan.methods.clone());
         if plan.is_none() {
@@ -117,41 +125,38 @@ impl Reader {
             .map(|column| Head { name: column.head.to_owned(), falls: column.falls, weight: column.weight })
             .collect();
         let reference = found.as_ref().map(|f| &f.reference).or(plan.map(|plan| &plan.reference));
+        standing.notes = if let Some(found) = &found {
+            tables::legend(found)
+        } else {
+            let scored = |method: &str| seeds.iter().any(|(_, runs)| scored(runs, method).is_some());
+            let told = "figures as the runs tell them; the others come when a run is finished".to_owned();
+            let failed = failures(methods.iter().map(String::as_str), &progress.undone, scored);
+            std::iter::once(told).chain(failed).collect()
+        };
         for method in methods {
-            let rows: Vec<&ReportRow> = seeds.iter().filter_map(|(_, run)| scored(run.as_ref()?, &method)).collect();
-            let parts: Vec<Part> =
-                seeds.iter().map(|(seed, run)| part(*seed, seeds.len() > 1, run.as_ref(), &method)).collect();
-            let done =
-                |(seed, run): &(u64, Option<Summary>)| run.as_ref().and_then(|run| scored(run, &method)).map(|_| *seed);
-            let done: Vec<u64> = seeds.iter().filter_map(done).collect();
+            let rows: Vec<&ReportRow> =
+                seeds.iter().filter_map(|(_, runs)| scored(runs, &method).map(|(_, row)| row)).collect();
+            let done: Vec<u64> =
+                seeds.iter().filter(|(_, runs)| scored(runs, &method).is_some()).map(|(seed, _)| *seed).collect();
             // The table counts where it is about the seeds that are scored by now, or the runs are gone.
             let row = found.as_ref().and_then(|f| f.rows.iter().find(|row| row.method == method));
             let row = row.filter(|row| row.seeds == done || done.is_empty());
             let cells = columns.iter().map(|column| match row {
                 Some(row) => {
-                    let figure = (column.figure)(row);
                     let mark = if column.head == columns::RANKED { row.against.map_or("", |a| a.mark()) } else { "" };
-                    Cell { text: (column.shown)(row), value: figure.map(|f| f.mean), mark }
+                    Cell { text: column.shown(row), value: column.of(row).map(|figure| figure.mean), mark }
                 }
                 None => early(column, &rows),
             });
-            standing.lines.push(Line {
-                stands_out: reference == Some(&method),
-                name: method.clone(),
-                cells: cells.collect(),
-                parts,
-            });
+            let (stands_out, parts) = (reference == Some(&method), parts(&seeds, &method, &progress));
+            standing.lines.push(Line { name: method, cells: cells.collect(), parts, stands_out });
         }
-        standing.notes = found.as_ref().map_or_else(
-            || vec!["figures as the runs tell them; the others come when a run is finished".to_owned()],
-            tables::legend,
-        );
         Ok(())
     }
 }
 
 /// The table of a study; `None` where there is none yet.
-fn table<T: serde::de::DeserializeOwned>(folder: &Path, kind: Kind) -> Result<Option<T>> {
+pub(super) fn table<T: serde::de::DeserializeOwned>(folder: &Path, kind: Kind) -> Result<Option<T>> {
     let path = kind.table(folder);
     let bytes = match bounded::bytes(&path, bounded::SETTINGS) {
         Ok(bytes) => bytes,
@@ -163,16 +168,40 @@ fn table<T: serde::de::DeserializeOwned>(folder: &Path, kind: Kind) -> Result<Op
     })
 }
 
-fn scored<'a>(run: &'a Summary, method: &str) -> Option<&'a ReportRow> {
-    run.report.as_ref()?.rows.iter().find(|row| row.method == method)
+/// The run of a seed that has scored a method, and what it scored.
+fn scored<'a>(runs: &'a [Summary], method: &str) -> Option<(&'a Summary, &'a ReportRow)> {
+    let row = |run: &'a Summary| run.report.as_ref()?.rows.iter().find(|row| row.method == method);
+    runs.iter().find_map(|run| Some((run, row(run)?)))
 }
 
-/// How far a seed's run is with a method.
-fn part(seed: u64, several: bool, run: Option<&Summary>, method: &str) -> Part {
-    let label = if several { format!("seed {seed}") } else { String::new() };
-    let Some(run) = run else { return Part { label, ..Part::default() } };
+/// How far each seed is with a method.
+fn parts(seeds: &[(u64, Vec<Summary>)], method: &str, progress: &Progress) -> Vec<Part> {
+    if let Some(never) = progress.undone.iter().find(|one| one.method == method && one.seed.is_none()) {
+        let (state, said) = (RunState::Failed, never.why.clone());
+        return vec![Part { label: String::new(), run: None, state, said }];
+    }
+    seeds
+        .iter()
+        .map(|(seed, runs)| {
+            let label = if seeds.len() > 1 { format!("seed {seed}") } else { String::new() };
+            Part { label, ..part(*seed, runs, method, progress) }
+        })
+        .collect()
+}
+
+/// How far the runs of a seed are with a method.
+fn part(seed: u64, runs: &[Summary], method: &str, progress: &Progress) -> Part {
+    let of = |run: &Summary, state, said: String| Part { run: Some(run.path.clone()), state, said, ..Part::default() };
+    if let Some((run, _)) = scored(runs, method) {
+        return of(run, RunState::Finished, String::new());
+    }
+    if let Some(undone) = progress.failure(method, seed) {
+        let run = runs.iter().find(|run| undone.run.as_ref() == Some(&run.name));
+        let run = run.map(|run| run.path.clone());
+        return Part { run, state: RunState::Failed, said: undone.why.clone(), ..Part::default() };
+    }
+    let Some(run) = runs.last() else { return Part::default() };
     let state = match run.state {
-        _ if scored(run, method).is_some() => RunState::Finished,
         state @ (RunState::Running | RunState::Paused) if run.method == method => state,
         RunState::Running | RunState::Paused | RunState::Created => RunState::Created,
         state => state,
@@ -182,7 +211,7 @@ fn part(seed: u64, several: bool, run: Option<&Summary>, method: &str) -> Part {
         RunState::Failed | RunState::Crashed => run.said.clone(),
         _ => String::new(),
     };
-    Part { label, run: Some(run.path.clone()), state, said }
+    of(run, state, said)
 }
 
 /// A figure of what the runs have told so far.
@@ -190,5 +219,5 @@ fn early(column: &Column, rows: &[&ReportRow]) -> Cell {
     let values: Option<Vec<f64>> = column.early.and_then(|of| rows.iter().map(|row| of(row)).collect());
     let Some(values) = values.filter(|values| !values.is_empty()) else { return Cell::default() };
     let figure = Figure::of(&values);
-    Cell { text: column.shown_early(&figure), value: Some(figure.mean), mark: "" }
+    Cell { text: column.text(&figure), value: Some(figure.mean), mark: "" }
 }

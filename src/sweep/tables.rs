@@ -88,7 +88,7 @@ fn choice(of: &Sweep, chosen: &Chosen) -> String {
             if chosen.looks > 1 {
                 write!(
                     line,
-                    "; the test set was scored {} times by runs of this sweep: no clean test any more",
+                    "; the test set was scored {} times by runs of this sweep and those beside it: no clean test any more",
                     chosen.looks
                 )
                 .ok();
@@ -207,7 +207,7 @@ mod tests {
     fn a_second_look_at_the_test_set_is_told() {
         let mut of = searched();
         of.chosen.iter_mut().for_each(|chosen| chosen.looks = 2);
-        assert!(text(&of).contains("scored 2 times by runs of this sweep"), "{}", text(&of));
+        assert!(text(&of).contains("scored 2 times by runs of this sweep and those beside it"), "{}", text(&of));
         of.chosen.iter_mut().for_each(|chosen| (chosen.run, chosen.test) = (None, None));
         assert!(text(&of).contains("the test set was not scored"), "{}", text(&of));
     }

@@ -94,18 +94,19 @@ pub fn write(recipe: &Recipe, task: &Task, set: &MergedSet, rows: &[ReportRow], 
     made?;
     let split = if task.test.is_some() { "test" } else { "dev" };
     let report = Report { split: split.into(), rows: rows.to_vec(), encoder: task.encoder() };
-    let json = serde_json::to_vec_pretty(&report).map_err(|e| Error::fault(e.to_string()))?;
-    write_aside(&folder.join("report.json"), &json)?;
+    write_aside(&folder.join("report.json"), report::json(&report)?.as_bytes())?;
     write_aside(&folder.join("report.csv"), report::csv(&report).as_bytes())?;
     let text = format!(
-        "# {}\n\nScores on the {split} set ({}), greedy summaries; loss in nats per summary token.{}\n\n{}",
+        "# {}\n\nScores on the {split} set ({}), greedy summaries; loss in nats per summary token.{}\n\n{}\nPerplexity, precision \
+         (P) and recall (R):\n\n{}",
         crate::text::printable(&recipe.name),
         task.segmentation.label(),
         report
             .encoder
             .as_ref()
             .map_or(String::new(), |encoder| format!(" BERT: BERTScore F by {encoder}, not rescaled.")),
-        report::markdown(&report)
+        report::markdown(&report),
+        report::more(&report)
     );
     write_aside(&folder.join("report.md"), text.as_bytes())?;
     write_aside(&folder.join("recipe.toml"), recipe.to_toml()?.as_bytes())

@@ -101,7 +101,7 @@ pub fn asides(step: usize) -> Vec<EventBody> {
     let t = step as f64;
     let mut all = Vec::new();
     if step.is_multiple_of(10) {
-        let rouge = Some(Rouge { rouge1: 25.0 + t.sin(), rouge2: 8.0, rouge_l: 22.0 + t.cos() });
+        let rouge = Some(Rouge { rouge1: 25.0 + t.sin(), rouge2: 8.0, rouge_l: 22.0 + t.cos(), parts: None });
         let loss = 0.1 + 3.4 * (-0.003 * t).exp();
         all.push(EventBody::Dev(Dev { step, loss, rouge, documents: 32, best: step.is_multiple_of(20) }));
     }

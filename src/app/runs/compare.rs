@@ -3,7 +3,7 @@
 use super::difference::{Aspect, Difference, View};
 use crate::app::action::{self, Action, Screen};
 use crate::app::{Pane, clean};
-use crate::run::compare::Compared;
+use crate::run::compare::{Compared, Paired};
 use std::collections::BTreeSet;
 
 /// Runs that are compared at most: as many as there are colours for their curves.
@@ -32,6 +32,9 @@ impl Comparison {
             run.name = clean::line(&run.name);
             if let Some(row) = &mut run.row {
                 row.method = clean::line(&row.method);
+            }
+            if let Some(Paired::Not(why)) = &mut run.paired {
+                *why = clean::line(why);
             }
             if let Some(matrices) = &mut run.matrices {
                 clean::started(&mut matrices.started);

@@ -1,6 +1,6 @@
 //! The columns of an evaluation's tables: what they show, and of what is known before a table is written.
 
-use super::{Evaluation, Figure, Row};
+use super::{Evaluation, Figure, Figures, Row};
 use crate::run::event::ReportRow;
 
 /// A column of the tables.
@@ -8,12 +8,10 @@ use crate::run::event::ReportRow;
 pub struct Column {
     /// Its head.
     pub head: &'static str,
-    /// Where a row has it.
-    pub figure: fn(&Row) -> Option<Figure>,
+    /// Where it stands among the figures of a row.
+    pub figure: fn(&Figures) -> Option<Figure>,
     /// Digits behind the point.
     pub digits: usize,
-    /// As a row shows it.
-    pub shown: fn(&Row) -> String,
     /// Where the report of a run that is under way has it.
     pub early: Option<fn(&ReportRow) -> Option<f64>>,
     /// Whether its larger values come first.
@@ -25,9 +23,8 @@ pub struct Column {
 /// The column of `BERTScore`, which is there when an encoder was given.
 const BERT: Column = Column {
     head: "BERT",
-    figure: |row| row.bert.map(|bert| bert[2]),
+    figure: |of| of.bert.map(|bert| bert[2]),
     digits: 2,
-    shown: |row| row.bert.map_or(String::new(), |bert| shown(&bert[2], 2)),
     early: Some(|row| row.bert.map(|bert| bert.f)),
     falls: true,
     weight: 8,
@@ -36,90 +33,52 @@ const BERT: Column = Column {
 const COLUMNS: [Column; 10] = [
     Column {
         head: "loss",
-        figure: |row| Some(row.loss),
+        figure: |of| Some(of.loss),
         digits: 3,
-        shown: |row| shown(&row.loss, 3),
         early: Some(|row| Some(row.loss)),
         falls: false,
         weight: 9,
     },
     Column {
         head: "R-1",
-        figure: |row| Some(row.rouge1),
+        figure: |of| Some(of.rouge1),
         digits: 2,
-        shown: |row| shown(&row.rouge1, 2),
         early: Some(|row| Some(row.rouge.rouge1)),
         falls: true,
         weight: 7,
     },
     Column {
         head: "R-2",
-        figure: |row| Some(row.rouge2),
+        figure: |of| Some(of.rouge2),
         digits: 2,
-        shown: |row| shown(&row.rouge2, 2),
         early: Some(|row| Some(row.rouge.rouge2)),
         falls: true,
         weight: 6,
     },
     Column {
         head: RANKED,
-        figure: |row| Some(row.rouge_l),
+        figure: |of| Some(of.rouge_l),
         digits: 2,
-        shown: |row| shown(&row.rouge_l, 2),
         early: Some(|row| Some(row.rouge.rouge_l)),
         falls: true,
         weight: 10,
     },
-    Column {
-        head: "BLEU",
-        figure: |row| Some(row.bleu),
-        digits: 2,
-        shown: |row| shown(&row.bleu, 2),
-        early: None,
-        falls: true,
-        weight: 3,
-    },
-    Column {
-        head: "length",
-        figure: |row| Some(row.length),
-        digits: 2,
-        shown: |row| shown(&row.length, 2),
-        early: None,
-        falls: true,
-        weight: 2,
-    },
-    Column {
-        head: "copied",
-        figure: |row| Some(row.copied),
-        digits: 2,
-        shown: |row| shown(&row.copied, 2),
-        early: None,
-        falls: true,
-        weight: 1,
-    },
-    Column {
-        head: "repeated",
-        figure: |row| Some(row.repeated),
-        digits: 2,
-        shown: |row| shown(&row.repeated, 2),
-        early: None,
-        falls: false,
-        weight: 1,
-    },
+    Column { head: "BLEU", figure: |of| Some(of.bleu), digits: 2, early: None, falls: true, weight: 3 },
+    Column { head: "length", figure: |of| Some(of.length), digits: 2, early: None, falls: true, weight: 2 },
+    Column { head: "copied", figure: |of| Some(of.copied), digits: 2, early: None, falls: true, weight: 1 },
+    Column { head: "repeated", figure: |of| Some(of.repeated), digits: 2, early: None, falls: false, weight: 1 },
     Column {
         head: "sparsity",
-        figure: |row| Some(row.sparsity),
+        figure: |of| Some(of.sparsity),
         digits: 3,
-        shown: |row| percent(row.sparsity.mean),
         early: Some(|row| Some(row.sparsity)),
         falls: true,
         weight: 5,
     },
     Column {
         head: "train",
-        figure: |row| Some(row.seconds),
+        figure: |of| Some(of.seconds),
         digits: 0,
-        shown: |row| seconds(row.seconds.mean),
         early: Some(|row| Some(row.seconds)),
         falls: false,
         weight: 4,
@@ -138,26 +97,27 @@ pub fn columns(of: Option<&Evaluation>) -> Vec<Column> {
     all
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1}%", 100.0 * share)
-}
-
-fn seconds(seconds: f64) -> String {
-    format!("{seconds:.0}s")
-}
-
 impl Column {
-    /// As the column shows what runs have told of a row before its table is written.
-    pub fn shown_early(&self, figure: &Figure) -> String {
+    /// A row's figure; `None` where the row has none.
+    pub fn of(&self, row: &Row) -> Option<Figure> {
+        row.figures.as_ref().and_then(self.figure)
+    }
+
+    /// As a row shows it; empty where the row has none.
+    pub fn shown(&self, row: &Row) -> String {
+        self.of(row).map_or(String::new(), |figure| self.text(&figure))
+    }
+
+    /// As the column shows a figure.
+    pub fn text(&self, figure: &Figure) -> String {
         match self.head {
-            "sparsity" => percent(figure.mean),
-            "train" => seconds(figure.mean),
-            _ => shown(figure, self.digits),
+            "sparsity" => format!("{:.1}%", 100.0 * figure.mean),
+            "train" => format!("{:.0}s", figure.mean),
+            _ => {
+                let digits = self.digits;
+                let spread = figure.spread.map_or(String::new(), |spread| format!("±{spread:.digits$}"));
+                format!("{:.digits$}{spread}", figure.mean)
+            }
         }
     }
-}
-
-fn shown(figure: &Figure, digits: usize) -> String {
-    let spread = figure.spread.map_or(String::new(), |spread| format!("±{spread:.digits$}"));
-    format!("{:.digits$}{spread}", figure.mean)
 }

@@ -1,13 +1,16 @@
 //! An evaluation as text, Markdown, CSV, HTML and LaTeX.
 
 use super::columns::{Column, RANKED, columns};
-use super::{Evaluation, Figure, Row};
+use super::{Evaluation, Figure, Figures, Row, failures};
 use crate::text::printable;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
-/// A figure: its name in files and where a row has it.
-type Named = (&'static str, fn(&Row) -> Option<Figure>);
+/// A figure: its name in files and where it stands.
+type Named = (&'static str, fn(&Figures) -> Option<Figure>);
+
+/// What stands for a figure that there is none of.
+const NONE: &str = "-";
 
 fn mark(row: &Row) -> &'static str {
     row.against.map_or("", |a| a.mark())
@@ -15,6 +18,10 @@ fn mark(row: &Row) -> &'static str {
 
 fn name(row: &Row) -> String {
     printable(&row.method).into_owned()
+}
+
+fn cell(column: &Column, row: &Row) -> String {
+    if row.figures.is_some() { column.shown(row) } else { NONE.to_owned() }
 }
 
 /// What the figures are, in plain words.
@@ -26,16 +33,24 @@ pub fn legend(of: &Evaluation) -> Vec<String> {
         format!("R: ROUGE F over {}; BLEU over {} tokens", of.tokens[0], of.tokens[1]),
         "length: tokens for each of the reference; copied: share of tokens in fragments of the document; repeated: of 4-grams"
             .to_owned(),
-        format!(
-            "* p < 0.05, ** p < 0.01: R-L differs from that of {} (paired randomisation over documents)",
-            printable(&of.reference)
-        ),
+        compared(of),
     ];
     if let Some(encoder) = &of.encoder {
         lines.push(format!("BERT: BERTScore F by {}, not rescaled", printable(encoder)));
     }
+    let scored = |method: &str| of.rows.iter().any(|row| row.method == method && row.figures.is_some());
+    lines.extend(failures(of.rows.iter().map(|row| row.method.as_str()), &of.undone, scored));
     lines.extend(of.notes.iter().map(|note| format!("note: {}", printable(note))));
     lines
+}
+
+/// What the marks say, or why there are none.
+fn compared(of: &Evaluation) -> String {
+    let reference = printable(&of.reference);
+    if of.rows.iter().any(|row| row.method == of.reference && row.figures.is_none()) {
+        return format!("R-L is compared with that of no method: {reference} has none");
+    }
+    format!("* p < 0.05, ** p < 0.01: R-L differs from that of {reference} (paired randomisation over documents)")
 }
 
 /// Aligned for a terminal, with the legend.
@@ -45,11 +60,11 @@ pub fn text(of: &Evaluation) -> String {
     let heads = columns.iter().flat_map(|c| if c.head == RANKED { vec![c.head, ""] } else { vec![c.head] });
     let heads: Vec<&str> = heads.collect();
     let row = |row: &Row| -> Vec<String> {
-        let cell = |c: &Column| {
-            let cell = (c.shown)(row);
+        let cells = |c: &Column| {
+            let cell = cell(c, row);
             if c.head == RANKED { vec![cell, mark(row).to_owned()] } else { vec![cell] }
         };
-        std::iter::once(name(row)).chain(columns.iter().flat_map(cell)).collect()
+        std::iter::once(name(row)).chain(columns.iter().flat_map(cells)).collect()
     };
     let mut lines: Vec<Vec<String>> =
         vec![std::iter::once("method").chain(heads.iter().copied()).map(String::from).collect()];
@@ -80,7 +95,7 @@ pub fn text(of: &Evaluation) -> String {
 
 /// Cells with the marks behind R-L, and how far that is from the reference's, for tables with room.
 fn cells(of: &Evaluation, row: &Row) -> Vec<String> {
-    let cell = |c: &Column| if c.head == RANKED { (c.shown)(row) + mark(row) } else { (c.shown)(row) };
+    let cell = |c: &Column| if c.head == RANKED { cell(c, row) + mark(row) } else { cell(c, row) };
     columns(Some(of)).iter().map(cell).chain([difference(row)]).collect()
 }
 
@@ -90,7 +105,8 @@ fn heads(of: &Evaluation) -> Vec<&'static str> {
 
 /// `+1.52 (-1.10 to +4.01), p 0.26`: from the reference's R-L; empty of the reference itself.
 fn difference(row: &Row) -> String {
-    row.against.map_or(String::new(), |a| {
+    let none = if row.figures.is_some() { "" } else { NONE };
+    row.against.map_or(none.to_owned(), |a| {
         let bounds = a.bounds.map_or(String::new(), |(low, high)| format!(" ({low:+.2} to {high:+.2})"));
         let p = if a.p < 0.001 { "p < 0.001".to_owned() } else { format!("p {:.3}", a.p) };
         format!("{:+.2}{bounds}, {p}", a.difference)
@@ -116,45 +132,54 @@ pub fn markdown(of: &Evaluation) -> String {
 /// All figures in full precision, one method a line.
 pub fn csv(of: &Evaluation) -> String {
     let mut figures: Vec<Named> = vec![
-        ("loss", |r| Some(r.loss)),
-        ("rouge1", |r| Some(r.rouge1)),
-        ("rouge2", |r| Some(r.rouge2)),
-        ("rougeL", |r| Some(r.rouge_l)),
-        ("rougeLsum", |r| Some(r.rouge_l_sum)),
-        ("bleu", |r| Some(r.bleu)),
-        ("length_ratio", |r| Some(r.length)),
-        ("copied", |r| Some(r.copied)),
-        ("repeated", |r| Some(r.repeated)),
-        ("sparsity", |r| Some(r.sparsity)),
-        ("train_seconds", |r| Some(r.seconds)),
+        ("loss", |f| Some(f.loss)),
+        ("perplexity", |f| Some(f.perplexity)),
+        ("rouge1", |f| Some(f.rouge1)),
+        ("rouge1_p", |f| Some(f.rouge1_p)),
+        ("rouge1_r", |f| Some(f.rouge1_r)),
+        ("rouge2", |f| Some(f.rouge2)),
+        ("rouge2_p", |f| Some(f.rouge2_p)),
+        ("rouge2_r", |f| Some(f.rouge2_r)),
+        ("rougeL", |f| Some(f.rouge_l)),
+        ("rougeL_p", |f| Some(f.rouge_l_p)),
+        ("rougeL_r", |f| Some(f.rouge_l_r)),
+        ("rougeLsum", |f| Some(f.rouge_l_sum)),
+        ("bleu", |f| Some(f.bleu)),
+        ("length_ratio", |f| Some(f.length)),
+        ("copied", |f| Some(f.copied)),
+        ("repeated", |f| Some(f.repeated)),
+        ("sparsity", |f| Some(f.sparsity)),
+        ("train_seconds", |f| Some(f.seconds)),
     ];
     if of.encoder.is_some() {
         figures.extend([
-            ("bert_precision", (|r| r.bert.map(|b| b[0])) as fn(&Row) -> Option<Figure>),
-            ("bert_recall", |r| r.bert.map(|b| b[1])),
-            ("bert_f", |r| r.bert.map(|b| b[2])),
+            ("bert_precision", (|f| f.bert.map(|b| b[0])) as fn(&Figures) -> Option<Figure>),
+            ("bert_recall", |f| f.bert.map(|b| b[1])),
+            ("bert_f", |f| f.bert.map(|b| b[2])),
         ]);
     }
+    let quoted = |text: &str| format!("\"{}\"", printable(text).replace('"', "\"\""));
+    let text = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
     let mut out = String::from("method,seeds,documents");
     for (head, _) in &figures {
         write!(out, ",{head},{head}_sd").ok();
     }
-    out.push_str(",rougeL_difference,rougeL_low,rougeL_high,rougeL_p\n");
+    // `rougeL_p` is a precision.
+    for what in ["", "_low", "_high", "_p"] {
+        write!(out, ",rougeL_difference{what}").ok();
+    }
+    out.push_str(",failed\n");
     for row in &of.rows {
-        write!(out, "\"{}\",{},{}", name(row).replace('"', "\"\""), row.seeds.len(), of.documents).ok();
+        write!(out, "{},{},{}", quoted(&row.method), row.seeds.len(), of.documents).ok();
         for (_, figure) in &figures {
-            let figure = figure(row);
-            let text = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
+            let figure = row.figures.as_ref().and_then(figure);
             write!(out, ",{},{}", text(figure.map(|f| f.mean)), text(figure.and_then(|f| f.spread))).ok();
         }
-        match &row.against {
-            Some(against) => {
-                let (low, high) =
-                    against.bounds.map_or((String::new(), String::new()), |b| (b.0.to_string(), b.1.to_string()));
-                writeln!(out, ",{},{low},{high},{}", against.difference, against.p).ok();
-            }
-            None => out.push_str(",,,,\n"),
-        }
+        let bounds = row.against.and_then(|a| a.bounds);
+        let against =
+            [row.against.map(|a| a.difference), bounds.map(|b| b.0), bounds.map(|b| b.1), row.against.map(|a| a.p)];
+        let failed = row.failed.as_deref().map_or(String::new(), quoted);
+        writeln!(out, ",{},{failed}", against.map(text).join(",")).ok();
     }
     out
 }
@@ -226,7 +251,7 @@ pub fn latex(of: &Evaluation) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Against;
+    use super::super::{Against, Undone};
     use super::*;
 
     fn evaluation() -> Evaluation {
@@ -234,18 +259,14 @@ mod tests {
         let row = |method: &str, p: Option<f64>| Row {
             method: method.into(),
             seeds: vec![1, 2],
-            loss: figure(3.5),
-            rouge1: figure(22.0),
-            rouge2: figure(7.0),
-            rouge_l: figure(21.0),
-            rouge_l_sum: figure(21.0),
-            bleu: figure(3.0),
-            length: figure(1.1),
-            copied: figure(0.6),
-            repeated: figure(0.0),
-            sparsity: figure(0.5),
-            seconds: figure(12.4),
-            bert: None,
+            failed: None,
+            figures: Some(Figures {
+                loss: figure(3.5),
+                rouge1_p: figure(40.0),
+                rouge_l: figure(21.0),
+                sparsity: figure(0.5),
+                ..Figures::default()
+            }),
             against: p.map(|p| Against { difference: -1.5, bounds: Some((-3.0, -0.1)), p }),
         };
         Evaluation {
@@ -255,6 +276,7 @@ mod tests {
             tokens: ["words".into(), "13a".into()],
             reference: "the 50% one".into(),
             rows: vec![row("a|b, \"c\"\u{1b}[31m", Some(0.004)), row("the 50% one", None), row("同じ", Some(0.03))],
+            undone: Vec::new(),
             notes: vec!["3 of 4 <x> & \u{1b}".into()],
             encoder: None,
         }
@@ -295,5 +317,48 @@ mod tests {
         for text in [markdown(&of), csv, html(&of), latex(&of)] {
             assert!(!text.contains('\u{1b}'), "{text}");
         }
+    }
+
+    #[test]
+    fn a_method_that_could_not_be_done_has_a_row_without_figures_and_its_reason() {
+        let mut of = evaluation();
+        let why = "ranks of 4 & \"8\"\u{1b}";
+        of.rows.insert(
+            1,
+            Row {
+                method: "linear merge".into(),
+                seeds: Vec::new(),
+                failed: Some(why.into()),
+                figures: None,
+                against: None,
+            },
+        );
+        let undone = |method: &str, seed, why: &str| Undone { method: method.into(), seed, why: why.into(), run: None };
+        of.undone = vec![undone("linear merge", None, why), undone("同じ", Some(2), "diverged")];
+        let told = "failed: linear merge: ranks of 4 & \"8\"\\u{1b}";
+        let text = text(&of);
+        let line = text.lines().nth(2).unwrap_or_default();
+        assert!(line.starts_with("linear merge") && line.matches('-').count() == 10, "{text}");
+        assert!(text.contains(told) && text.contains("failed: 同じ, seed 2: diverged"), "{text}");
+        let markdown = markdown(&of);
+        assert!(markdown.contains(&format!("| linear merge |{}", " - |".repeat(11))) && markdown.contains(told));
+        assert!(latex(&of).contains("linear merge & - & - &") && latex(&of).contains(&format!("% {told}")));
+        assert!(html(&of).contains("<td>linear merge</td><td>-</td>"));
+        assert!(html(&of).contains("<p>failed: linear merge: ranks of 4 &amp; &quot;8&quot;"), "{}", html(&of));
+        let csv = csv(&of);
+        let cells = |line: &str| line.matches(',').count();
+        let mut lines = csv.lines();
+        let head = lines.next().unwrap_or_default();
+        assert!(head.contains(",rouge1_p,rouge1_p_sd,") && head.contains(",perplexity,"), "{head}");
+        assert!(head.ends_with(",rougeL_difference_p,failed"), "{head}");
+        let line = lines.nth(1).unwrap_or_default();
+        assert!(
+            line.starts_with("\"linear merge\",0,66,,,,") && line.ends_with(",\"ranks of 4 & \"\"8\"\"\\u{1b}\""),
+            "{line}"
+        );
+        assert_eq!(cells(line), cells(head));
+        // Without the method that the others are compared with there is nothing that the marks say.
+        of.reference = "linear merge".into();
+        assert!(super::text(&of).contains("compared with that of no method: linear merge has none"));
     }
 }

@@ -41,7 +41,7 @@ fn facts(base: &str) -> Facts {
         retained: vec![Some(1.0), Some(0.5), None],
         ..Modules::default()
     };
-    let rouge = Rouge { rouge1: 22.5, rouge2: 7.25, rouge_l: 21.0 };
+    let rouge = Rouge { rouge1: 22.5, rouge2: 7.25, rouge_l: 21.0, parts: None };
     let row = ReportRow {
         method: "merge + fine-tune + prune".into(),
         documents: 66,

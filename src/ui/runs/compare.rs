@@ -2,7 +2,7 @@
 
 use super::difference;
 use crate::app::runs::Comparison;
-use crate::run::compare::Compared;
+use crate::run::compare::{Compared, Paired};
 use crate::theme::Theme;
 use crate::ui::fit;
 use crate::ui::plot::{Raster, round_step};
@@ -15,6 +15,8 @@ use ratatui::widgets::Paragraph;
 
 /// Rows of the smallest chart that says something, its heading included.
 const CHART: u16 = 7;
+/// Columns of a run that an interval takes: `-10.10 to +14.01`, or nearly.
+const INTERVAL: usize = 14;
 /// Columns and rows with room for curves and map beside each other.
 const BOTH: (u16, u16) = (116, 30);
 
@@ -94,6 +96,13 @@ fn table(comparison: &Comparison, theme: &Theme, width: usize) -> (Vec<Line<'sta
         fixed.push(score("ROUGE-1", |row| row.rouge.rouge1, 2));
         fixed.push(score("ROUGE-2", |row| row.rouge.rouge2, 2));
         fixed.push(score("ROUGE-L", |row| row.rouge.rouge_l, 2));
+        // Whether that is more than chance, for which a narrow column has a mark alone.
+        if runs.iter().any(|run| run.paired.is_some()) {
+            fixed.push(figures("R-L over 1", &|run| run.paired.as_ref().map(|paired| over(paired, column))));
+            if column >= INTERVAL {
+                fixed.push(figures("95 % of it", &|run| run.paired.as_ref().and_then(interval)));
+            }
+        }
         fixed.push(score("loss", |row| row.loss, 3));
         fixed.push(figures("dev loss", &|run| run.dev.last().map(|point| format!("{:.3}", point.1))));
         fixed.push(figures("sparsity", &|run| run.row.as_ref().map(|row| format!("{:.1} %", 100.0 * row.sparsity))));
@@ -112,6 +121,21 @@ fn table(comparison: &Comparison, theme: &Theme, width: usize) -> (Vec<Line<'sta
         row(key, cells.collect(), theme.dim)
     });
     (fixed, settings.collect())
+}
+
+/// `+0.61 p=0.260`: how far a run's summaries are above the first run's by ROUGE-L; or why that cannot be told.
+fn over(paired: &Paired, column: usize) -> String {
+    match paired {
+        Paired::Not(why) => why.clone(),
+        Paired::Told(found) if column < INTERVAL => format!("{:+.2}{}", found.difference, found.mark()),
+        Paired::Told(found) if found.p < 0.001 => format!("{:+.2} p<0.001", found.difference),
+        Paired::Told(found) => format!("{:+.2} p={:.3}", found.difference, found.p),
+    }
+}
+
+fn interval(paired: &Paired) -> Option<String> {
+    let Paired::Told(found) = paired else { return None };
+    found.bounds.map(|(low, high)| format!("{low:+.2} to {high:+.2}"))
 }
 
 /// Of a path that is too long its end: there paths differ.

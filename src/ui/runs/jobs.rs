@@ -136,8 +136,8 @@ pub(super) fn work(effect: Effect, folder: &Path) -> Result<Vec<Message>> {
             said(format!("deleted {}", run.name()))
         }
         Effect::Compare(paths) => {
-            let all = paths.iter().map(|path| RunDir::open(path).and_then(|run| compare::read(&run)));
-            Ok(vec![Message::Compared(all.collect::<Result<_>>()?)])
+            let runs = paths.iter().map(|path| RunDir::open(path)).collect::<Result<Vec<_>>>()?;
+            Ok(vec![Message::Compared(compare::all(&runs)?)])
         }
         Effect::Recipes(place) => Ok(vec![Message::Recipes(files::recipes(&place, None))]),
         Effect::ListFolder(place) => Ok(vec![Message::Listed(place.clone(), files::list(&place))]),

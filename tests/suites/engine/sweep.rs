@@ -164,6 +164,12 @@ fn halving_gives_few_the_whole_training_and_what_diverges_is_a_row() {
     assert!(trials[0]["failed"].is_null() && trials[1]["score"].is_null(), "{found}");
     assert!(trials[1]["failed"].as_str().unwrap().contains("diverged"), "{found}");
     assert_eq!(runs(&project, "f").iter().filter(|run| run.state() == RunState::Failed).count(), 1);
+    // It is tried again, and where all trials came to their end there is nothing to try.
+    let again = project.lopper(&["resume", "f", "--plain"]);
+    assert!(again.code == Some(0) && again.err.contains("failed: the training diverged"), "{again:?}");
+    assert_eq!(runs(&project, "f").len(), 3);
+    let refused = project.lopper(&["resume", "r", "--plain"]);
+    assert!(refused.code == Some(2) && refused.err.contains("is finished"), "{refused:?}");
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn journal() -> Vec<Event> {
         method: method.into(),
         documents: 42,
         loss: 3.598,
-        rouge: Rouge { rouge1: rouge_l + 4.0, rouge2: rouge_l / 4.0, rouge_l },
+        rouge: Rouge { rouge1: rouge_l + 4.0, rouge2: rouge_l / 4.0, rouge_l, parts: None },
         sparsity,
         seconds: 23.0,
         bert: None,

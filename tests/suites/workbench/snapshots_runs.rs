@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use lopper::app::runs::{Message, Runs, update};
+use lopper::eval::evaluation::Against;
 use lopper::module::{Factor, ModuleId, Projection};
 use lopper::run::RunState;
-use lopper::run::compare::Compared;
+use lopper::run::compare::{Compared, Paired};
 use lopper::run::event::{AdapterInfo, MatrixInfo, ReportRow, Rouge, Started};
 use lopper::run::listing::{About, Summary};
 use lopper::run::matrices::Matrices;
@@ -48,7 +49,7 @@ fn rows() -> Vec<Summary> {
     let mut paused = run("long-20261124-081500", RunState::Paused, 90_000.0);
     (paused.step, paused.train_loss) = ((123_456, 1_000_000), Some(2.5));
     let mut finished = run("net-20261123-100000", RunState::Finished, 200_000.0);
-    finished.rouge = Some(Rouge { rouge1: 22.49, rouge2: 7.69, rouge_l: 21.79 });
+    finished.rouge = Some(Rouge { rouge1: 22.49, rouge2: 7.69, rouge_l: 21.79, parts: None });
     finished.sparsity = Some(0.5);
     finished.said = "the adapter and the report are in /home/k/runs/net-20261123-100000/result".into();
     finished.notes =
@@ -175,21 +176,20 @@ fn compared() -> Vec<Compared> {
             method: "merge + fine-tune + prune".into(),
             documents: 66,
             loss: 3.549,
-            rouge: Rouge { rouge1: rouge_l + 1.0, rouge2: rouge_l / 3.0, rouge_l },
+            rouge: Rouge { rouge1: rouge_l + 1.0, rouge2: rouge_l / 3.0, rouge_l, parts: None },
             sparsity: 0.5,
             seconds: 37.0,
             bert: None,
         }),
         dev: curve(from),
-        matrices: None,
+        ..Compared::default()
     };
     let mut demo = run("demo-20261125-165125", "0.001", 3.8, Some(22.4));
+    demo.paired = Some(Paired::Told(Against { difference: 0.61, bounds: Some((-1.1, 2.3)), p: 0.26 }));
     demo.settings.insert("prune.ratio layers.3.* games A".into(), "0.9 at step 8 of stage 5".into());
-    vec![
-        run("net-20261123-100000", "0.0003", 4.0, Some(21.79)),
-        demo,
-        run("重要度-20261121-100000", "0.0003", 3.9, None),
-    ]
+    let mut none = run("重要度-20261121-100000", "0.0003", 3.9, None);
+    none.paired = Some(Paired::Not("no summaries".into()));
+    vec![run("net-20261123-100000", "0.0003", 4.0, Some(21.79)), demo, none]
 }
 
 #[test]
@@ -199,6 +199,29 @@ fn a_comparison_at_every_size() {
         update(&mut list, Message::Compared(compared()));
         insta::assert_snapshot!(format!("compare_{}x{}", size.0, size.1), screen(&list, &coloured(), size));
     }
+}
+
+#[test]
+fn a_comparison_tells_whether_summaries_are_better_by_more_than_chance() {
+    let shown = |runs: Vec<Compared>, size| {
+        let mut list = list(rows());
+        update(&mut list, Message::Compared(runs));
+        screen(&list, &coloured(), size)
+    };
+    let mut runs = compared();
+    let text = shown(runs.clone(), (80, 24));
+    assert!(text.contains("R-L over 1") && text.contains("+0.61 p=0.260") && text.contains("no summaries"), "{text}");
+    assert!(text.contains("95 % of it") && text.contains("-1.10 to +2.30"), "{text}");
+    let sure = Against { difference: -2.5, bounds: Some((-3.0, -2.0)), p: 0.0004 };
+    runs[1].paired = Some(Paired::Told(sure));
+    assert!(shown(runs.clone(), (120, 40)).contains("-2.50 p<0.001"));
+    // Six runs leave narrow columns: a mark tells it.
+    runs = (0..6).map(|_| runs[1].clone()).collect();
+    let text = shown(runs.clone(), (80, 24));
+    assert!(text.contains("-2.50**") && !text.contains("95 % of it"), "{text}");
+    // Nothing is said where nothing was compared.
+    runs.iter_mut().for_each(|run| run.paired = None);
+    assert!(!shown(runs, (80, 24)).contains("R-L over 1"));
 }
 
 /// The end of a run of so many layers: pruned to `ratio`, layer 2 to half of it, its later layers the more important.
