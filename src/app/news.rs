@@ -23,6 +23,7 @@ pub fn take(app: &mut App, events: Vec<Event>, state: RunState, caught_up: bool)
     if state.is_over() {
         app.pending.clear();
         app.phase = None;
+        super::ratios::trial::lost(app);
     }
 }
 

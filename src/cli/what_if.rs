@@ -143,6 +143,11 @@ fn lines(found: &WhatIf, out: &mut Vec<String>) {
     let mut row = |name: &str, text: String| out.push(format!("{name:10} {text}"));
     let rules: Vec<String> = found.rules.iter().map(Rule::typed).collect();
     row("asked", printable(&rules.join(", ")).into_owned());
+    if found.state == Progress::Cancelled && found.asked[0] == 0 {
+        // Before its turn came: there are no other masks to tell of.
+        row("given up", printable(&found.text).into_owned());
+        return;
+    }
     let at = if found.share < 1.0 {
         format!(" (the schedule is at {} of the ratios)", percent(found.share))
     } else {

@@ -188,6 +188,11 @@ fn inputs(recipe: &Recipe) -> Vec<Input> {
     all.into_iter().filter_map(|(key, files, whole)| input(key, files, whole).ok()).collect()
 }
 
+/// SHA-256, in hexadecimal, over what is looked at of a recipe's base; empty where it cannot be read.
+pub fn of_base(recipe: &Recipe) -> String {
+    input("base".to_owned(), files_of(&recipe.base), false).map_or(String::new(), |input| input.sha256)
+}
+
 /// The files of a folder that a model or an adapter consists of.
 fn files_of(folder: &Path) -> Vec<PathBuf> {
     let wanted = |path: &PathBuf| {

@@ -60,6 +60,9 @@ pub struct Measured {
     pub ratio: f64,
     /// The dev documents, from and to.
     pub documents: [usize; 2],
+    /// What they and the base were, as a short hash: the files may be others by now. Empty in lines of before.
+    #[serde(default)]
+    pub on: String,
     /// Dev loss before and after, nats per summary token.
     pub loss: [f64; 2],
     /// The change.
@@ -75,9 +78,10 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Whether it answers the same question.
-    pub fn is_of(&self, at: (usize, usize, usize), rule: &str, documents: [usize; 2]) -> bool {
-        self.at == at && self.rule == rule && self.documents == documents
+    /// Whether it answers the same question. One of which it is not known what it was measured on answers none.
+    pub fn is_of(&self, at: (usize, usize, usize), rule: &str, documents: [usize; 2], on: &str) -> bool {
+        let is_known = !on.is_empty() && self.on == on;
+        is_known && self.at == at && self.rule == rule && self.documents == documents
     }
 }
 
@@ -166,6 +170,7 @@ mod tests {
             rule: format!("* {group}=0.7"),
             ratio: 0.7,
             documents: [0, 8],
+            on: "5eed".into(),
             loss: [3.5, 3.5 + mean],
             delta: Change { mean, se: Some(se) },
             sparsity: [0.5, 0.6],
@@ -208,6 +213,7 @@ mod tests {
             rule: format!("{group}.*=0.5"),
             ratio: 0.5,
             documents: [0, 8],
+            on: "5eed".into(),
             loss: [3.5, 3.6],
             delta: Change { mean: 0.1, se: None },
             sparsity: [0.5, 0.6],
@@ -221,8 +227,17 @@ mod tests {
         append(&run, &measured("layers.1")).unwrap();
         let all = read(&run).unwrap();
         assert_eq!(all, [measured("layers.0"), measured("layers.1")]);
-        assert!(
-            all[0].is_of((1, 7, 0), "layers.0.*=0.5", [0, 8]) && !all[0].is_of((1, 8, 0), "layers.0.*=0.5", [0, 8])
-        );
+    }
+
+    #[test]
+    fn what_was_measured_at_another_step_or_on_something_else_is_not_known() {
+        let line = br#"{"at":[1,7,0],"by":"layer","group":"layers.0","rule":"layers.0.*=0.5","ratio":0.5,
+            "documents":[0,8],"loss":[3.5,3.6],"delta":{"mean":0.1,"se":null},"sparsity":[0.5,0.6],
+            "retained":[0.9,0.8],"restored":0,"seconds":0.25}"#;
+        let old: Measured = serde_json::from_slice(line).unwrap();
+        let now = Measured { on: "5eed".into(), ..old.clone() };
+        let is_known = |known: &Measured, step, on| known.is_of((1, step, 0), "layers.0.*=0.5", [0, 8], on);
+        assert!(is_known(&now, 7, "5eed") && !is_known(&now, 8, "5eed") && !is_known(&now, 7, "f00d"));
+        assert!(!is_known(&old, 7, "5eed") && !is_known(&old, 7, ""), "a line of before");
     }
 }

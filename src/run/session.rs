@@ -155,6 +155,20 @@ impl WorkerSession {
         Ok(())
     }
 
+    /// Answers the what-ifs that are left where the run ends early. Whatever else is asked waits for the next worker.
+    ///
+    /// # Errors
+    /// When the control file cannot be read or the journal not be written.
+    pub fn refuse_what_ifs(&mut self, why: &str) -> Result<()> {
+        self.commands()?;
+        let mut left = self.open.clone();
+        left.retain(|request| matches!(request.command, Command::WhatIf { .. }));
+        for request in left {
+            self.answer(&request, false, why)?;
+        }
+        Ok(())
+    }
+
     fn append(&self, body: EventBody, sync: bool) -> Result<()> {
         let mut shared = self.shared.lock().map_err(|_| Error::fault("the journal's writer is gone"))?;
         shared.append(body)?;

@@ -97,6 +97,12 @@ pub fn serve(path: &Path, engine: impl FnOnce(&Recipe, &mut dyn Session) -> Resu
         }
         Ok(outcome)
     });
+    let left = match &result {
+        // One that is finished has answered all; on a full disk no more is written than must be.
+        Ok(Outcome::Finished(_)) | Err(Error::Full { .. }) => None,
+        Ok(Outcome::Stopped(_)) => Some("the run has stopped"),
+        Err(_) => Some("the run has failed"),
+    };
     let (state, text, code) = match result {
         Ok(Outcome::Finished(text)) => ("finished", text, 0),
         Ok(Outcome::Stopped(text)) => ("stopped", text, 0),
@@ -108,6 +114,10 @@ pub fn serve(path: &Path, engine: impl FnOnce(&Recipe, &mut dyn Session) -> Resu
         _ => EventBody::Failed { text: text.clone() },
     };
     disk::release(dir.path());
+    if let Some(why) = left {
+        // The run ends, whatever becomes of this.
+        session.refuse_what_ifs(why).ok();
+    }
     let recorded = session.record(event);
     fault::point("exit");
     let word = LastWord { state: state.into(), text, code, t: super::now() };
@@ -116,4 +126,45 @@ pub fn serve(path: &Path, engine: impl FnOnce(&Recipe, &mut dyn Session) -> Resu
     fault::point("exit");
     recorded?;
     Ok(code)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::run::control::{Command, send};
+    use crate::run::journal::Reader;
+
+    #[test]
+    fn a_what_if_that_is_left_where_the_run_ends_early_is_answered_and_nothing_else_is() {
+        let text = "base = 'b'\n[data]\ntrain = 't'\ndev = 'd'\n[[adapters]]\nname = 'games'\nrole = 'target'\n";
+        let recipe = Recipe::parse(text).unwrap();
+        let ends = [
+            (Ok(Outcome::Stopped("stopped".into())), "the run has stopped"),
+            (Err(Error::user("diverged")), "the run has failed"),
+        ];
+        for (end, why) in ends {
+            let folder = tempfile::tempdir().unwrap();
+            let dir = RunDir::create(folder.path(), "x", &recipe).unwrap();
+            let mut ids = Vec::new();
+            let ask = Command::WhatIf { rules: Vec::new(), documents: 8, samples: 0, share: 0.2 };
+            serve(dir.path(), |_, session| {
+                ids.push(send(dir.path(), ask.clone())?);
+                ids.push(send(dir.path(), Command::Checkpoint)?);
+                assert_eq!(session.commands()?.len(), 2);
+                // Nobody has read this one.
+                ids.push(send(dir.path(), ask)?);
+                end
+            })
+            .unwrap();
+            let events = Reader::new(&dir.journal_file()).read(usize::MAX, u64::MAX).unwrap();
+            let answers = events.iter().filter_map(|e| match &e.body {
+                EventBody::Control(outcome) => Some((outcome.id.clone(), outcome.ok, outcome.text.as_str())),
+                _ => None,
+            });
+            assert_eq!(answers.collect::<Vec<_>>(), [(ids[0].clone(), false, why), (ids[2].clone(), false, why)]);
+            let last = events.last().map(|e| &e.body);
+            assert!(matches!(last, Some(EventBody::Stopped { .. } | EventBody::Failed { .. })), "{last:?}");
+        }
+    }
 }

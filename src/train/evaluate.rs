@@ -9,6 +9,7 @@ use crate::lora::MergedSet;
 use crate::model::generate::{Generation, generate};
 use crate::recipe::{Recipe, Samples};
 use crate::run::event::{BertScore, Rouge};
+use std::ops::Range;
 
 /// Called between pieces of work with (done, total); says whether to go on.
 pub type Progress<'a> = dyn FnMut(usize, usize) -> Result<bool> + 'a;
@@ -68,14 +69,31 @@ pub fn summaries(
     (samples, seed): (&Samples, u64),
     progress: &mut Progress<'_>,
 ) -> Result<Option<Vec<String>>> {
+    summaries_of(task, set, split, 0..limit, (samples, seed), progress)
+}
+
+/// As [`summaries`], of the documents in `chosen`.
+///
+/// # Errors
+/// When memory is short.
+pub fn summaries_of(
+    task: &Task,
+    set: Option<&MergedSet>,
+    split: &Split,
+    chosen: Range<usize>,
+    (samples, seed): (&Samples, u64),
+    progress: &mut Progress<'_>,
+) -> Result<Option<Vec<String>>> {
     let pass = task.decoder.pass(set, None)?;
     let mut prompts = split.encoded.prompts();
-    prompts.truncate(limit);
+    prompts.truncate(chosen.end);
+    prompts.drain(..chosen.start.min(prompts.len()));
     let settings = Generation {
         max_new_tokens: samples.max_new_tokens,
         temperature: samples.temperature,
         top_p: samples.top_p,
-        seed,
+        // A document's own, whatever is written beside it.
+        seed: seed.wrapping_add(chosen.start as u64),
         ends: task.tokenizer.ends().to_vec(),
     };
     let mut stopped = false;

@@ -5,10 +5,15 @@ use crate::recipe::ratios::Rule;
 use crate::run::control::{Command, Request};
 use crate::run::event::EventBody;
 use crate::run::session::Session;
+use crate::run::what_if::{Progress, WhatIf};
 use std::time::Duration;
 
 /// Why a what-if was given up for another.
 pub const REPLACED: &str = "replaced by a newer one";
+/// Why one is given up with the run.
+pub const STOPS: &str = "the run stops";
+/// Why one is not answered where there is no training to look at.
+pub const UNTRAINED: &str = "nothing is trained now: ask when a stage trains, or the run is over";
 
 /// What the user wants that has not been done yet.
 #[derive(Debug, Default)]
@@ -20,6 +25,8 @@ pub struct Orders {
     checkpoint: Vec<Request>,
     generate: Vec<Request>,
     rules: Vec<(Request, Vec<Rule>)>,
+    /// A stage trains: only then what-ifs can be answered.
+    trains: bool,
     /// The newest one counts.
     what_if: Option<Request>,
     /// A what-if that is under way is to be given up.
@@ -49,6 +56,7 @@ impl Orders {
                 Command::Checkpoint => self.checkpoint.push(request),
                 Command::Generate => self.generate.push(request),
                 Command::SetRatios { rules } => self.rules.push((request, rules)),
+                Command::WhatIf { .. } if !self.trains => decline(session, &request, Progress::Failed, UNTRAINED)?,
                 Command::WhatIf { .. } => {
                     if let Some(older) = self.what_if.replace(request) {
                         session.answer(&older, false, REPLACED)?;
@@ -133,6 +141,20 @@ impl Orders {
         std::mem::take(&mut self.rules)
     }
 
+    /// A stage begins to train.
+    pub fn begin_training(&mut self) {
+        self.trains = true;
+    }
+
+    /// It does not any more. A what-if that still waits is nobody's then: it has its last word here.
+    ///
+    /// # Errors
+    /// When the journal fails.
+    pub fn end_training(&mut self, session: &mut dyn Session, why: &str) -> Result<()> {
+        self.trains = false;
+        self.what_if.take().map_or(Ok(()), |waiting| decline(session, &waiting, Progress::Cancelled, why))
+    }
+
     /// The what-if that waits, if there is one.
     pub fn what_if(&self) -> Option<&Request> {
         self.what_if.as_ref()
@@ -156,16 +178,21 @@ impl Orders {
     /// When the journal fails.
     pub fn refuse_rest(&mut self, session: &mut dyn Session, why: &str) -> Result<()> {
         let rules = self.take_rules().into_iter().map(|(request, _)| request);
-        let rest: Vec<Request> = self
-            .take_generates()
-            .into_iter()
-            .chain(rules)
-            .chain(self.take_checkpoints())
-            .chain(self.what_if.take())
-            .collect();
+        let rest: Vec<Request> =
+            self.take_generates().into_iter().chain(rules).chain(self.take_checkpoints()).collect();
         for request in rest {
             session.answer(&request, false, why)?;
         }
         Ok(())
     }
+}
+
+/// The last word on a what-if that nothing was measured of.
+fn decline(session: &mut dyn Session, request: &Request, state: Progress, why: &str) -> Result<()> {
+    let Command::WhatIf { rules, .. } = &request.command else { return Ok(()) };
+    let (id, rules) = (request.id.clone(), rules.clone());
+    let found = WhatIf { request: id, state, rules, text: why.into(), ..WhatIf::default() };
+    let line = found.line();
+    session.record(EventBody::WhatIf(Box::new(found)))?;
+    session.answer(request, false, &line)
 }

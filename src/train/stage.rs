@@ -3,7 +3,7 @@
 use super::checkpoint::{self, Checkpoint, Position, State};
 use super::evaluate;
 use super::optimizer::Optimizer;
-use super::orders::Orders;
+use super::orders::{Orders, STOPS, UNTRAINED};
 use super::plan::{Pruning, Stage, Training};
 use super::schedule::learning_rate;
 use super::step::{Trainer, Update, diverged, train_squares};
@@ -193,6 +193,7 @@ impl Context<'_> {
         // By the checkpoint that this stage came from.
         self.saved = Some(self.position.step);
         let mut desk = Desk::default();
+        self.orders.begin_training();
         while !self.position.trained {
             self.obey(&mut trainer, training.pruning != Pruning::None, best.as_ref())?;
             desk.serve(self, &trainer)?;
@@ -232,6 +233,8 @@ impl Context<'_> {
             self.position.seconds += clock.elapsed().as_secs_f64();
             self.report(&update, per_epoch)?;
         }
+        // Scoring, which comes now, may take long: nobody is left to wait for its end.
+        self.orders.end_training(self.session, UNTRAINED)?;
         Ok(End::Done(best.unwrap_or(trainer.set)))
     }
 
@@ -357,6 +360,7 @@ impl Context<'_> {
 
     fn stop(&mut self, trainer: &Trainer<'_>, best: Option<&MergedSet>) -> Result<bool> {
         let Some(request) = self.orders.stop().cloned() else { return Ok(false) };
+        self.orders.end_training(self.session, STOPS)?;
         let path = self.checkpoint(trainer, best)?;
         self.session.answer(&request, true, &format!("stopped with {path}"))?;
         Ok(true)

@@ -8,18 +8,18 @@ pub mod sensitivity;
 pub mod slopes;
 pub mod suggest;
 pub mod tilt;
+mod writing;
 
 use super::step;
 use super::task::Task;
 use crate::Result;
-use crate::eval::rouge;
 use crate::lora::{MergedSet, SquareSums};
 use crate::prune::scratch::{self, Scratch};
 use crate::prune::{Key, Pruner};
 use crate::recipe::Recipe;
 use crate::recipe::ratios::Rule;
-use crate::run::what_if::{Change, DocumentLoss, Progress, Summary, WhatIf, mean_losses};
-use reading::{Early, From, GivenUp, Inputs, losses, texts};
+use crate::run::what_if::{Change, DocumentLoss, Progress, WhatIf, mean_losses};
+use reading::{Early, From, GivenUp, Inputs, losses};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::time::Instant;
@@ -74,8 +74,8 @@ pub struct Answers {
     step: Option<usize>,
     /// Nats and tokens of dev documents, as things stand. By what was asked: only the same batches give the same bits.
     losses: HashMap<Range<usize>, Vec<(f64, usize)>>,
-    /// Summaries as things stand, of so many first documents.
-    texts: HashMap<usize, Vec<String>>,
+    /// Summaries as things stand, by the documents that were written together: as above.
+    texts: HashMap<Range<usize>, Vec<String>>,
     squares: Option<SquareSums>,
     /// What went into the layers as things stand, over these documents.
     inputs: Option<(Range<usize>, Inputs)>,
@@ -209,30 +209,7 @@ impl Answers {
         }
         (found.state, found.seconds) = (Progress::Loss, clock.elapsed().as_secs_f64());
         asker.news(found)?;
-        let before = match self.texts.get(&samples) {
-            Some(known) => known.clone(),
-            None => match texts(subject, subject.set, samples, asker)? {
-                Err(why) => return Ok(Err(why)),
-                Ok(texts) => self.texts.entry(samples).or_insert(texts).clone(),
-            },
-        };
-        let after = match texts(subject, &other.set, samples, asker)? {
-            Err(why) => return Ok(Err(why)),
-            Ok(after) => after,
-        };
-        let task = subject.task;
-        let score =
-            |i: usize, text: &str| 100.0 * rouge::score(&task.dev.references[i], text, task.segmentation).rouge_l.f;
-        let pair = |(i, (before, after)): (usize, (String, String))| Summary {
-            document: i,
-            rouge_l: [score(i, &before), score(i, &after)],
-            before,
-            after,
-        };
-        found.summaries = before.into_iter().zip(after).enumerate().map(pair).collect();
-        let differences: Vec<f64> = found.summaries.iter().map(|s| s.rouge_l[1] - s.rouge_l[0]).collect();
-        found.rouge = Change::of(&differences);
-        Ok(Ok(()))
+        self.write(subject, &other.set, samples, found, clock, asker)
     }
 }
 

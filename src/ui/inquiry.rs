@@ -7,10 +7,13 @@ use crate::run::inquiry::{self, Answer, Asked, Question, Said};
 use crate::run::what_if::{Progress, WhatIf};
 use crate::{Error, Result};
 use std::collections::HashMap;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+/// Why a question has no answer.
+const ENDED: &str = "the process that measures has ended, maybe for want of memory";
 
 /// The questions that have no last word yet: their ids, and whether they are what-ifs.
 type Open = Arc<Mutex<HashMap<String, bool>>>;
@@ -73,6 +76,10 @@ impl Inquiry {
             }
             process.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             self.process = None;
+            if takes_back {
+                // What it is about ended with the process.
+                return Ok(id);
+            }
         }
         Err(Error::user("the process that measures ends at once: lopper what-if says why"))
     }
@@ -99,7 +106,7 @@ fn start(run: &Path, to: &mpsc::Sender<Message>) -> Result<Process> {
 }
 
 /// Hands on what the process says, and that it has ended without a last word.
-fn hear(output: ChildStdout, open: &Open, to: &mpsc::Sender<Message>) {
+fn hear(output: impl Read, open: &Open, to: &mpsc::Sender<Message>) {
     let mut output = BufReader::new(output);
     let tell = |answer: Answer| to.send(Message::Answered(Box::new(answer))).is_ok();
     while let Some(answer) = inquiry::read::<Answer>(&mut output) {
@@ -112,7 +119,7 @@ fn hear(output: ChildStdout, open: &Open, to: &mpsc::Sender<Message>) {
     }
     let left: Vec<(String, bool)> = open.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
     for (id, is_what_if) in left {
-        let text = "the process that measures has ended: memory may be short".to_owned();
+        let text = ENDED.to_owned();
         let said = if is_what_if {
             let found = WhatIf { request: id.clone(), text, state: Progress::Failed, ..WhatIf::default() };
             Said::WhatIf(Box::new(found))
@@ -120,5 +127,45 @@ fn hear(output: ChildStdout, open: &Open, to: &mpsc::Sender<Message>) {
             Said::Ended(Some(text))
         };
         tell(Answer { id, said });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_has_not_answered_when_it_ends_has_its_last_word() {
+        let said = [
+            ("1", Said::WhatIf(Box::default())),
+            ("2", Said::WhatIf(Box::new(WhatIf { state: Progress::Done, ..WhatIf::default() }))),
+            ("3", Said::Progress("round 1".into())),
+        ];
+        let mut bytes = Vec::new();
+        for (id, said) in said {
+            inquiry::write(&mut bytes, &Answer { id: id.into(), said }).unwrap();
+        }
+        // Killed in the middle of a line.
+        bytes.extend(b"{\"id\":\"3\",\"prop");
+        let open = Open::default();
+        for (id, is_what_if) in [("1", true), ("2", true), ("3", false)] {
+            open.lock().unwrap().insert(id.into(), is_what_if);
+        }
+        let (to, messages) = mpsc::channel();
+        hear(&bytes[..], &open, &to);
+        drop(to);
+        let mut ends: Vec<Answer> = messages
+            .iter()
+            .filter_map(|message| if let Message::Answered(answer) = message { Some(*answer) } else { None })
+            .filter(|answer| answer.said.is_over())
+            .collect();
+        ends.sort_by(|a, b| a.id.cmp(&b.id));
+        let [left, done, search] = &ends[..] else { unreachable!("{ends:?}") };
+        assert!(matches!(&done.said, Said::WhatIf(found) if found.state == Progress::Done), "{done:?}");
+        assert_eq!(search.said, Said::Ended(Some(ENDED.into())));
+        let Said::WhatIf(found) = &left.said else { unreachable!("{left:?}") };
+        assert_eq!((found.state, found.text.as_str(), found.request.as_str()), (Progress::Failed, ENDED, "1"));
+        assert!(open.lock().unwrap().is_empty());
     }
 }

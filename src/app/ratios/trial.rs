@@ -1,8 +1,12 @@
 //! The draft, tried on a copy by the run's worker: asked a moment after the last edit, a newer edit takes its place.
 //! Drafts with their figures can be kept as [variants].
 
+#[cfg(test)]
+mod tests;
+
 use super::variants::{self, Variant};
 use super::{ratio, rules};
+use crate::app::update::toast;
 use crate::app::{App, Effect};
 use crate::recipe::ratios::Rule;
 use crate::run::RunState;
@@ -16,7 +20,7 @@ const QUIET: f64 = 0.15;
 /// Dev documents that the loss is measured on.
 const DOCUMENTS: usize = 8;
 /// Summaries that are written.
-const SAMPLES: usize = 1;
+const SAMPLES: usize = 3;
 /// Questions whose answers are still known by their ids: more than can be under way.
 const REMEMBERED: usize = 32;
 
@@ -48,6 +52,8 @@ struct Asked {
     ratios: Vec<(usize, f64)>,
     /// The stage that it is about.
     stage: usize,
+    /// The run's worker was asked, not a process that loads the run.
+    of_worker: bool,
     /// It has its last word, or was taken back.
     over: bool,
 }
@@ -122,6 +128,7 @@ pub fn notice(app: &mut App) {
 
 /// The clock: asks once the draft has been quiet for long enough.
 pub fn tick(app: &mut App, now: f64) -> Vec<Effect> {
+    lost(app);
     notice(app);
     match app.ratios.trial.quiet {
         Quiet::Unknown => app.ratios.trial.quiet = Quiet::Since(now),
@@ -141,12 +148,12 @@ fn ask(app: &mut App) -> Vec<Effect> {
     if !can_ask(app) {
         return Vec::new();
     }
-    let with_worker = has_worker(app);
+    let of_worker = has_worker(app);
     if app.ratios.trial.ratios.is_empty() {
         let Some(asked) = app.ratios.trial.asked.last_mut().filter(|asked| !asked.over) else { return Vec::new() };
         asked.over = true;
         let request = asked.id.clone();
-        return match (request.is_empty(), with_worker) {
+        return match (request.is_empty(), asked.of_worker) {
             (true, _) => Vec::new(),
             (false, true) => vec![Effect::Send(Command::CancelWhatIf { request })],
             (false, false) => vec![Effect::Inquire(Question::GiveUp { request })],
@@ -160,9 +167,9 @@ fn ask(app: &mut App) -> Vec<Effect> {
         trial.asked.remove(0);
     }
     let (ratios, stage) = (trial.ratios.clone(), trial.stage);
-    trial.asked.push(Asked { id: String::new(), ratios, stage, over: false });
+    trial.asked.push(Asked { id: String::new(), ratios, stage, of_worker, over: false });
     let (documents, samples) = (DOCUMENTS, SAMPLES);
-    vec![if with_worker {
+    vec![if of_worker {
         Effect::Send(Command::WhatIf { rules, documents, samples, share: what_if_share() })
     } else {
         Effect::Inquire(Question::WhatIf { rules, documents, samples })
@@ -180,6 +187,23 @@ pub fn sent(app: &mut App, id: &str) {
 pub fn not_sent(app: &mut App) {
     app.ratios.trial.asked.retain(|asked| !asked.id.is_empty());
     variants::refresh(app);
+}
+
+/// A worker that is gone without a word answers nothing any more: what it was asked ends here.
+pub fn lost(app: &mut App) {
+    let waits = |asked: &&Asked| asked.of_worker && !asked.over;
+    if !app.state.is_over() || !app.ratios.trial.asked.iter().any(|asked| waits(&asked)) {
+        return;
+    }
+    let text = format!("the run is {}; the next edit asks its checkpoint", app.state.word());
+    let requests: Vec<String> = app.ratios.trial.asked.iter().filter(waits).map(|asked| asked.id.clone()).collect();
+    for request in requests {
+        // What is known of it stays.
+        let known = app.ratios.trial.found.clone().filter(|found| found.request == request).unwrap_or_default();
+        let state = if known.delta.is_some() { Progress::Cancelled } else { Progress::Failed };
+        take(app, WhatIf { request, state, text: text.clone(), ..known });
+    }
+    toast(app, format!("not measured to its end: {text}"));
 }
 
 /// The worker has said something of a what-if: it is of the ratios that were asked, whatever the draft is by now.
@@ -218,7 +242,7 @@ pub fn words(app: &App) -> Option<String> {
     let Some(found) = &trial.found else { return trial.is_asked().then(|| "measuring".into()) };
     match found.state {
         Progress::Failed => Some(format!("not measured: {}", found.text)),
-        Progress::Cancelled => Some("measurement given up".into()),
+        Progress::Cancelled if found.delta.is_none() => Some(format!("measurement given up: {}", found.text)),
         _ => {
             let loss = found.delta.map(|delta| format!("loss {}{}", delta.shown(4), since(app, found.step)));
             Some(loss.unwrap_or_else(|| "measuring".into()))

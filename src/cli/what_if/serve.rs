@@ -14,7 +14,7 @@ use crate::train::what_if::suggest::{Documents, ROUNDS, suggest};
 use crate::train::what_if::{self, Answers, Asker};
 use crate::{Error, Result};
 use std::collections::{HashSet, VecDeque};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::Duration;
 
 /// A model is not held longer than this for someone who does not ask.
@@ -63,7 +63,7 @@ pub fn serve(run: &RunDir) -> Result<()> {
                     open.insert(loaded)
                 }
                 Err(e) => {
-                    say(&id, failed(&id, &question, e.to_string()))?;
+                    say(&id, ended(&id, &question, Progress::Failed, e.to_string()))?;
                     continue;
                 }
             },
@@ -88,12 +88,11 @@ fn say(id: &str, said: Said) -> Result<()> {
     inquiry::write(&mut std::io::stdout().lock(), &Answer { id: id.to_owned(), said })
 }
 
-/// The last word on what cannot be answered.
-fn failed(id: &str, question: &Question, text: String) -> Said {
+/// The last word on what is not answered.
+fn ended(id: &str, question: &Question, state: Progress, text: String) -> Said {
     match question {
         Question::WhatIf { .. } => {
-            let request = id.to_owned();
-            Said::WhatIf(Box::new(WhatIf { request, state: Progress::Failed, text, ..WhatIf::default() }))
+            Said::WhatIf(Box::new(WhatIf { request: id.to_owned(), state, text, ..WhatIf::default() }))
         }
         _ => Said::Ended(Some(text)),
     }
@@ -106,41 +105,50 @@ struct Counter {
     newer: Option<Asked>,
     /// The longer questions that wait.
     waiting: VecDeque<Asked>,
-    /// Questions that were taken back.
+    /// Questions that were taken back while they were under way.
     given_up: HashSet<String>,
 }
 
 impl Counter {
     /// The next question; `None` when there will be none.
     fn wait(&mut self) -> Option<Asked> {
-        loop {
-            let next = match self.newer.take().or_else(|| self.waiting.pop_front()) {
-                Some(next) => next,
-                None => match self.asked.recv_timeout(IDLE) {
-                    Ok(next) => next,
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
-                },
-            };
-            if !self.given_up.remove(&next.id) {
-                return Some(next);
-            }
-        }
+        self.newer.take().or_else(|| self.waiting.pop_front()).or_else(|| self.asked.recv_timeout(IDLE).ok())
     }
 
-    /// Sorts what has come in meanwhile.
+    /// Sorts what has come in meanwhile. What is not begun for that has its last word here.
     ///
     /// # Errors
     /// Nobody asks any more.
     fn sort(&mut self) -> std::result::Result<(), String> {
         loop {
-            match self.asked.try_recv() {
-                Ok(Asked { question: Question::GiveUp { request }, .. }) => drop(self.given_up.insert(request)),
-                Ok(asked @ Asked { question: Question::WhatIf { .. }, .. }) => self.newer = Some(asked),
-                Ok(asked) => self.waiting.push_back(asked),
+            let (dropped, why) = match self.asked.try_recv() {
+                Ok(Asked { question: Question::GiveUp { request }, .. }) => (self.taken_back(request), GIVEN_UP),
+                Ok(asked @ Asked { question: Question::WhatIf { .. }, .. }) => (self.newer.replace(asked), REPLACED),
+                Ok(asked) => {
+                    self.waiting.push_back(asked);
+                    continue;
+                }
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => return Err(LEFT.into()),
+            };
+            if let Some(Asked { id, question }) = dropped {
+                let said = ended(&id, &question, Progress::Cancelled, why.into());
+                say(&id, said).map_err(|_| LEFT.to_owned())?;
             }
         }
+    }
+
+    /// The question of this id, where it has only waited so far; otherwise it is noted.
+    fn taken_back(&mut self, id: String) -> Option<Asked> {
+        let is_it = |asked: &Asked| asked.id == id;
+        if self.newer.as_ref().is_some_and(is_it) {
+            return self.newer.take();
+        }
+        if let Some(at) = self.waiting.iter().position(is_it) {
+            return self.waiting.remove(at);
+        }
+        self.given_up.insert(id);
+        None
     }
 }
 

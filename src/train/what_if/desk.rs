@@ -1,6 +1,6 @@
 //! Where a worker answers what-ifs: between two steps, for a bounded share of the time; at once while it is paused.
 
-use super::super::orders::{Orders, REPLACED};
+use super::super::orders::{Orders, REPLACED, STOPS};
 use super::super::stage::Context;
 use super::super::step::Trainer;
 use super::{Answers, Asker, Question, Subject};
@@ -24,22 +24,28 @@ struct Customer<'a> {
     session: &'a mut dyn Session,
     orders: &'a mut Orders,
     request: &'a Request,
+    /// The run's files fail: then it is not the question that cannot be answered.
+    broken: bool,
 }
 
 impl Asker for Customer<'_> {
     fn news(&mut self, so_far: &WhatIf) -> Result<()> {
         let what_if = WhatIf { request: self.request.id.clone(), ..so_far.clone() };
-        self.session.record(EventBody::WhatIf(Box::new(what_if)))
+        let told = self.session.record(EventBody::WhatIf(Box::new(what_if)));
+        self.broken |= told.is_err();
+        told
     }
 
     fn gives_up(&mut self) -> Result<Option<String>> {
-        self.orders.read(self.session)?;
+        let read = self.orders.read(self.session);
+        self.broken |= read.is_err();
+        read?;
         if self.orders.keeps_what_if() {
             return Ok(None);
         }
         let why = match (self.orders.what_if(), self.orders.wants_stop()) {
             (Some(_), _) => REPLACED,
-            (None, true) => "the run stops",
+            (None, true) => STOPS,
             (None, false) => "cancelled",
         };
         Ok(Some(why.into()))
@@ -77,17 +83,22 @@ impl Desk {
         }
         let Some(request) = context.orders.take_what_if() else { return Ok(()) };
         let clock = Instant::now();
-        let mut customer = Customer { session: &mut *context.session, orders: &mut *context.orders, request: &request };
+        let (session, orders) = (&mut *context.session, &mut *context.orders);
+        let mut customer = Customer { session, orders, request: &request, broken: false };
         let found = match checked {
-            Err(error) => WhatIf {
-                state: Progress::Failed,
-                step: subject.step,
-                rules: question.rules,
-                text: error.to_string(),
-                ..WhatIf::default()
-            },
-            Ok(Some(known)) => known,
-            Ok(None) => self.answers.answer(&subject, &question, &mut customer)?,
+            Err(error) => Err(error),
+            Ok(Some(known)) => Ok(known),
+            Ok(None) => self.answers.answer(&subject, &question, &mut customer),
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) if customer.broken => return Err(error),
+            // Want of memory, say: the training goes on.
+            Err(error) => {
+                self.answers.rest();
+                let (step, rules, text) = (subject.step, question.rules, error.to_string());
+                WhatIf { state: Progress::Failed, step, rules, text, ..WhatIf::default() }
+            }
         };
         customer.news(&found)?;
         context.session.answer(&request, found.state == Progress::Done, &found.line())?;

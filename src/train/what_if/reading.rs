@@ -8,6 +8,7 @@ use crate::lora::MergedSet;
 use crate::train::evaluate;
 use candle_core::Tensor;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Bytes of layers' inputs that are kept, at most.
 const MOST: usize = 256 << 20;
@@ -86,20 +87,20 @@ pub(super) fn losses(
     Ok(Ok(documents.iter().map(|i| found.get(i).copied().unwrap_or_default()).collect()))
 }
 
-/// Greedy summaries of the first dev documents.
+/// Greedy summaries of these dev documents, written together.
 pub(super) fn texts(
     subject: &Subject<'_>,
     set: &MergedSet,
-    samples: usize,
+    documents: &Range<usize>,
     asker: &mut dyn Asker,
 ) -> Early<Vec<String>> {
     let greedy = evaluate::greedy(subject.recipe);
     let mut why = None;
-    let texts = evaluate::summaries(
+    let texts = evaluate::summaries_of(
         subject.task,
         Some(set),
         &subject.task.dev,
-        samples,
+        documents.clone(),
         (&greedy, subject.recipe.seed),
         &mut |_, _| {
             why = asker.gives_up()?;

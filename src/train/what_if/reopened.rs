@@ -8,11 +8,13 @@ use super::super::{check_rules, matrices, merged};
 use super::Subject;
 use crate::lora::MergedSet;
 use crate::prune::Pruner;
-use crate::recipe::Recipe;
 use crate::recipe::ratios::Rule;
+use crate::recipe::{RatioSchedule, Recipe};
 use crate::run::event::{EventBody, MatrixInfo};
 use crate::run::{RunDir, RunState};
 use crate::{Error, Result};
+use candle_core::{Device, Tensor};
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// Which set of a run is asked. A run that goes on has another one sooner or later.
@@ -111,6 +113,37 @@ impl Reopened {
     /// It, to be asked.
     pub fn subject(&self) -> Subject<'_> {
         Subject { recipe: &self.recipe, task: &self.task, set: &self.set, pruner: &self.pruner, step: self.step }
+    }
+
+    /// What would have pruned the set to its present ratios without a schedule: with it the rules of a question are taken
+    /// as they are, not by the share that the schedule has come to, and all other matrices stay as they are. `None` where
+    /// that share is the whole. It holds masks and shadow once more.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn unscheduled(&self) -> Result<Option<Pruner>> {
+        let share = self.pruner.present_share();
+        if share >= 1.0 {
+            return Ok(None);
+        }
+        let mut settings = self.pruner.settings().clone();
+        settings.schedule = RatioSchedule::Constant;
+        settings.ratio *= share;
+        settings.rules.iter_mut().for_each(|rule| rule.ratio *= share);
+        let names = self.recipe.adapters.iter().map(|a| a.name.clone()).collect();
+        let mut pruner = Pruner::new(&settings, names, self.recipe.seed)?;
+        // Not what belongs to another set.
+        let of_this = self.pruner.state()?.into_iter().filter(|(name, _)| !name.starts_with("best."));
+        let mut state: HashMap<String, Tensor> = of_this.collect();
+        // Without this nothing was pruned yet.
+        if let Some(last) = state.get_mut("last") {
+            let mut numbers: Vec<f64> = last.to_vec1()?;
+            // The share, of what are the whole ratios now.
+            numbers[0] = 1.0;
+            *last = Tensor::from_vec(numbers, last.shape(), &Device::Cpu)?;
+            pruner.restore(&self.set, &state)?;
+        }
+        Ok(Some(pruner))
     }
 
     /// Refuses rules that say nothing about any matrix.

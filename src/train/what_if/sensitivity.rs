@@ -2,13 +2,14 @@
 //! are.
 
 use super::reopened::Reopened;
-use super::{Answers, Asker, Question};
+use super::{Answers, Asker, Question, Subject};
 use crate::Result;
 use crate::module::{Factor, Projection};
 use crate::recipe::ratios::Rule;
-use crate::run::RunDir;
 use crate::run::sensitivity::{self, By, Measured};
 use crate::run::what_if::{Progress, WhatIf};
+use crate::run::{RunDir, origin};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -92,8 +93,23 @@ pub fn measurements(open: &Reopened, plan: &Plan) -> Vec<(Group, Rule)> {
     all
 }
 
+/// What a measurement rests on beside the set: the base, and these dev documents as the model reads them.
+fn fingerprint(open: &Reopened, [from, to]: [usize; 2]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(origin::of_base(&open.recipe).as_bytes());
+    for sequence in open.task.dev.encoded.sequences.get(from..to).unwrap_or_default() {
+        let numbers = [sequence.prompt, sequence.tokens.len()];
+        numbers.iter().for_each(|n| hash.update((*n as u64).to_le_bytes()));
+        sequence.tokens.iter().for_each(|token| hash.update(token.to_le_bytes()));
+    }
+    let mut text = crate::text::hex(&hash.finalize());
+    // Enough to tell a few states of a file apart.
+    text.truncate(16);
+    text
+}
+
 /// Measures what is not known yet and calls `told` with every measurement (whether it was known); ends early when
-/// `asker` gives up. True when all is there.
+/// `asker` gives up. True when all is there. Every group gets the ratios that are named, also under a schedule.
 ///
 /// # Errors
 /// When the run's file fails, or memory is short.
@@ -108,10 +124,13 @@ pub fn measure(
     let at = (open.stage.0, open.step, open.pruner.settings().rules.len());
     let end = plan.documents.end.min(open.task.dev.references.len());
     let documents = [plan.documents.start.min(end), end];
+    let on = fingerprint(open, documents);
+    let unscheduled = open.unscheduled()?;
+    let subject = Subject { pruner: unscheduled.as_ref().unwrap_or(&open.pruner), ..open.subject() };
     let mut answers = Answers::default();
     for (group, rule) in measurements(open, plan) {
         let typed = rule.typed();
-        if let Some(known) = known.iter().find(|m| m.is_of(at, &typed, documents)) {
+        if let Some(known) = known.iter().find(|m| m.is_of(at, &typed, documents, &on)) {
             told(known, true)?;
             continue;
         }
@@ -120,7 +139,7 @@ pub fn measure(
         }
         let ratio = rule.ratio;
         let question = Question { rules: vec![rule], documents: documents[0]..documents[1], samples: 0 };
-        let found = answers.answer(&open.subject(), &question, asker)?;
+        let found = answers.answer(&subject, &question, asker)?;
         if found.state != Progress::Done {
             return Ok(false);
         }
@@ -135,6 +154,7 @@ pub fn measure(
             rule: typed,
             ratio,
             documents,
+            on: on.clone(),
             loss,
             delta,
             sparsity,

@@ -1,6 +1,10 @@
 //! What-ifs: a run with them is bit for bit the run without, the same ratios give the same loss, a newer one cancels.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
+mod ends;
+mod measured;
+mod streamed;
+
 use crate::tiny;
 use lopper::recipe::Recipe;
 use lopper::recipe::ratios::Rule;

@@ -1,0 +1,83 @@
+//! What becomes of a question whose answer does not come.
+
+use super::*;
+use crate::app::Message;
+use crate::app::ratios::tests::{app, press, tell};
+use crate::app::update::update;
+use crate::run::event::EventBody;
+use crate::run::inquiry::{Answer, Said};
+use crate::run::what_if::Change;
+
+fn tick(app: &mut App, now: f64) -> Vec<Effect> {
+    update(app, Message::Tick(now))
+}
+
+/// Another edit, and the clock asks what it does.
+fn asks(app: &mut App, now: f64, id: &str) {
+    press(app, "+");
+    tick(app, now);
+    assert_eq!(tick(app, now + 0.2).len(), 1);
+    update(app, Message::Sent { command: "what_if".into(), id: id.into() });
+}
+
+fn said(request: &str, state: Progress, delta: Option<Change>) -> WhatIf {
+    WhatIf { request: request.into(), state, step: 1, delta, ..WhatIf::default() }
+}
+
+#[test]
+fn what_a_worker_was_asked_that_is_gone_ends_with_a_sentence() {
+    for state in [RunState::Crashed, RunState::Failed, RunState::Stopped] {
+        let mut app = app();
+        asks(&mut app, 100.0, "q1");
+        press(&mut app, "K");
+        tell(&mut app, Vec::new(), state);
+        tick(&mut app, 102.0);
+        let words = words(&app).unwrap();
+        assert!(words.starts_with("not measured: the run is ") && words.contains(state.word()), "{words}");
+        assert!(!app.ratios.trial.is_asked() && app.toast.as_ref().unwrap().0.contains(state.word()));
+        let variant = app.ratios.trial.variants[0].found.as_ref().unwrap();
+        assert!(variant.state == Progress::Failed && variant.text.contains(state.word()), "{variant:?}");
+        // Its late word, by the worker after it, changes nothing; another edit asks the checkpoint.
+        let (id, command, text) = ("q1".into(), "what_if".into(), "came when no worker was at the run".into());
+        tell(&mut app, vec![EventBody::Control(ControlOutcome { id, command, ok: false, text })], state);
+        assert_eq!(super::words(&app).unwrap(), words);
+        asks(&mut app, 103.0, "screen-1");
+        tick(&mut app, 110.0);
+        assert_eq!(super::words(&app).unwrap(), "measuring", "a process is under way");
+    }
+}
+
+#[test]
+fn what_was_known_when_the_worker_went_stays() {
+    let mut app = app();
+    asks(&mut app, 100.0, "q1");
+    let delta = Some(Change { mean: 0.25, se: Some(0.5) });
+    tell(&mut app, vec![EventBody::WhatIf(Box::new(said("q1", Progress::Loss, delta)))], RunState::Running);
+    tell(&mut app, Vec::new(), RunState::Crashed);
+    tick(&mut app, 102.0);
+    let found = app.ratios.trial.found.as_ref().unwrap();
+    assert!(found.state == Progress::Cancelled && found.text.contains("crashed"), "{found:?}");
+    assert_eq!(words(&app).unwrap(), "loss +0.2500 \u{b1} 0.5000");
+}
+
+#[test]
+fn what_is_given_up_says_why() {
+    let mut app = app();
+    asks(&mut app, 100.0, "q1");
+    let stopped = WhatIf { text: "the run stops".into(), ..said("q1", Progress::Cancelled, None) };
+    tell(&mut app, vec![EventBody::WhatIf(Box::new(stopped))], RunState::Running);
+    assert_eq!(words(&app).unwrap(), "measurement given up: the run stops");
+}
+
+#[test]
+fn the_end_of_the_process_that_was_asked_is_an_answer() {
+    let mut app = app();
+    tell(&mut app, Vec::new(), RunState::Finished);
+    asks(&mut app, 100.0, "screen-1");
+    tick(&mut app, 105.0);
+    assert_eq!(words(&app).unwrap(), "measuring");
+    let ended = WhatIf { text: "the process has ended".into(), ..said("screen-1", Progress::Failed, None) };
+    let answer = Answer { id: "screen-1".into(), said: Said::WhatIf(Box::new(ended)) };
+    update(&mut app, Message::Answered(Box::new(answer)));
+    assert_eq!(words(&app).unwrap(), "not measured: the process has ended");
+}
