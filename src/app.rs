@@ -430,11 +430,11 @@ impl App {
         takes_part.then(|| self.pending.get(matrix).unwrap_or_else(|| ratios::tidy(f64::from(ratio))))
     }
 
-    /// A measure of all modules over the chosen matrices, once there is one.
+    /// A measure of all modules over the chosen matrices, once there is one; with what a draft would make of it.
     pub fn grid(&self, measure: Measure, selection: Selection) -> Option<Grid> {
         let (started, modules) = (self.started.as_ref()?, self.modules.as_ref()?);
-        match (measure == Measure::Ratio).then(|| self.ratios.shown(self)).flatten() {
-            Some(edited) => Some(Grid::of(started, edited.into_iter(), selection)),
+        match self.ratios.expected(self, measure) {
+            Some(expected) => Some(Grid::of(started, expected.into_iter(), selection)),
             None => Some(Grid::new(started, modules, measure, selection)),
         }
     }
@@ -442,7 +442,7 @@ impl App {
     /// Before a frame over a slow link: settles the heatmap's values in so many levels.
     pub fn settle(&mut self, levels: usize) {
         if let Some(grid) = self.grid(self.measure, self.selection) {
-            let scale = self.scales.of(self.measure);
+            let scale = self.shown_scale(self.measure);
             self.looks.steady.take(&grid, scale, (self.measure, self.selection), levels);
         }
     }

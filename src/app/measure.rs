@@ -51,6 +51,16 @@ impl Measure {
         }
     }
 
+    /// Whether other ratios say what its values will be.
+    pub const fn follows_ratios(self) -> bool {
+        matches!(self, Self::Sparsity | Self::Retained | Self::Ratio)
+    }
+
+    /// Whether what it would be with a draft is told, not asked.
+    pub const fn is_expected(self) -> bool {
+        matches!(self, Self::Sparsity | Self::Retained)
+    }
+
     /// The measure's column of the journal's `modules`.
     pub fn column(self, modules: &Modules) -> &[Option<f32>] {
         match self {
@@ -219,6 +229,12 @@ impl Scale {
         Self { low, high, log }
     }
 
+    /// The range that takes in these values too.
+    #[must_use]
+    pub fn widened(self, measure: Measure, values: &[Option<f32>]) -> Self {
+        range(measure, values).map_or(self, |fit| if self.holds(&fit) { self } else { self.joined(&fit) })
+    }
+
     fn holds(&self, other: &Self) -> bool {
         self.log == other.log && self.low <= other.low && self.high >= other.high
     }
@@ -253,12 +269,15 @@ const PATIENCE: u8 = 10;
 
 /// The round range around the values of each measure that has any.
 fn fits(modules: &Modules) -> impl Iterator<Item = (Measure, Scale)> {
-    Measure::ALL.into_iter().filter_map(|measure| {
-        let values = measure.column(modules).iter().flatten().copied().filter(|v| v.is_finite());
-        let positive = values.filter(|v| measure != Measure::Importance || *v > 0.0);
-        let (low, high) = positive.fold((f32::MAX, f32::MIN), |(l, h), v| (l.min(v), h.max(v)));
-        (low <= high).then(|| (measure, Scale::around(measure, low, high)))
-    })
+    Measure::ALL.into_iter().filter_map(|measure| Some((measure, range(measure, measure.column(modules))?)))
+}
+
+/// The round range around some values; `None` where there are none.
+fn range(measure: Measure, values: &[Option<f32>]) -> Option<Scale> {
+    let values = values.iter().flatten().copied().filter(|v| v.is_finite());
+    let positive = values.filter(|v| measure != Measure::Importance || *v > 0.0);
+    let (low, high) = positive.fold((f32::MAX, f32::MIN), |(l, h), v| (l.min(v), h.max(v)));
+    (low <= high).then(|| Scale::around(measure, low, high))
 }
 
 /// The ranges of all measures. They take in every matrix, so that the colours of two adapters compare, and

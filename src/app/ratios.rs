@@ -17,7 +17,7 @@ pub use menu::Menu;
 
 use super::action::RatioAction;
 use super::update::toast;
-use super::{App, Effect, clean, prompt};
+use super::{App, Effect, Measure, clean, prompt};
 use crate::module::{Factor, ModuleId};
 use crate::recipe::ratios::Rule;
 use crate::run::control::Command;
@@ -107,14 +107,19 @@ impl Ratios {
         }
     }
 
-    /// The column of ratios with what is wanted over what is, `None` where nothing else is wanted.
-    pub fn shown(&self, app: &App) -> Option<Vec<Option<f32>>> {
+    /// A column of the journal's with what is expected of the ratios that are wanted over what is; `None` where nothing
+    /// else is wanted, or the measure does not follow from ratios.
+    pub fn expected(&self, app: &App, measure: Measure) -> Option<Vec<Option<f32>>> {
         if self.draft.is_empty() && app.pending.is_empty() {
             return None;
         }
-        let now = app.modules.as_ref()?.full_ratios();
-        let wanted = |at: usize| self.draft.get(at).or_else(|| app.pending.get(at)).map(|r| r as f32);
-        Some(now.iter().enumerate().map(|(at, now)| now.and(wanted(at).or(*now))).collect())
+        let modules = app.modules.as_ref().filter(|_| measure.follows_ratios())?;
+        let outlook = forecast::Outlook::new(app)?;
+        let now = if measure == Measure::Ratio { modules.full_ratios() } else { measure.column(modules) };
+        let wanted = |at: usize| self.draft.get(at).or_else(|| app.pending.get(at));
+        let expected = |at: usize| outlook.of(measure, at, wanted(at)?);
+        // What takes no part in pruning has no value, also with a wish.
+        Some(now.iter().enumerate().map(|(at, now)| now.and(expected(at).or(*now))).collect())
     }
 }
 
@@ -237,6 +242,9 @@ pub fn act(app: &mut App, action: RatioAction) -> Vec<Effect> {
         }
         RatioAction::ShowTrial => app.overlay = Some(super::Overlay::Trial { top: 0 }),
         RatioAction::Sensitivity => return super::sensitivity::measure(app),
+        RatioAction::SensitivityCurves => super::sensitivity::view::toggle_curves(app),
+        RatioAction::LowerMap => super::sensitivity::view::turn(app, false),
+        RatioAction::HigherMap => super::sensitivity::view::turn(app, true),
         RatioAction::Suggest => return suggest::ask(app),
         RatioAction::KeepVariant => variants::keep(app),
         RatioAction::CompareVariants => variants::compare(app),

@@ -1,6 +1,8 @@
 //! How much the dev loss minds the pruning of each part, as far as it was measured: what the heatmap shows of that, and
 //! the request for more.
 
+pub mod view;
+
 use super::update::toast;
 use super::{App, Effect, Grid, Measure, Scale, clean};
 use crate::module::{Factor, Projection};
@@ -24,6 +26,10 @@ pub struct Sensitivity {
     all: Vec<Measured>,
     /// The request under way, empty until it has an id.
     request: Option<String>,
+    /// The ratio that the user wants to see.
+    chosen: Option<f64>,
+    /// Curves in the place of the table.
+    curves: bool,
 }
 
 impl Sensitivity {
@@ -37,8 +43,17 @@ impl Sensitivity {
         &self.all
     }
 
-    /// The ratio that the map shows: the first of [`RATIOS`] with a measured module, else with anything, else another.
+    /// Whether curves are wanted where there is no room for table and curves.
+    pub fn shows_curves(&self) -> bool {
+        self.curves
+    }
+
+    /// The ratio that the map shows: the chosen one, else the first of [`RATIOS`] with a measured module, else with anything,
+    /// else another.
     pub fn ratio(&self) -> Option<f64> {
+        if let Some(ratio) = self.chosen.filter(|ratio| self.all.iter().any(|m| m.ratio == *ratio)) {
+            return Some(ratio);
+        }
         let has =
             |ratio: f64, by: Option<By>| self.all.iter().any(|m| m.ratio == ratio && by.is_none_or(|by| m.by == by));
         let of_modules = RATIOS.into_iter().find(|ratio| has(*ratio, Some(By::Module)));
@@ -72,7 +87,9 @@ impl Sensitivity {
     fn take(&mut self, mut measured: Measured) {
         measured.group = clean::line(&measured.group);
         measured.rule = clean::line(&measured.rule);
-        let is_same = |known: &Measured| (known.at, known.documents) == (measured.at, measured.documents);
+        let is_same = |known: &Measured| {
+            (known.at, known.documents, &known.on) == (measured.at, measured.documents, &measured.on)
+        };
         if !self.all.last().is_none_or(is_same) {
             self.all.clear();
         }
@@ -260,6 +277,7 @@ mod tests {
             rule: format!("{group}={ratio}"),
             ratio,
             documents: [0, 8],
+            on: String::new(),
             loss: [3.5, 3.5 + mean],
             delta: Change { mean, se: Some(0.001) },
             sparsity: [0.5, 0.6],
@@ -354,6 +372,33 @@ mod tests {
         // Back at that step it is the one on show.
         update(&mut app, Message::Key("[".into()));
         assert_eq!(elsewhere(&app), None);
+    }
+
+    #[test]
+    fn another_ratio_is_chosen_among_those_that_are_measured() {
+        let mut app = app(RunState::Finished);
+        assert!(update(&mut app, Message::Key(">".into())).is_empty());
+        assert!(app.toast.as_ref().unwrap().0.contains("no sensitivity is measured"));
+        let part = |ratio, mean| measured(By::Module, "layers.1.self_attn.q_proj", ratio, mean);
+        update(&mut app, Message::Sensitivity(vec![part(0.5, 0.001), part(0.9, 0.009), part(0.7, 0.004)]));
+        assert_eq!(app.sensitivity.ratio(), Some(0.7));
+        // The first key shows the map, the next ones turn it.
+        app.measure = Measure::Sparsity;
+        update(&mut app, Message::Key(">".into()));
+        assert!(app.measure == Measure::Sensitivity && app.sensitivity.ratio() == Some(0.7));
+        update(&mut app, Message::Key(">".into()));
+        assert_eq!((app.sensitivity.ratio(), grid(&app).unwrap().cells[1][0]), (Some(0.9), Some(0.009)));
+        update(&mut app, Message::Key(">".into()));
+        assert!(app.toast.as_ref().unwrap().0.contains("no higher ratio") && app.sensitivity.ratio() == Some(0.9));
+        update(&mut app, Message::Key("<".into()));
+        update(&mut app, Message::Key("<".into()));
+        assert_eq!(app.sensitivity.ratio(), Some(0.5));
+        let curve = view::points(&app.sensitivity, By::Module, "layers.1.self_attn.q_proj");
+        assert_eq!(curve, [(0.5, 1.0), (0.7, 4.0), (0.9, 9.0)]);
+        // Measurements of another step: the chosen ratio is none of theirs.
+        let other = Measured { at: (1, 8, 0), ..part(0.3, 0.002) };
+        update(&mut app, Message::Sensitivity(vec![other]));
+        assert_eq!(app.sensitivity.ratio(), Some(0.3));
     }
 
     #[test]

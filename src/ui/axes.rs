@@ -80,7 +80,13 @@ fn number(value: f64, step: f64) -> String {
 
 /// Draws both axes with their numbers around `inner`; `x` is the first and the last step.
 pub fn draw(raster: &Raster, vertical: &Vertical, x: (f64, f64), theme: &Theme, buf: &mut Buffer, inner: Rect) {
-    let [line, corner, horizontal, tick_left, tick_below] = theme.glyphs.axis;
+    frame(raster, vertical, x, theme, buf, inner);
+    steps(raster, vertical.range.0, x, theme, buf, inner);
+}
+
+/// Draws both axes around `inner`, and the numbers of the vertical one.
+pub fn frame(raster: &Raster, vertical: &Vertical, x: (f64, f64), theme: &Theme, buf: &mut Buffer, inner: Rect) {
+    let [line, corner, horizontal, tick_left, _] = theme.glyphs.axis;
     let left = inner.x - 1;
     for y in inner.top()..inner.bottom() {
         buf.set_string(left, y, line, theme.dim);
@@ -95,28 +101,36 @@ pub fn draw(raster: &Raster, vertical: &Vertical, x: (f64, f64), theme: &Theme, 
             buf.set_string(inner.x - 2 - names, inner.y + row, text, theme.dim);
         }
     }
-    steps(raster, vertical.range.0, x, theme, buf, inner, tick_below);
 }
 
 /// Ticks and step numbers below the axis, the last step at its end.
-fn steps(raster: &Raster, low: f64, x: (f64, f64), theme: &Theme, buf: &mut Buffer, inner: Rect, tick: &str) {
+fn steps(raster: &Raster, low: f64, x: (f64, f64), theme: &Theme, buf: &mut Buffer, inner: Rect) {
     let (first, last) = x;
     let every = round_step(first, last, usize::from(inner.width / 10).clamp(1, 12)).max(1.0);
-    let y = inner.bottom();
     let end = format!("step {last:.0}");
     let end_at = inner.right().saturating_sub(end.len() as u16);
-    buf.set_string(end_at, y + 1, &end, theme.dim);
+    buf.set_string(end_at, inner.bottom() + 1, &end, theme.dim);
     let start = (first / every).ceil() * every;
     // Counted: where a journal tells absurd steps, adding one part may change nothing.
-    for value in (0..=24).map(|i| start + every * f64::from(i)).take_while(|value| *value <= last) {
-        if let Some((column, _)) = raster.cell((value, low)) {
-            let text = format!("{value:.0}");
-            let half = (text.len() as u16 - 1) / 2;
-            let x = (inner.x + column).saturating_sub(half);
-            buf.set_string(inner.x + column, y, tick, theme.dim);
-            if x + (text.len() as u16) < end_at {
-                buf.set_string(x, y + 1, text, theme.dim);
-            }
+    let values = (0..=24).map(|i| start + every * f64::from(i)).take_while(|value| *value <= last);
+    let ticks: Vec<(f64, String)> = values.map(|value| (value, format!("{value:.0}"))).collect();
+    below(raster, (low, &ticks), theme, buf, Rect { width: end_at.saturating_sub(inner.x + 1), ..inner });
+}
+
+/// Ticks at the lower end of `raster`, whose first value is `low`, and as many of their names as there is room for left
+/// of `inner`'s right edge.
+pub fn below(raster: &Raster, (low, ticks): (f64, &[(f64, String)]), theme: &Theme, buf: &mut Buffer, inner: Rect) {
+    let [.., tick] = theme.glyphs.axis;
+    let mut free = 0;
+    for (value, text) in ticks {
+        let Some((column, _)) = raster.cell((*value, low)) else { continue };
+        let at = inner.x + column;
+        buf.set_string(at, inner.bottom(), tick, theme.dim);
+        let width = text.len() as u16;
+        let x = at.saturating_sub(width.saturating_sub(1) / 2);
+        if x >= free && x + width <= inner.right() {
+            buf.set_string(x, inner.bottom() + 1, text, theme.dim);
+            free = x + width + 1;
         }
     }
 }

@@ -282,6 +282,9 @@ fn legend(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, (grid, paint): 
             format!("{} minus {run}", app.measure.label())
         }
         None if paint.change => format!("change of {}", app.measure.label()),
+        None if app.is_live() && !app.ratios.draft.is_empty() && app.measure.is_expected() => {
+            format!("{} with the draft", app.measure.label())
+        }
         None => app.measure.label().to_owned(),
     };
     x = put(x, &name, theme.title());

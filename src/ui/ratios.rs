@@ -59,10 +59,10 @@ pub fn draft(app: &App, theme: &Theme, width: usize) -> Option<Line<'static>> {
     if app.modules.as_ref().is_some_and(|m| !m.full.is_empty()) {
         all.push(fit::fact("at the schedule's end", theme.dim, 7));
     }
-    // The estimate rests on the entries as they are: those that were pruned hardly count in it.
+    // The estimate rests on the entries as they are; on a copy they count as they were when they were pruned.
     let lowered = app.ratios.draft.changes().any(|(at, ratio)| app.present_ratio(at).is_some_and(|now| ratio < now));
     if lowered {
-        all.push(fit::fact("what comes back starts near zero", theme.dim, 5));
+        all.push(fit::fact("what comes back hardly counts in the estimate", theme.dim, 5));
     }
     let count = app.ratios.draft.changes().count();
     all.push(fit::fact(format!("{count} matrices"), theme.dim, 3));

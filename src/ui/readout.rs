@@ -2,6 +2,7 @@
 
 use super::fit;
 use crate::app::measure::significant;
+use crate::app::ratios::forecast::Outlook;
 use crate::app::ratios::marks;
 use crate::app::{App, Measure};
 use crate::run::event::{MatrixInfo, Modules};
@@ -97,10 +98,11 @@ fn selection(app: &App, theme: &Theme, columns: &[(Measure, &str, usize)], label
     let mut spans = vec![Span::styled(fit::pad(&name, label, theme), theme.text)];
     let module = app.module();
     let marks = marks(app).get(module.layer).map(|row| row[module.projection as usize]).unwrap_or_default();
+    let wished = app.is_live() && (marks.draft || marks.pending);
     for (measure, _, width) in columns {
         let value = app.shown_grid(*measure, app.selection).and_then(|g| g.module(module));
         let text = value.map_or_else(|| theme.glyphs.none.to_owned(), |v| measure.show(v));
-        if *measure == Measure::Ratio && app.is_live() && (marks.draft || marks.pending) {
+        if wished && measure.follows_ratios() {
             let wish = format!("{}{text}", theme.glyphs.arrow);
             spans.push(Span::styled(fit_right(&wish, *width), theme.warn));
         } else {
@@ -130,11 +132,12 @@ fn row(
     let none = theme.glyphs.none;
     let name = fit::pad(&app.adapter_name(matrix.adapter), label.saturating_sub(2), theme);
     let mut spans = vec![Span::styled(format!("{name} {}", matrix.factor), style)];
+    let wish = app.ratios.draft.get(at).or_else(|| app.pending.get(at)).filter(|_| app.is_live());
+    let outlook = wish.and_then(|_| Outlook::new(app));
     for (measure, _, width) in columns {
-        let wish = app.ratios.draft.get(at).or_else(|| app.pending.get(at));
-        let wish = wish.filter(|_| *measure == Measure::Ratio && app.is_live());
-        if let Some(wish) = wish {
-            let text = format!("{}{}", theme.glyphs.arrow, measure.show(wish as f32));
+        let expected = wish.and_then(|wish| outlook?.of(*measure, at, wish));
+        if let Some(expected) = expected {
+            let text = format!("{}{}", theme.glyphs.arrow, measure.show(expected));
             spans.push(Span::styled(fit_right(&text, *width), theme.warn));
             continue;
         }

@@ -1,5 +1,7 @@
 //! The heatmap of what the dev loss minds being pruned: its words, and the table of the parts under the cursor.
 
+mod curves;
+
 use super::fit::{self, Fact};
 use super::ratios;
 use crate::app::measure::Measure;
@@ -16,6 +18,9 @@ use ratatui::widgets::Paragraph;
 
 /// Columns of a figure, with and without its standard error.
 const FIGURES: [usize; 2] = [15, 9];
+
+/// Lines above and below the table that are not its parts.
+const LINES: usize = 5;
 
 /// The key that measures.
 fn key() -> &'static str {
@@ -79,9 +84,27 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         facts.push(fit::fact(format!("{} dev documents, {place}", to.saturating_sub(from)), style, 5));
     }
     lines.push(fit::facts(facts, "  ", width));
+    let below = |lines: usize| {
+        let height = area.height.saturating_sub(lines as u16);
+        Rect { y: area.bottom() - height, height, ..area }
+    };
+    let has_any = !known.all().is_empty();
+    let parts = rows(app).len();
+    // Both where there is room for both; else the key chooses.
+    let both = usize::from(area.height) > lines.len() + LINES + parts + usize::from(curves::WANTED);
+    let only_curves = has_any && known.shows_curves() && !both;
     if let Some(said) = known.guidance() {
         let said = ratios::spelled(&said, theme);
-        lines.extend(fit::limit(fit::wrap(&[(&said, theme.warn)], width), 2, width, theme));
+        let said = fit::limit(fit::wrap(&[(&said, theme.warn)], width), 2, width, theme);
+        if !only_curves || curves::fits(below(lines.len() + said.len())) {
+            lines.extend(said);
+        }
+    }
+    if only_curves {
+        let rest = below(lines.len());
+        frame.render_widget(Paragraph::new(lines), area);
+        curves::draw(app, theme, frame, rest);
+        return;
     }
     // Below the table's heading.
     let mut room = usize::from(area.height).saturating_sub(lines.len() + 1);
@@ -90,7 +113,11 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         room = room.saturating_sub(1);
     }
     lines.extend(table(app, theme, (width, room)));
+    let rest = below(lines.len() + 1);
     frame.render_widget(Paragraph::new(lines), area);
+    if has_any && both && curves::fits(rest) {
+        curves::draw(app, theme, frame, Rect { height: rest.height.min(16), ..rest });
+    }
 }
 
 /// What it costs to leave parts out, where none of the table's `room` rows tells it: `gone:  games A+B +12.30 ± 2.00`.

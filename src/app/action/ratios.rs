@@ -26,6 +26,9 @@ pub enum RatioAction {
     KeepVariant,
     CompareVariants,
     Sensitivity,
+    SensitivityCurves,
+    LowerMap,
+    HigherMap,
     Suggest,
 }
 
@@ -35,10 +38,16 @@ const ASK: &str = "edit by 0.5, +0.1, *0.9; by rule";
 const UNDO: &str = "undo, redo an edit";
 const COPY: &str = "copy the adapter's ratios, paste to another";
 const SETS: &str = "save the ratios by name, load saved ones";
+const MAP_AT: &str = "sensitivity at the lower, the higher ratio";
 const KEPT: &str = "keep the draft; compare what is kept";
 
 const fn draft(action: RatioAction, keys: &'static [&'static str], help: &'static str) -> Entry {
     entry(Action::Ratio(action), keys, help).only(MAP).drafts()
+}
+
+/// What changes nothing but what is shown.
+const fn look(action: RatioAction, keys: &'static [&'static str], help: &'static str) -> Entry {
+    entry(Action::Ratio(action), keys, help).only(MAP)
 }
 
 /// The section of the table.
@@ -67,6 +76,9 @@ pub const SECTION: Section = Section {
         draft(RatioAction::LoadRatios, &["W"], SETS),
         draft(RatioAction::ShowTrial, &["b"], "what the draft does: losses, summaries").short("effect"),
         draft(RatioAction::Sensitivity, &["z"], "sensitivity: measure each part pruned alone").short("sensitivity"),
+        look(RatioAction::SensitivityCurves, &["x"], "sensitivity as curves over the ratio, as a table"),
+        look(RatioAction::LowerMap, &["<"], MAP_AT),
+        look(RatioAction::HigherMap, &[">"], MAP_AT),
         draft(RatioAction::Suggest, &["Z"], "look for ratios for a sparsity or a loss").short("suggest"),
         draft(RatioAction::KeepVariant, &["K"], KEPT),
         draft(RatioAction::CompareVariants, &["B"], KEPT),

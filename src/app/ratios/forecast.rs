@@ -3,8 +3,8 @@
 
 use super::sketch::{Figures, Sketch};
 use super::tidy;
-use crate::app::App;
-use crate::run::event::Modules;
+use crate::app::{App, Measure};
+use crate::run::event::{MatrixInfo, Modules};
 
 /// What comes of a set of ratios.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -48,6 +48,40 @@ pub fn both(app: &App, other: impl Fn(usize) -> Option<f64>) -> Option<(Forecast
         }
     }
     (now.size > 0.0).then(|| (now.forecast(), then.forecast()))
+}
+
+/// What other ratios would make of the measures of single matrices at this step.
+#[derive(Debug, Clone, Copy)]
+pub struct Outlook<'a> {
+    matrices: &'a [MatrixInfo],
+    modules: &'a Modules,
+    /// How far the schedule is, 0 to 1.
+    share: f64,
+}
+
+impl<'a> Outlook<'a> {
+    /// Of the live step, `None` before there is one.
+    pub fn new(app: &'a App) -> Option<Self> {
+        let modules = app.modules.as_ref()?;
+        Some(Self { matrices: &app.started.as_ref()?.matrices, modules, share: modules.share() })
+    }
+
+    /// A measure of matrix `at` with another ratio at the schedule's end: the sparsity exactly, retained importance as
+    /// an estimate. `None` where the measure does not follow from ratios or the journal tells too little.
+    pub fn of(&self, measure: Measure, at: usize, ratio: f64) -> Option<f32> {
+        let matrix = self.matrices.get(at)?;
+        let now = ratio * self.share;
+        let value = match measure {
+            Measure::Ratio => ratio,
+            Measure::Sparsity => {
+                let n = (matrix.rows as f64 * matrix.cols as f64).max(1.0);
+                (now * n).round() / n
+            }
+            Measure::Retained => 1.0 - Sketch::new(&figures(self.modules, at)?)?.lost(now),
+            Measure::Importance | Measure::Flips | Measure::Sensitivity => return None,
+        };
+        Some(value as f32)
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]

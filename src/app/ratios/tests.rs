@@ -122,6 +122,37 @@ fn keys_edit_a_draft_and_enter_sends_it_as_one_rule() {
 }
 
 #[test]
+fn the_map_shows_what_is_expected_of_a_draft() {
+    let mut app = app();
+    let n = app.started.as_ref().unwrap().matrices.len();
+    let now = Modules {
+        sparsity: vec![Some(0.5); n],
+        importance: vec![Some(1.0); n],
+        quantiles: vec![Some([0.1, 0.7, 2.2]); n],
+        retained: vec![Some(0.9); n],
+        ..modules(&vec![0.5; n])
+    };
+    tell(&mut app, vec![EventBody::Modules(now.clone())], RunState::Running);
+    press(&mut app, "l a f + + +");
+    assert_eq!(draft(&app), [(12, 0.65)]);
+    let matrix = &app.started.as_ref().unwrap().matrices[12];
+    let entries = matrix.rows as f32 * matrix.cols as f32;
+    let cells = |measure| app.grid(measure, app.selection).unwrap().cells;
+    assert_eq!(cells(Measure::Sparsity)[1][0], Some((0.65 * entries).round() / entries));
+    let retained = cells(Measure::Retained)[1][0].unwrap();
+    assert!((0.7..0.9).contains(&retained), "{retained}");
+    assert!(app.shown_scale(Measure::Retained).low <= retained);
+    // What does not follow from ratios, and what has no other ratio, is as it was measured.
+    assert_eq!((cells(Measure::Importance)[1][0], cells(Measure::Retained)[0][0]), (Some(1.0), Some(0.9)));
+    // Half-way of a schedule half of the ratio is what would be pruned now.
+    let half = Modules { full: vec![Some(0.5); n], ratio: vec![Some(0.25); n], ..now };
+    tell(&mut app, vec![EventBody::Modules(half)], RunState::Running);
+    let cells = |measure| app.grid(measure, app.selection).unwrap().cells;
+    assert_eq!(cells(Measure::Sparsity)[1][0], Some((0.325 * entries).round() / entries));
+    assert_eq!(cells(Measure::Ratio)[1][0], Some(0.65));
+}
+
+#[test]
 fn what_the_run_refuses_or_never_gets_is_a_draft_again() {
     let mut app = app();
     press(&mut app, "+ enter");

@@ -206,10 +206,14 @@ impl App {
         Some(grid::Grid::of(self.started.as_ref()?, change, selection))
     }
 
-    /// What the heatmap's colours stand for: the live step's range; all steps' while an earlier one is on
-    /// show, so that their colours compare.
+    /// What the heatmap's colours stand for: the live step's range, with what a draft would bring; all steps' while an
+    /// earlier one is on show, so that their colours compare.
     pub fn shown_scale(&self, measure: Measure) -> Scale {
-        if self.is_live() { self.scales.of(measure) } else { self.watch.ranges.of(measure) }
+        if !self.is_live() {
+            return self.watch.ranges.of(measure);
+        }
+        let expected = self.ratios.expected(self, measure).unwrap_or_default();
+        self.scales.of(measure).widened(measure, &expected)
     }
 
     /// The range around zero that holds every module's change.

@@ -1,6 +1,6 @@
 //! Where the cells of the heatmap and what belongs to it stand.
 
-use crate::app::{App, grid};
+use crate::app::{App, Measure, grid};
 use crate::ui::timeline;
 use ratatui::layout::Rect;
 
@@ -8,6 +8,8 @@ use ratatui::layout::Rect;
 const MEANS: u16 = 7;
 /// Least rows of the read-out.
 const READ_OUT: u16 = 3;
+/// Rows that the table or the curves of sensitivity want.
+const CURVES: u16 = 15;
 
 /// Where the cells of the map are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +61,8 @@ impl Map {
         let spare = area.height.checked_sub(2).filter(|s| *s > 0)?;
         // The title, the headings, the selection and each of its matrices.
         let wanted = READ_OUT + 2 * started.adapters.len().min(4) as u16;
+        // Curves take rather more than small cells lose.
+        let wanted = if app.measure == Measure::Sensitivity { wanted.max(CURVES) } else { wanted };
         let height = match spare {
             s if s >= 3 * n + wanted + 3 && width >= 5 => 3,
             s if s > 2 * n + wanted && width >= 2 => 2,

@@ -173,6 +173,7 @@ fn measured(name: &str, random: &mut ChaCha8Rng) -> Measured {
         rule: name.into(),
         ratio: *[0.7, 0.9, 1.0, 1e-3].choose(random).unwrap(),
         documents: [9, 8],
+        on: String::new(),
         loss: [3.0, 3.0 + mean],
         delta: Change { mean, se: random.random_bool(0.5).then_some(mean) },
         sparsity: [0.5; 2],
@@ -285,7 +286,7 @@ fn watch(events: &[Event], seed: u64, count: usize, seen: &mut Seen<Overlay>) {
     for _ in 0..count {
         let message = match random.random_range(0..100) {
             // What opens more than one overlay in a row is rare otherwise.
-            0..3 if matches!(app.overlay, Some(Overlay::Module { .. })) => Some(Message::Key("enter".into())),
+            0..20 if matches!(app.overlay, Some(Overlay::Module { .. })) => Some(Message::Key("enter".into())),
             0..80 => Some(Message::Key(keys.choose(&mut random).unwrap().clone())),
             80..83 => Some(Message::Paste(HOSTILE.choose(&mut random).unwrap().to_string())),
             83..87 => {

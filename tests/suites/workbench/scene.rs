@@ -32,7 +32,7 @@ fn types(screen: &mut Terminal, text: &str) {
 }
 
 #[test]
-#[ignore = "takes three minutes and writes assets/pictures/what-if*, sensitivity*, suggest*"]
+#[ignore = "takes three minutes and writes assets/pictures/what-if*, sensitivity*, curves*, suggest*"]
 fn lower_a_ratio_see_the_summary_change_and_have_ratios_suggested() {
     let project = Project::new();
     copy_folder(&assets("demo"), &project.path("demo"));
@@ -79,6 +79,11 @@ fn lower_a_ratio_see_the_summary_change_and_have_ratios_suggested() {
     screen.until("every part at 0.7", |text| text.contains(" parts at 0.9") && text.contains("pruned alone to 0.7"));
     looks(3.0);
     keeps(&screen, "sensitivity-120x36.svg");
+    // The same over the ratios that are measured so far.
+    screen.press("x");
+    screen.shows(&["a, f choose"]);
+    looks(3.0);
+    keeps(&screen, "curves-120x36.svg");
     screen.press("z");
     screen.shows(&["measures on"]);
     looks(1.0);

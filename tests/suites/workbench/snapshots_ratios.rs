@@ -200,6 +200,7 @@ fn measured(by: By, group: String, ratio: f64, mean: f64) -> Measured {
         group,
         ratio,
         documents: [0, 8],
+        on: String::new(),
         loss: [3.5, 3.5 + mean],
         delta: Change { mean, se: Some(0.002) },
         sparsity: [0.5, 0.6],
@@ -256,6 +257,19 @@ fn what_the_loss_minds() {
     for size in [(40, 10), (120, 40), (200, 50)] {
         insta::assert_snapshot!(format!("sensitivity_{}x{}", size.0, size.1), screen(&mut app, &theme, size, ""));
     }
+    let third = (0..12).map(|l| measured(By::Layer, format!("layers.{l}"), 0.5, f64::from(l) / 4000.0));
+    update(&mut app, Message::Sensitivity(third.collect()));
+    // Where there is no room for both the key turns from the table to curves.
+    screen(&mut app, &theme, (80, 24), "x");
+    for size in [(40, 10), (80, 24), (120, 40)] {
+        insta::assert_snapshot!(format!("curves_{}x{}", size.0, size.1), screen(&mut app, &theme, size, ""));
+    }
+    for width in [1, 34, 35, 79, 300] {
+        for height in [1, 8, 9, 36, 100] {
+            screen(&mut app, &theme, (width, height), "");
+        }
+    }
+    screen(&mut app, &theme, (80, 24), "x");
     let mono = Theme::find("mono", Depth::None, true).unwrap();
     insta::assert_snapshot!("sensitivity_mono", screen(&mut app, &mono, (80, 24), ""));
     for width in [1, 34, 35, 79, 300] {
