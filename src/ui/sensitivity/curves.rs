@@ -32,9 +32,9 @@ struct Curve {
     here: Option<(String, Style)>,
 }
 
-/// The parts that have points, as many as there are colours: those under the cursor, then those of adapters, which the
-/// selection of adapter and factor narrows.
-fn all(app: &App, theme: &Theme) -> (Vec<Curve>, usize) {
+/// The parts that have points, as many as there are colours and rows for their names, and how many there are more: those
+/// under the cursor, then those of adapters, which the selection of adapter and factor narrows.
+fn all(app: &App, theme: &Theme, rows_below: usize) -> (Vec<Curve>, usize) {
     let known = &app.sensitivity;
     let ratio = known.ratio();
     let takes = |(by, name): &(By, String)| match by {
@@ -50,8 +50,10 @@ fn all(app: &App, theme: &Theme) -> (Vec<Curve>, usize) {
             (!points.is_empty()).then(|| Curve { name: short(by, &name), points, style: theme.text, here })
         })
         .collect();
-    let more = found.len().saturating_sub(theme.series.len());
-    found.truncate(theme.series.len());
+    let most = if found.len() > rows_below { rows_below.saturating_sub(1) } else { rows_below };
+    let most = most.min(theme.series.len());
+    let more = found.len().saturating_sub(most);
+    found.truncate(most);
     for (curve, style) in found.iter_mut().zip(theme.series) {
         curve.style = style;
     }
@@ -65,7 +67,8 @@ pub fn fits(area: Rect) -> bool {
 
 /// Draws the curves with their names beside them.
 pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
-    let (curves, more) = all(app, theme);
+    // Below the heading of the names.
+    let (curves, more) = all(app, theme, usize::from(area.height).saturating_sub(1));
     let points = || curves.iter().flat_map(|curve| curve.points.iter().copied());
     if curves.is_empty() || !fits(area) {
         let text = if curves.is_empty() { "no part of these has been measured" } else { "no room for curves here" };

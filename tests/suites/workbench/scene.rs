@@ -79,11 +79,16 @@ fn lower_a_ratio_see_the_summary_change_and_have_ratios_suggested() {
     screen.until("every part at 0.7", |text| text.contains(" parts at 0.9") && text.contains("pruned alone to 0.7"));
     looks(3.0);
     keeps(&screen, "sensitivity-120x36.svg");
-    // The same over the ratios that are measured so far.
+    // The same over the ratios that are measured so far, of all adapters.
+    for _ in 0..4 {
+        screen.press("a");
+        looks(0.3);
+    }
     screen.press("x");
     screen.shows(&["a, f choose"]);
     looks(3.0);
     keeps(&screen, "curves-120x36.svg");
+    screen.press("x");
     screen.press("z");
     screen.shows(&["measures on"]);
     looks(1.0);
