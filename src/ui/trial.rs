@@ -6,7 +6,7 @@ use super::ratios::spelled;
 use super::{fit, overlay};
 use crate::app::App;
 use crate::app::ratios::{suggest, trial};
-use crate::run::what_if::{Progress, Summary, WhatIf};
+use crate::run::what_if::{Change, Progress, Summary, WhatIf};
 use crate::theme::Theme;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -61,7 +61,11 @@ fn lines(app: &App, theme: &Theme, width: usize) -> Vec<Line<'static>> {
         Progress::Failed | Progress::Cancelled => theme.warn,
         _ => theme.title(),
     };
-    lines.extend(fit::wrap(&[(&spelled(&found.line(), theme), style)], width));
+    let is_known = |_: &Change| !matches!(found.state, Progress::Failed | Progress::Cancelled);
+    let rouge = found.rouge.filter(is_known).map_or_else(String::new, |rouge| {
+        format!("; ROUGE-L {} ({} written)", rouge.shown(1), found.summaries.len())
+    });
+    lines.extend(fit::wrap(&[(&spelled(&format!("{}{rouge}", found.line()), theme), style)], width));
     if found.state == Progress::Failed {
         return lines;
     }
