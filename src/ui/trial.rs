@@ -62,9 +62,10 @@ fn lines(app: &App, theme: &Theme, width: usize) -> Vec<Line<'static>> {
         _ => theme.title(),
     };
     let is_known = |_: &Change| !matches!(found.state, Progress::Failed | Progress::Cancelled);
-    let rouge = found.rouge.filter(is_known).map_or_else(String::new, |rouge| {
-        format!("; ROUGE-L {} ({} written)", rouge.shown(1), found.summaries.len())
-    });
+    let rouge = found
+        .rouge
+        .filter(is_known)
+        .map_or_else(String::new, |rouge| format!("; ROUGE-L {} ({} written)", rouge.shown(1), found.summaries.len()));
     lines.extend(fit::wrap(&[(&spelled(&format!("{}{rouge}", found.line()), theme), style)], width));
     if found.state == Progress::Failed {
         return lines;

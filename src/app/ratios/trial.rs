@@ -195,7 +195,7 @@ pub fn lost(app: &mut App) {
     if !app.state.is_over() || !app.ratios.trial.asked.iter().any(|asked| waits(&asked)) {
         return;
     }
-    let text = format!("the run is {}; the next edit asks its checkpoint", app.state.word());
+    let text = "the worker is gone; the next edit asks anew".to_owned();
     let requests: Vec<String> = app.ratios.trial.asked.iter().filter(waits).map(|asked| asked.id.clone()).collect();
     for request in requests {
         // What is known of it stays.

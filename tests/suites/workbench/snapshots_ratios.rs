@@ -129,6 +129,7 @@ fn what_a_draft_does() {
                 document: 1, before: "帽子のゲーム".into(), after: "帽子のゲーム".into(), rouge_l: [50.0, 50.0]
             },
         ],
+        rouge: Change::of(&[33.3 - 40.0, 0.0]),
         ..WhatIf::default()
     };
     let id = found.request.clone();
