@@ -11,7 +11,7 @@ mod state;
 pub(crate) mod storage;
 
 use crate::lora::{Gradients, MergedModule, MergedSet, SquareSums};
-use crate::model::kernels;
+use crate::model::kernels::{self, vectorised};
 use crate::module::{Factor, ModuleId};
 use crate::recipe::ratios::Ratios;
 use crate::recipe::{self, Group, Importance, RatioSchedule};
@@ -320,7 +320,7 @@ impl Pruner {
     fn outcome(&self, part: &mask::Part<'_>, mask: &[u8]) -> MatrixState {
         let n = mask.len() as f64;
         let old = self.now.masks.get(&part.key);
-        let flips = old.map(|old| old.iter().zip(mask).filter(|(a, b)| a != b).count() as f64 / n);
+        let flips = old.map(|old| differing(old, mask) as f64 / n);
         Sums::of(mask, part.weights, &part.scores).state(n, (part.ratio, part.full), quantiles(&part.scores), flips)
     }
 
@@ -389,6 +389,22 @@ impl Pruner {
     }
 }
 
+/// Entries that two masks differ in.
+fn differing(one: &[u8], other: &[u8]) -> usize {
+    const BLOCK: usize = 1 << 10;
+    let mut count = 0;
+    vectorised!({
+        for (one, other) in one.chunks(BLOCK).zip(other.chunks(BLOCK)) {
+            let mut differ = 0u32;
+            for (a, b) in one.iter().zip(other) {
+                differ += u32::from(a != b);
+            }
+            count += differ as usize;
+        }
+    });
+    count
+}
+
 /// Zeroes what the masks of a module say.
 fn zero(id: ModuleId, module: &MergedModule, done: &[Done]) -> Result<()> {
     for factor in [Factor::A, Factor::B] {
@@ -444,29 +460,31 @@ impl Sums {
         const LANES: usize = 8;
         const BLOCK: usize = 1 << 10;
         let mut sums = Self::default();
-        for ((mask, weights), scores) in mask.chunks(BLOCK).zip(weights.chunks(BLOCK)).zip(scores.chunks(BLOCK)) {
-            let (mut total, mut lost) = ([0f64; LANES], [0f64; LANES]);
-            let ((masks, mask_rest), (many, rest)) = (mask.as_chunks::<LANES>(), scores.as_chunks::<LANES>());
-            for (mask, scores) in masks.iter().zip(many) {
-                for i in 0..LANES {
-                    total[i] += f64::from(scores[i]);
-                    lost[i] += f64::from(scores[i]) * f64::from(mask[i]);
+        vectorised!({
+            for ((mask, weights), scores) in mask.chunks(BLOCK).zip(weights.chunks(BLOCK)).zip(scores.chunks(BLOCK)) {
+                let (mut total, mut lost) = ([0f64; LANES], [0f64; LANES]);
+                let ((masks, mask_rest), (many, rest)) = (mask.as_chunks::<LANES>(), scores.as_chunks::<LANES>());
+                for (mask, scores) in masks.iter().zip(many) {
+                    for i in 0..LANES {
+                        total[i] += f64::from(scores[i]);
+                        lost[i] += f64::from(scores[i]) * f64::from(mask[i]);
+                    }
                 }
+                for (m, score) in mask_rest.iter().zip(rest) {
+                    total[0] += f64::from(*score);
+                    lost[0] += f64::from(*score) * f64::from(*m);
+                }
+                sums.total += total.iter().sum::<f64>();
+                sums.lost += lost.iter().sum::<f64>();
+                let (mut pruned, mut zeros) = (0u32, 0u32);
+                for (m, w) in mask.iter().zip(weights) {
+                    pruned += u32::from(*m);
+                    zeros += u32::from(*m) | u32::from(*w == 0.0);
+                }
+                sums.pruned += pruned as usize;
+                sums.zeros += zeros as usize;
             }
-            for (m, score) in mask_rest.iter().zip(rest) {
-                total[0] += f64::from(*score);
-                lost[0] += f64::from(*score) * f64::from(*m);
-            }
-            sums.total += total.iter().sum::<f64>();
-            sums.lost += lost.iter().sum::<f64>();
-            let (mut pruned, mut zeros) = (0u32, 0u32);
-            for (m, w) in mask.iter().zip(weights) {
-                pruned += u32::from(*m);
-                zeros += u32::from(*m) | u32::from(*w == 0.0);
-            }
-            sums.pruned += pruned as usize;
-            sums.zeros += zeros as usize;
-        }
+        });
         sums
     }
 }

@@ -18,9 +18,11 @@ macro_rules! vectorised {
     };
 }
 
+pub(crate) use vectorised;
+
 /// A closure for [`pulp::Arch::dispatch`]. It is called as `FnMut`: called as `FnOnce`, as pulp does, it stands behind a
 /// function that nothing makes inline.
-struct Work<F>(F);
+pub(crate) struct Work<F>(pub(crate) F);
 
 impl<R, F: FnMut() -> R> WithSimd for Work<F> {
     type Output = R;

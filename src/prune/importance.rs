@@ -1,6 +1,7 @@
 //! How much an entry matters.
 
 use super::Key;
+use crate::model::kernels::vectorised;
 use crate::module::Factor;
 use crate::recipe::Importance;
 use crate::{Error, Result};
@@ -100,14 +101,20 @@ impl Scorer<'_> {
     /// `|W_ij| · ‖X_j‖₂` (Sun et al. 2023, read literally for each factor).
     fn direct(&self) -> [Vec<f32>; 2] {
         let width = self.b.len() / self.rank;
-        // Row by row: a chain of rows would be gathered entry by entry.
-        let (mut a, mut b) = (Vec::with_capacity(self.a.len()), Vec::with_capacity(self.b.len()));
-        for row in self.a.chunks(self.x.len()) {
-            a.extend(row.iter().zip(self.x).map(|(w, n)| w.abs() * n));
-        }
-        for (row, n) in self.b.chunks(width).zip(self.z) {
-            b.extend(row.iter().map(|w| w.abs() * n));
-        }
+        let (mut a, mut b) = (vec![0.0; self.a.len()], vec![0.0; self.b.len()]);
+        vectorised!({
+            // Row by row: a chain of rows would be gathered entry by entry.
+            for (scores, row) in a.chunks_mut(self.x.len()).zip(self.a.chunks(self.x.len())) {
+                for ((score, w), n) in scores.iter_mut().zip(row).zip(self.x) {
+                    *score = w.abs() * n;
+                }
+            }
+            for ((scores, row), n) in b.chunks_mut(width).zip(self.b.chunks(width)).zip(self.z) {
+                for (score, w) in scores.iter_mut().zip(row) {
+                    *score = w.abs() * n;
+                }
+            }
+        });
         [a, b]
     }
 

@@ -2,6 +2,7 @@
 
 use super::Key;
 use super::select::{self, Threshold};
+use crate::model::kernels::vectorised;
 use crate::module::Factor;
 
 /// One scored matrix. Rows are ranks: an entry's position is rank · width + column.
@@ -60,19 +61,32 @@ impl Part<'_> {
 impl Part<'_> {
     /// The [`sort_key`](Self::sort_key)s of all entries, as signed numbers in the same order.
     fn keys(&self) -> Vec<i32> {
-        let bits = |score: f32| ((score + 0.0).to_bits() + 1) as i32;
-        let mut keys: Vec<i32> = match self.pruned {
-            None => self.scores.iter().map(|score| bits(*score)).collect(),
-            Some(pruned) => {
-                let gone = |pruned: u8| i32::from(pruned == 1) << 31;
-                self.scores.iter().zip(pruned).map(|(score, pruned)| bits(*score) ^ gone(*pruned)).collect()
+        let mut keys = vec![0; self.scores.len()];
+        let (scores, pruned, held) = (&self.scores[..], self.pruned, self.held);
+        vectorised!({
+            for (key, score) in keys.iter_mut().zip(scores) {
+                *key = ((*score + 0.0).to_bits() + 1) as i32;
             }
-        };
-        if let Some(held) = self.held {
-            keys.iter_mut().zip(held).for_each(|(key, held)| *key = if *held == 1 { i32::MIN } else { *key });
-        }
+            for (key, pruned) in keys.iter_mut().zip(pruned.unwrap_or_default()) {
+                *key ^= i32::from(*pruned == 1) << 31;
+            }
+            for (key, held) in keys.iter_mut().zip(held.unwrap_or_default()) {
+                *key = if *held == 1 { i32::MIN } else { *key };
+            }
+        });
         keys
     }
+}
+
+/// 1 where a key is below `end`.
+fn marked(keys: &[i32], end: i32) -> Vec<u8> {
+    let mut mask = vec![0; keys.len()];
+    vectorised!({
+        for (place, key) in mask.iter_mut().zip(keys) {
+            *place = u8::from(*key < end);
+        }
+    });
+    mask
 }
 
 /// round(ratio · n), halves away from zero.
@@ -121,10 +135,12 @@ pub fn by_matrix(part: &Part<'_>) -> Vec<u8> {
     }
     let keys = part.keys();
     let Threshold { key: threshold, below, ties } = select::lowest(&keys, k);
-    if below + ties == k {
-        return keys.iter().map(|key| u8::from(*key <= threshold)).collect();
+    if below + ties == k
+        && let Some(end) = threshold.checked_add(1)
+    {
+        return marked(&keys, end);
     }
-    let mut mask: Vec<u8> = keys.iter().map(|key| u8::from(*key < threshold)).collect();
+    let mut mask = marked(&keys, threshold);
     let mut equal: Vec<usize> = (0..n).filter(|p| keys[*p] == threshold).collect();
     equal.select_nth_unstable_by_key(k - below - 1, |p| part.flat(*p));
     equal.into_iter().take(k - below).for_each(|p| mask[p] = 1);

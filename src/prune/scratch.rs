@@ -9,6 +9,7 @@ use super::storage::Numbers;
 use super::{Key, MatrixState, Pruner, mask};
 use crate::lora::merge::Segment;
 use crate::lora::{MergedModule, MergedSet, SquareSums};
+use crate::model::kernels::vectorised;
 use crate::module::{Factor, ModuleId};
 use crate::recipe::ratios::{Ratios, Rule};
 use crate::recipe::{Group, Importance};
@@ -48,11 +49,42 @@ impl Scratch {
     }
 }
 
+/// Entries that are looked at together.
+const BLOCK: usize = 1 << 10;
+
 /// `pruned` where that is 1, `kept` where it is 0: by bits, as a branch an entry would be guessed wrong half the time.
 #[inline]
 fn chosen(is_pruned: u8, pruned: f32, kept: f32) -> f32 {
     let mask = 0u32.wrapping_sub(u32::from(is_pruned));
     f32::from_bits((pruned.to_bits() & mask) | (kept.to_bits() & !mask))
+}
+
+/// The weights under a mask, behind `values`.
+fn under_mask(values: &mut Vec<f32>, weights: &[f32], mask: &[u8]) {
+    let mut some = [0.0; BLOCK];
+    vectorised!({
+        for (weights, mask) in weights.chunks(BLOCK).zip(mask.chunks(BLOCK)) {
+            for ((value, weight), pruned) in some.iter_mut().zip(weights).zip(mask) {
+                *value = chosen(*pruned, 0.0, *weight);
+            }
+            values.extend_from_slice(&some[..weights.len()]);
+        }
+    });
+}
+
+/// Entries that are pruned in `present` and not in `mask`.
+fn coming_back(present: &[u8], mask: &[u8]) -> usize {
+    let mut all = 0;
+    vectorised!({
+        for (present, mask) in present.chunks(BLOCK).zip(mask.chunks(BLOCK)) {
+            let mut back = 0u32;
+            for (old, new) in present.iter().zip(mask) {
+                back += u32::from(old > new);
+            }
+            all += back as usize;
+        }
+    });
+    all
 }
 
 fn weighted(states: &[(Key, MatrixState)], sizes: &BTreeMap<Key, usize>, value: impl Fn(&MatrixState) -> f64) -> f64 {
@@ -223,13 +255,11 @@ impl Pruner {
                 if present != mask {
                     differs[side] = true;
                     remade.changed += 1;
-                    let back = present.iter().zip(mask).map(|(old, new)| u32::from(old > new));
-                    remade.restored += back.sum::<u32>() as usize;
+                    remade.restored += coming_back(present, mask);
                 }
                 remade.states.push((part.key, self.outcome(part, mask)));
                 if ratios.is_some() {
-                    let zeros = |(value, pruned): (&f32, &u8)| chosen(*pruned, 0.0, *value);
-                    values[side].extend(part.weights.iter().zip(mask).map(zeros));
+                    under_mask(&mut values[side], part.weights, mask);
                 }
             }
         }
@@ -257,9 +287,12 @@ impl Pruner {
             let full = match stand.shadow.get(&key) {
                 None => present[side].to_vec(),
                 Some(shadow) => {
-                    let mut full = Vec::with_capacity(shadow.len());
-                    let both = present[side].iter().zip(shadow);
-                    full.extend(both.zip(mask).map(|((now, shadow), pruned)| chosen(*pruned, *shadow, *now)));
+                    let mut full = vec![0.0; shadow.len()];
+                    vectorised!({
+                        for (((value, now), was), pruned) in full.iter_mut().zip(present[side]).zip(shadow).zip(mask) {
+                            *value = chosen(*pruned, *was, *now);
+                        }
+                    });
                     full
                 }
             };

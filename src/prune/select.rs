@@ -1,12 +1,14 @@
 //! The k lowest of many keys, in about two readings of them: a sample tells between which two keys the k-th lies, one
 //! pass counts what is below and gathers what is between (Floyd and Rivest 1975, with one level).
 
+use crate::model::kernels::vectorised;
+
 /// Keys from here on are sampled; fewer are selected among as they are.
 const MANY: usize = 8192;
 /// Keys in the sample.
 const SAMPLE: usize = 1024;
-/// Keys that are gathered at once.
-const CHUNK: usize = 512;
+/// Keys that are looked at together: a bit each.
+const CHUNK: usize = 64;
 
 /// Where the k lowest keys end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,17 +52,25 @@ fn sampled(keys: &[i32], k: usize) -> Option<Threshold> {
     let low = if share * n > margin { at(share * n - margin)? } else { i32::MIN };
     let high = at(share * n + margin).unwrap_or(i32::MAX);
     let (mut below, mut between) = (0, Vec::with_capacity(keys.len() / 8));
-    let mut gathered = [0; CHUNK];
-    for chunk in keys.chunks(CHUNK) {
-        below += chunk.iter().map(|&key| u32::from(key < low)).sum::<u32>() as usize;
-        let mut count = 0;
-        for &key in chunk {
-            // Written always, counted where it is one: no branch to be guessed.
-            gathered[count % CHUNK] = key;
-            count += usize::from(key >= low) & usize::from(key <= high);
+    let wide = high.wrapping_sub(low).cast_unsigned();
+    let (chunks, rest) = keys.as_chunks::<CHUNK>();
+    vectorised!({
+        for chunk in chunks {
+            let (mut lower, mut inside) = (0u32, 0u64);
+            for (i, &key) in chunk.iter().enumerate() {
+                lower += u32::from(key < low);
+                inside |= u64::from(key.wrapping_sub(low).cast_unsigned() <= wide) << i;
+            }
+            below += lower as usize;
+            // Few are: a look at each of them costs less than one at each key.
+            while inside != 0 {
+                between.push(chunk[inside.trailing_zeros() as usize % CHUNK]);
+                inside &= inside - 1;
+            }
         }
-        between.extend_from_slice(&gathered[..count]);
-    }
+    });
+    below += rest.iter().filter(|&&key| key < low).count();
+    between.extend(rest.iter().filter(|&&key| key >= low && key <= high));
     (below < k && k <= below + between.len()).then(|| among(between, below, k))
 }
 
