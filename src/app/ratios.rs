@@ -242,9 +242,17 @@ pub fn act(app: &mut App, action: RatioAction) -> Vec<Effect> {
         }
         RatioAction::ShowTrial => app.overlay = Some(super::Overlay::Trial { top: 0 }),
         RatioAction::Sensitivity => return super::sensitivity::measure(app),
-        RatioAction::SensitivityCurves => super::sensitivity::view::toggle_curves(app),
-        RatioAction::LowerMap => super::sensitivity::view::turn(app, false),
-        RatioAction::HigherMap => super::sensitivity::view::turn(app, true),
+        RatioAction::SensitivityCurves | RatioAction::LowerMap | RatioAction::HigherMap => {
+            // What an earlier screen measured lies in the run's file.
+            let unread = app.sensitivity.all().is_empty();
+            match action {
+                RatioAction::SensitivityCurves => super::sensitivity::view::toggle_curves(app),
+                other => super::sensitivity::view::turn(app, other == RatioAction::HigherMap),
+            }
+            if unread {
+                return vec![Effect::ReadSensitivity];
+            }
+        }
         RatioAction::Suggest => return suggest::ask(app),
         RatioAction::KeepVariant => variants::keep(app),
         RatioAction::CompareVariants => variants::compare(app),

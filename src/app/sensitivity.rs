@@ -377,10 +377,12 @@ mod tests {
     #[test]
     fn another_ratio_is_chosen_among_those_that_are_measured() {
         let mut app = app(RunState::Finished);
-        assert!(update(&mut app, Message::Key(">".into())).is_empty());
-        assert!(app.toast.as_ref().unwrap().0.contains("no sensitivity is measured"));
+        // The first key reads what is known.
+        assert_eq!(update(&mut app, Message::Key(">".into())), [Effect::ReadSensitivity]);
+        assert!(app.measure == Measure::Sensitivity);
         let part = |ratio, mean| measured(By::Module, "layers.1.self_attn.q_proj", ratio, mean);
-        update(&mut app, Message::Sensitivity(vec![part(0.5, 0.001), part(0.9, 0.009), part(0.7, 0.004)]));
+        let gone = measured(By::Adapter, "games", 1.0, 0.1);
+        update(&mut app, Message::Sensitivity(vec![part(0.5, 0.001), part(0.9, 0.009), part(0.7, 0.004), gone]));
         assert_eq!(app.sensitivity.ratio(), Some(0.7));
         // The first key shows the map, the next ones turn it.
         app.measure = Measure::Sparsity;

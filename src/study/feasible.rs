@@ -23,7 +23,7 @@ pub fn impossible(recipe: &Recipe) -> Vec<(Method, String)> {
     if methods.contains(&Method::FewShot)
         && let Ok(0) = shots(recipe)
     {
-        let why = "no training example fits the prompt: with one, less than half of the base's context would be left";
+        let why = "the first training example does not fit the prompt: with it, less than half of the base's context would be left";
         found.push((Method::FewShot, why.to_owned()));
     }
     found

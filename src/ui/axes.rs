@@ -98,7 +98,7 @@ pub fn frame(raster: &Raster, vertical: &Vertical, x: (f64, f64), theme: &Theme,
         if let Some((_, row)) = raster.cell((x.0, *at)) {
             buf.set_string(left, inner.y + row, tick_left, theme.dim);
             let text = format!("{text:>width$}", width = usize::from(names));
-            buf.set_string(inner.x - 2 - names, inner.y + row, text, theme.dim);
+            buf.set_string(inner.x.saturating_sub(2 + names), inner.y + row, text, theme.dim);
         }
     }
 }

@@ -282,8 +282,11 @@ fn legend(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, (grid, paint): 
             format!("{} minus {run}", app.measure.label())
         }
         None if paint.change => format!("change of {}", app.measure.label()),
-        None if app.is_live() && !app.ratios.draft.is_empty() && app.measure.is_expected() => {
+        None if app.is_live() && app.measure.is_expected() && !app.ratios.draft.is_empty() => {
             format!("{} with the draft", app.measure.label())
+        }
+        None if app.is_live() && app.measure.is_expected() && !app.pending.is_empty() => {
+            format!("{} as asked", app.measure.label())
         }
         None => app.measure.label().to_owned(),
     };

@@ -3,7 +3,7 @@
 use super::Sensitivity;
 use crate::app::update::toast;
 use crate::app::{App, Measure};
-use crate::run::sensitivity::By;
+use crate::run::sensitivity::{By, Measured};
 
 /// Ratio and rise of the dev loss in 0.001 nats per token, by rising ratio.
 pub fn points(known: &Sensitivity, by: By, group: &str) -> Vec<(f64, f64)> {
@@ -23,7 +23,11 @@ pub fn turn(app: &mut App, up: bool) {
     if !show(app) {
         return;
     }
-    let (ratios, now) = (app.sensitivity.ratios(), app.sensitivity.ratio());
+    let now = app.sensitivity.ratio();
+    let mut ratios = app.sensitivity.ratios();
+    // What whole adapters alone were pruned to is on no map.
+    let on_map = |m: &Measured| matches!(m.by, By::Module | By::Layer | By::Projection);
+    ratios.retain(|ratio| app.sensitivity.all.iter().any(|m| m.ratio == *ratio && on_map(m)));
     if let Some(at) = ratios.iter().position(|ratio| Some(*ratio) == now) {
         let next = if up { at + 1 } else { at.wrapping_sub(1) };
         match ratios.get(next) {
@@ -44,10 +48,6 @@ pub fn toggle_curves(app: &mut App) {
 fn show(app: &mut App) -> bool {
     if app.is_difference() {
         toast(app, "the map shows a difference: D leaves that first");
-        return false;
-    }
-    if app.sensitivity.all.is_empty() {
-        toast(app, "no sensitivity is measured yet");
         return false;
     }
     let was = std::mem::replace(&mut app.measure, Measure::Sensitivity) == Measure::Sensitivity;
