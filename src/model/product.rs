@@ -21,10 +21,37 @@ pub enum As {
     T,
 }
 
-/// Who makes a product of m × n: a row or a column faer adds up, as it lies, in as many parts as there are threads, and sums
-/// must not depend on the machine.
-fn threads(m: usize, n: usize) -> Par {
-    if m == 1 || n == 1 { Par::Seq } else { Par::rayon(rayon::current_num_threads()) }
+/// Parts of a product for each thread: one that something else holds up leaves its parts to the others.
+const PARTS: usize = 2;
+/// Rows and columns that faer's kernels take together: parts are cut between them.
+const STRIDE: usize = 16;
+/// Multiplications of a part, at least: waking a thread takes some microseconds.
+const LEAST: usize = 1 << 19;
+
+/// `c` = a · b, or with that added, by all threads.
+///
+/// faer's own threads share each block of a product and wait for one another by looking, which costs as much again where
+/// the machine has other work. Here each part is one thread's alone; every sum is added up as in the whole product. A row
+/// or a column is left to one thread: faer adds it up in an order of its own, which must not depend on the machine.
+fn multiply(c: MatMut<'_, f32>, accum: Accum, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
+    let parts = if c.nrows() == 1 || c.ncols() == 1 { 1 } else { PARTS * rayon::current_num_threads() };
+    halved(c, accum, a, b, parts);
+}
+
+fn halved(c: MatMut<'_, f32>, accum: Accum, a: MatRef<'_, f32>, b: MatRef<'_, f32>, parts: usize) {
+    let (m, n) = (c.nrows(), c.ncols());
+    if parts <= 1 || m.max(n) < 2 * STRIDE || m * n * a.ncols() < 2 * LEAST {
+        return matmul(c, accum, a, b, 1.0, Par::Seq);
+    }
+    let half = (m.max(n) / 2).next_multiple_of(STRIDE);
+    let rest = parts - parts / 2;
+    if m > n {
+        let ((c1, c2), (a1, a2)) = (c.split_at_row_mut(half), a.split_at_row(half));
+        rayon::join(|| halved(c1, accum, a1, b, rest), || halved(c2, accum, a2, b, parts / 2));
+    } else {
+        let ((c1, c2), (b1, b2)) = (c.split_at_col_mut(half), b.split_at_col(half));
+        rayon::join(|| halved(c1, accum, a, b1, rest), || halved(c2, accum, a, b2, parts / 2));
+    }
 }
 
 fn view<'a>(storage: &'a CpuStorage, layout: &Layout, shape: As) -> Result<MatRef<'a, f32>> {
@@ -49,7 +76,7 @@ impl CustomOp2 for Product {
         let (a, b) = (view(s1, l1, self.0)?, view(s2, l2, self.1)?);
         let (m, n) = (a.nrows(), b.ncols());
         let mut c = vec![0f32; m * n];
-        matmul(MatMut::from_row_major_slice_mut(&mut c, m, n), Accum::Replace, a, b, 1.0, threads(m, n));
+        multiply(MatMut::from_row_major_slice_mut(&mut c, m, n), Accum::Replace, a, b);
         Ok((CpuStorage::F32(c), (m, n).into()))
     }
 }
@@ -78,7 +105,7 @@ impl InplaceOp3 for Onto {
         let (m, n) = l1.shape().dims2()?;
         let (a, b) = (view(s2, l2, self.factors.0)?, view(s3, l3, self.factors.1)?);
         let c = MatMut::from_row_major_slice_mut(slice_mut(s1, l1)?, m, n).subcols_mut(self.first, b.ncols());
-        matmul(c, self.accum, a, b, 1.0, threads(m, b.ncols()));
+        multiply(c, self.accum, a, b);
         Ok(())
     }
 
@@ -173,7 +200,7 @@ pub fn measured_rate() -> f64 {
     let best = (0..5).map(|_| {
         let clock = std::time::Instant::now();
         let view = |x| MatRef::from_row_major_slice(x, N, N);
-        matmul(MatMut::from_row_major_slice_mut(&mut c, N, N), Accum::Replace, view(&a), view(&b), 1.0, threads(N, N));
+        multiply(MatMut::from_row_major_slice_mut(&mut c, N, N), Accum::Replace, view(&a), view(&b));
         clock.elapsed().as_secs_f64()
     });
     2.0 * (N as f64).powi(3) / best.fold(f64::INFINITY, f64::min).max(1e-9)
@@ -184,6 +211,26 @@ pub fn measured_rate() -> f64 {
 mod tests {
     use super::*;
     use candle_core::Device;
+
+    #[test]
+    fn parts_of_a_product_are_those_of_the_whole_to_the_bit() {
+        let numbers = |count: usize, step: usize| -> Vec<f32> {
+            (0..count).map(|i| ((i * step + 17) % 10_007) as f32 / 5_000.0 - 1.0).collect()
+        };
+        for (m, k, n) in [(333, 577, 191), (64, 1_106, 577), (1_106, 576, 33), (2, 4_000, 300), (40, 0, 90)] {
+            let (a, b) = (numbers(m * k, 7_919), numbers(k * n, 6_007));
+            let (a, b) = (MatRef::from_row_major_slice(&a, m, k), MatRef::from_row_major_slice(&b, k, n));
+            let of = |parts: usize| {
+                let mut c = vec![0f32; m * n];
+                halved(MatMut::from_row_major_slice_mut(&mut c, m, n), Accum::Replace, a, b, parts);
+                c.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+            };
+            let whole = of(1);
+            for parts in [2, 3, 7, 64] {
+                assert!(of(parts) == whole, "{m} x {k} x {n} in {parts}");
+            }
+        }
+    }
 
     #[test]
     fn products_equal_candles_in_every_orientation() {
