@@ -1,12 +1,15 @@
 //! A frozen linear with adapters beside it: `y = W0 x + bias + Σ_i scale_i B_i (A_i x)`.
 
+mod mask;
+
+pub use mask::Dropout;
+
 use super::kernels;
 use super::matrix::Matrix;
 use super::product::{As, product, product_onto};
 use crate::lora::MergedModule;
-use candle_core::{DType, Device, Result, Tensor};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use candle_core::{DType, Result, Tensor};
+use mask::Mask;
 
 /// A linear of the base. Nothing here ever computes a gradient for it.
 #[derive(Debug, Clone)]
@@ -15,44 +18,11 @@ pub struct Frozen {
     bias: Option<Tensor>,
 }
 
-/// LoRA dropout of one forward pass; the same key gives the same mask, so that a recomputed layer
-/// and a resumed run see what the first pass saw.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Dropout {
-    /// Share of inputs that are dropped, below 1.
-    pub p: f64,
-    /// Key of the random stream: seed, step and pass in one number.
-    pub key: u64,
-}
-
-impl Dropout {
-    /// 0 for dropped inputs, 1/(1−p) for the others, for module number `stream` of the model.
-    fn mask(self, shape: (usize, usize), stream: u64, dtype: DType, device: &Device) -> Result<Tensor> {
-        if device.is_cuda() {
-            return self.mask_on_card(shape, stream, dtype, device);
-        }
-        let mut rng = ChaCha8Rng::seed_from_u64(self.key);
-        rng.set_stream(stream);
-        let kept = (1.0 / (1.0 - self.p)) as f32;
-        let values: Vec<f32> =
-            (0..shape.0 * shape.1).map(|_| if rng.random::<f64>() < self.p { 0.0 } else { kept }).collect();
-        Tensor::from_vec(values, shape, device)?.to_dtype(dtype)
-    }
-
-    /// The same from the card's own generator: a mask has a number for every token and feature, too many to be
-    /// made here and sent. Seeded anew for each mask, so that it does not matter which came before.
-    fn mask_on_card(self, shape: (usize, usize), stream: u64, dtype: DType, device: &Device) -> Result<Tensor> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.key);
-        rng.set_stream(stream);
-        device.set_seed(rng.random())?;
-        let kept = Tensor::rand(0f32, 1f32, shape, device)?.gt(self.p as f32)?;
-        kept.to_dtype(dtype)? * (1.0 / (1.0 - self.p))
-    }
-}
-
 /// Where `scale_i` of each concatenated rank comes in.
 #[derive(Debug, Clone)]
 enum Scale {
+    /// Nowhere: all are 1.
+    One,
     /// Z and its gradient are multiplied by it: (1, R), in the type of the activations.
     OfZ(Tensor),
     /// The pass's copy of B has it, and B's gradient gets it as it becomes f32: (R, 1), f32. A card makes that copy and turns
@@ -68,7 +38,7 @@ pub struct Attached {
     /// R × `d_out`, in the type of the activations.
     b: Tensor,
     scale: Scale,
-    dropout: Option<(Dropout, u64)>,
+    dropout: Option<Mask>,
 }
 
 /// What the adapters of a linear get from a backward pass.
@@ -95,9 +65,12 @@ impl Attached {
         let scale: Vec<f32> =
             module.segments.iter().flat_map(|s| std::iter::repeat_n(s.scale as f32, s.rank)).collect();
         let (rank, device) = (module.rank(), module.a.device());
+        let dropout = dropout.map(|(dropout, stream)| Mask::new(dropout, stream));
         let (b, scale) = if in_b {
             let scale = Tensor::from_vec(scale, (rank, 1), device)?;
             (kernels::scaled_rows(&module.b, &scale, dtype)?, Scale::OfB(scale))
+        } else if scale.iter().all(|scale| *scale == 1.0) {
+            (module.b.to_dtype(dtype)?, Scale::One)
         } else {
             let scale = Tensor::from_vec(scale, (1, rank), device)?.to_dtype(dtype)?;
             (module.b.to_dtype(dtype)?, Scale::OfZ(scale))
@@ -105,18 +78,18 @@ impl Attached {
         Ok(Self { a: module.a.to_dtype(dtype)?, b, scale, dropout })
     }
 
-    /// `z`, or a gradient of it, as it meets B: scaled, unless B is.
+    /// `z`, or a gradient of it, as it meets B: scaled, unless B is or all scales are 1.
     fn scaled(&self, z: &Tensor) -> Result<Tensor> {
         match &self.scale {
             Scale::OfZ(scale) => z.broadcast_mul(scale),
-            Scale::OfB(_) => Ok(z.clone()),
+            Scale::One | Scale::OfB(_) => Ok(z.clone()),
         }
     }
 
     /// The gradient of B from that of its copy, f32.
     fn gradient_of_b(&self, b: &Tensor) -> Result<Tensor> {
         match &self.scale {
-            Scale::OfZ(_) => b.to_dtype(DType::F32),
+            Scale::One | Scale::OfZ(_) => b.to_dtype(DType::F32),
             Scale::OfB(scale) => kernels::scaled_rows(b, scale, DType::F32),
         }
     }
@@ -126,10 +99,7 @@ impl Attached {
     /// # Errors
     /// When shapes don't fit or memory is short.
     pub fn input(&self, x: &Tensor) -> Result<Tensor> {
-        match self.dropout {
-            Some((dropout, stream)) => x.mul(&dropout.mask(x.dims2()?, stream, x.dtype(), x.device())?),
-            None => Ok(x.clone()),
-        }
+        self.dropout.as_ref().map_or_else(|| Ok(x.clone()), |mask| mask.of(x))
     }
 }
 
@@ -176,10 +146,8 @@ impl Frozen {
         let dz = adapters.scaled(&product(dy, As::Is, &adapters.b, As::T)?)?;
         let a = product(&dz, As::T, &adapters.input(x)?, As::Is)?;
         if let Some(frozen) = dx {
-            dx = Some(if let Some((dropout, stream)) = adapters.dropout {
-                let through = product(&dz, As::Is, &adapters.a, As::Is)?;
-                let mask = dropout.mask(through.dims2()?, stream, through.dtype(), through.device())?;
-                (frozen + through.mul(&mask)?)?
+            dx = Some(if let Some(mask) = &adapters.dropout {
+                mask.onto(frozen, &product(&dz, As::Is, &adapters.a, As::Is)?)?
             } else {
                 product_onto(frozen, &dz, As::Is, &adapters.a, As::Is)?
             });
@@ -219,5 +187,33 @@ mod tests {
                 assert!(off(got, want) < 1e-5, "{got} and {want}");
             }
         }
+    }
+
+    #[test]
+    fn scales_of_one_are_left_out_and_give_what_they_gave() {
+        let segments = |last: f64| {
+            vec![
+                Segment { adapter: 0, start: 0, rank: 3, scale: 1.0 },
+                Segment { adapter: 1, start: 3, rank: 2, scale: last },
+            ]
+        };
+        let module = |last| MergedModule { a: ramp(&[5, 9], 0.1), b: ramp(&[5, 11], 0.2), segments: segments(last) };
+        let of = |module: &MergedModule| Attached::with_scale(module, DType::F32, None, false).unwrap();
+        let left_out = of(&module(1.0));
+        assert!(matches!(left_out.scale, Scale::One));
+        // One of them alone is not.
+        assert!(matches!(of(&module(1.5)).scale, Scale::OfZ(_)));
+        let ones = Tensor::ones((1, 5), DType::F32, left_out.a.device()).unwrap();
+        let multiplied = Attached { scale: Scale::OfZ(ones), ..left_out.clone() };
+        let linear = Frozen::new(Matrix::Dense(ramp(&[11, 9], 0.3)), None);
+        let (x, dy) = (ramp(&[4, 9], 0.5), ramp(&[4, 11], 0.6));
+        let [got, want] = [left_out, multiplied].map(|adapters| {
+            let (y, z) = linear.forward(&x, Some(&adapters)).unwrap();
+            let z = z.unwrap();
+            let (dx, gradient) = linear.backward(&dy, &x, Some((&adapters, &z)), true).unwrap();
+            let AdapterGradient { a, b } = gradient.unwrap();
+            [y, z, dx.unwrap(), a, b].map(|t| t.to_vec2::<f32>().unwrap())
+        });
+        assert_eq!(got, want);
     }
 }

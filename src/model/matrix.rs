@@ -2,7 +2,7 @@
 
 use super::few::{self, Rows};
 use super::header::Stored;
-use super::kernels::{on_cpu, slice};
+use super::kernels::{on_cpu, slice, with_slices};
 use super::product::{As, product, product_into_columns, product_onto};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
@@ -13,6 +13,9 @@ use std::sync::Arc;
 const UNPACKED: usize = 1 << 20;
 /// ... and on a card.
 const UNPACKED_ON_CARD: usize = 64 << 20;
+/// Numbers that a thread unpacks for a product of few rows: small matrices, too, are shared by all threads.
+const UNPACKED_FOR_FEW: usize = 1 << 14;
+
 /// A matrix that no gradient is computed for.
 #[derive(Debug, Clone)]
 pub enum Matrix {
@@ -71,26 +74,28 @@ impl Blocks {
         (0..self.rows).step_by(step).map(move |start| (start, step.min(self.rows - start)))
     }
 
+    /// The rows from `from` to before `to` as f32, by this thread.
+    fn taken(&self, from: usize, to: usize) -> Result<Tensor> {
+        let ids: Vec<u32> = (from as u32..to as u32).collect();
+        self.packed.embedding(&Tensor::new(ids, &self.packed.device())?)
+    }
+
     /// `count` rows from `start` on as numbers.
     fn unpacked(&self, start: usize, count: usize) -> Result<Tensor> {
         let device = self.packed.device();
-        let rows = |from: usize, to: usize| {
-            let ids: Vec<u32> = (from as u32..to as u32).collect();
-            self.packed.embedding(&Tensor::new(ids, &device)?)
-        };
         let whole = if device.is_cpu() {
             // By several threads: a piece is small beside what a thread costs, but not beside unpacking it.
             let share = count.div_ceil(rayon::current_num_threads()).max(1);
             let starts: Vec<usize> = (start..start + count).step_by(share).collect();
             let parts: Vec<Tensor> = starts
                 .into_par_iter()
-                .map(|from| rows(from, (from + share).min(start + count)))
+                .map(|from| self.taken(from, (from + share).min(start + count)))
                 .collect::<Result<_>>()?;
             if let [one] = &parts[..] { one.clone() } else { Tensor::cat(&parts, 0)? }
         } else if count == self.rows {
             self.packed.dequantize(&device)?
         } else {
-            rows(start, start + count)?
+            self.taken(start, start + count)?
         };
         whole.to_dtype(self.dtype)
     }
@@ -100,11 +105,11 @@ impl Blocks {
         let rows = x.dim(0)?;
         if on_cpu(x) && x.is_contiguous() && (1..=few::FEW).contains(&rows) {
             let data = self.packed.data()?;
-            match self.packed.dtype() {
-                GgmlDType::BF16 => return x.apply_op1_no_bwd(&FewRows(Rows::Bf16(&data), self.columns)),
-                GgmlDType::Q8_0 => return x.apply_op1_no_bwd(&FewRows(Rows::Q8(&data), self.columns)),
-                _ => {}
-            }
+            return match self.packed.dtype() {
+                GgmlDType::BF16 => x.apply_op1_no_bwd(&FewRows(Rows::Bf16(&data), self.columns)),
+                GgmlDType::Q8_0 => x.apply_op1_no_bwd(&FewRows(Rows::Q8(&data), self.columns)),
+                _ => self.forward_few(x),
+            };
         }
         if on_cpu(x) && x.is_contiguous() {
             let mut y = Tensor::zeros((rows, self.rows), DType::F32, x.device())?;
@@ -118,6 +123,32 @@ impl Blocks {
             .map(|(start, count)| product(x, As::Is, &self.unpacked(start, count)?, As::T))
             .collect::<Result<Vec<_>>>()?;
         if let [one] = &parts[..] { Ok(one.clone()) } else { Tensor::cat(&parts, 1) }
+    }
+
+    /// x · Wᵀ of few rows in this machine's memory: every thread unpacks some rows of the matrix and is done with them while
+    /// they are in its cache.
+    fn forward_few(&self, x: &Tensor) -> Result<Tensor> {
+        let (m, columns) = x.dims2()?;
+        if columns != self.columns {
+            candle_core::bail!("the product of {:?} and {:?} (T) is not defined", x.dims(), (self.rows, self.columns));
+        }
+        let step = (UNPACKED_FOR_FEW / columns.max(1)).clamp(1, self.rows.max(1));
+        let starts: Vec<usize> = (0..self.rows).step_by(step).collect();
+        let parts: Vec<Vec<f32>> = with_slices([x], |[x]| {
+            let part = |start: usize| {
+                let w = self.taken(start, (start + step).min(self.rows))?.to_dtype(DType::F32)?;
+                with_slices([&w], |[w]| Ok(few::product(x, columns, Rows::F32(w))))
+            };
+            starts.into_par_iter().map(part).collect()
+        })?;
+        let mut y = Vec::with_capacity(m * self.rows);
+        for row in 0..m {
+            for part in &parts {
+                let count = part.len() / m;
+                y.extend_from_slice(&part[row * count..(row + 1) * count]);
+            }
+        }
+        Tensor::from_vec(y, (m, self.rows), x.device())
     }
 
     /// y · W.
@@ -225,19 +256,20 @@ impl Matrix {
 mod tests {
     use super::super::kernels::tests::{off, ramp};
     use super::*;
+    use GgmlDType as K;
     use candle_core::Device;
+
+    const KINDS: [K; 12] =
+        [K::Q4_0, K::Q4_1, K::Q5_0, K::Q5_1, K::Q8_0, K::Q2K, K::Q3K, K::Q4K, K::Q5K, K::Q6K, K::BF16, K::F16];
 
     #[test]
     fn products_with_blocks_are_those_with_their_numbers() {
-        use GgmlDType as K;
         // More rows than are unpacked at once.
         let (rows, columns) = (UNPACKED / 512 + 100, 512);
         let w = ramp(&[rows, columns], 0.3);
         let (x, y) = (ramp(&[13, columns], 0.7), ramp(&[13, rows], 0.1));
         let ids = Tensor::new(&[5u32, 0, (rows - 1) as u32], &Device::Cpu).unwrap();
-        for kind in
-            [K::Q4_0, K::Q4_1, K::Q5_0, K::Q5_1, K::Q8_0, K::Q2K, K::Q3K, K::Q4K, K::Q5K, K::Q6K, K::BF16, K::F16]
-        {
+        for kind in KINDS {
             let packed = QTensor::quantize(&w, kind).unwrap();
             let dense = Matrix::Dense(packed.dequantize(&Device::Cpu).unwrap());
             let blocks = Matrix::Blocks(Blocks::new(packed, DType::F32).unwrap());
@@ -251,6 +283,33 @@ mod tests {
             }
             assert!(blocks.finite().unwrap() && blocks.parameters() == dense.parameters());
         }
+    }
+
+    #[test]
+    fn few_rows_of_every_kind_get_what_its_numbers_get() {
+        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        // Less than a piece, pieces with a rest, and rows that are longer than a piece.
+        for (rows, columns) in [(1, 256), (37, 512), (131, 512), (1_000, 256), (3, UNPACKED_FOR_FEW + 256)] {
+            let (w, x) = (ramp(&[rows, columns], 0.3), ramp(&[few::FEW, columns], 0.7));
+            for kind in KINDS {
+                let packed = QTensor::quantize(&w, kind).unwrap();
+                let dense = Matrix::Dense(packed.dequantize(&Device::Cpu).unwrap());
+                let blocks = Matrix::Blocks(Blocks::new(packed, DType::F32).unwrap());
+                for count in 1..=few::FEW {
+                    let few = x.narrow(0, 0, count).unwrap();
+                    let got = blocks.forward(&few).unwrap();
+                    let want = dense.forward(&few).unwrap();
+                    assert!(off(&got, &want) < 1e-6, "{kind:?}, {count} rows with {rows} x {columns}");
+                    let again = alone.install(|| blocks.forward(&few)).unwrap();
+                    assert_eq!(again.to_vec2::<f32>().unwrap(), got.to_vec2::<f32>().unwrap(), "{kind:?}");
+                }
+                assert!(matches!(kind, K::BF16 | K::Q8_0) || blocks.forward(&ramp(&[1, 32], 0.1)).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_found() {
         let mut numbers = vec![0.5f32; 3 * 32];
         for broken in [f32::NAN, f32::INFINITY] {
             numbers[40] = broken;
