@@ -1,5 +1,7 @@
 //! One training stage: update after update, with evaluations, samples, checkpoints and the user's orders.
 
+mod samples;
+
 use super::checkpoint::{self, Checkpoint, Position, State};
 use super::evaluate;
 use super::optimizer::Optimizer;
@@ -10,15 +12,15 @@ use super::step::{Trainer, Update, diverged, train_squares};
 use super::task::Task;
 use super::what_if::desk::Desk;
 use crate::data::Epochs;
-use crate::eval::rouge;
 use crate::lora::{Adapter, MergedSet};
 use crate::model::CARD_FULL;
 use crate::prune::{Key, MatrixState, Pruner};
 use crate::recipe::{self, BestBy, Recipe};
 use crate::run::estimate::bytes;
-use crate::run::event::{self, Dev, EventBody, MatrixInfo, Modules, Sample};
+use crate::run::event::{self, Dev, EventBody, MatrixInfo, Modules};
 use crate::run::session::{Session, with_room};
 use crate::{Error, Result};
+use samples::Budget;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -76,26 +78,6 @@ impl Context<'_> {
                 self.tick()
             })?;
         Ok(texts.map(|texts| (loss, Some(evaluate::rouge(task, &task.dev, &texts)))))
-    }
-
-    /// Writes the sample summaries into the journal; false when stopped.
-    ///
-    /// # Errors
-    /// When the journal fails or memory is short.
-    pub fn samples(&mut self, set: Option<&MergedSet>, step: usize) -> Result<bool> {
-        let (recipe, task) = (self.recipe, self.task);
-        let count = recipe.samples.documents;
-        if count == 0 {
-            return Ok(true);
-        }
-        let texts =
-            evaluate::summaries(task, set, &task.dev, count, (&recipe.samples, recipe.seed), &mut |_, _| self.tick())?;
-        let Some(texts) = texts else { return Ok(false) };
-        for (document, text) in texts.into_iter().enumerate() {
-            let rouge_l = 100.0 * rouge::score(&task.dev.references[document], &text, task.segmentation).rouge_l.f;
-            self.session.record(EventBody::Sample(Sample { step, document, text, rouge_l }))?;
-        }
-        Ok(true)
     }
 
     fn modules_event(&mut self, step: usize, states: &[(Key, MatrixState)]) -> Result<()> {
@@ -193,6 +175,7 @@ impl Context<'_> {
         // By the checkpoint that this stage came from.
         self.saved = Some(self.position.step);
         let mut desk = Desk::default();
+        let mut budget = Budget::default();
         self.orders.begin_training();
         while !self.position.trained {
             self.obey(&mut trainer, training.pruning != Pruning::None, best.as_ref())?;
@@ -206,7 +189,7 @@ impl Context<'_> {
             let step = self.position.step;
             let due = step > 0 && (step.is_multiple_of(eval_every) || step == total);
             if due && self.position.evaluated != step {
-                match self.evaluate(&trainer.set)? {
+                match self.evaluate(&trainer.set, step == total, &mut budget)? {
                     // The order to stop is carried out above; the evaluation comes again after a resume.
                     None => continue,
                     Some(true) => {
@@ -230,7 +213,9 @@ impl Context<'_> {
                 .step(step + 1, total, &chosen, self.lr)
                 .map_err(|e| with_figures(e, task.place.memory(), recipe.train.micro_tokens))?;
             self.position.step += 1;
-            self.position.seconds += clock.elapsed().as_secs_f64();
+            let seconds = clock.elapsed().as_secs_f64();
+            self.position.seconds += seconds;
+            budget.add_work(seconds);
             self.report(&update, per_epoch)?;
         }
         // Scoring, which comes now, may take long: nobody is left to wait for its end.
@@ -249,10 +234,13 @@ impl Context<'_> {
         Ok(Pruner::new(&recipe.prune, names, recipe.seed)?.scratch(set, &[], Some(&squares))?.set)
     }
 
-    /// Scores the dev set and writes the samples; whether it is the best so far, `None` when stopped.
-    fn evaluate(&mut self, set: &MergedSet) -> Result<Option<bool>> {
+    /// Scores the dev set and writes the samples that the training has time for: at the first evaluation, the best ones and
+    /// the last one in any case. Whether it is the best so far, `None` when stopped.
+    fn evaluate(&mut self, set: &MergedSet, last: bool, budget: &mut Budget) -> Result<Option<bool>> {
         let step = self.position.step;
+        let clock = Instant::now();
         let Some((loss, rouge)) = self.score_dev(set)? else { return Ok(None) };
+        budget.add_work(clock.elapsed().as_secs_f64());
         if !loss.is_finite() {
             return Err(diverged(step, &format!("dev loss {loss}"), self.lr));
         }
@@ -270,17 +258,27 @@ impl Context<'_> {
         self.saved = None;
         let documents = self.task.dev.references.len();
         self.session.record(EventBody::Dev(Dev { step, loss, rouge, documents, best: better }))?;
-        self.samples(Some(set), step)?;
+        // Of the first nothing is known yet: it is afforded.
+        if last || self.is_stale() || budget.affords() {
+            let clock = Instant::now();
+            self.samples(Some(set), step)?;
+            budget.add_samples(clock.elapsed().as_secs_f64());
+        }
         Ok(Some(better))
     }
 
-    /// Whether the training has gone on long enough without a better dev result; says so.
+    /// Whether the training has gone on long enough without a better dev result.
+    fn is_stale(&self) -> bool {
+        let patience = self.recipe.train.patience;
+        patience > 0 && self.position.stale >= patience
+    }
+
+    /// The same, and says so.
     fn out_of_patience(&mut self) -> Result<bool> {
-        let (stale, patience) = (self.position.stale, self.recipe.train.patience);
-        if patience == 0 || stale < patience {
+        if !self.is_stale() {
             return Ok(false);
         }
-        let step = self.position.step;
+        let (step, stale) = (self.position.step, self.position.stale);
         let text = format!("stopped early at step {step}: no better dev result in {stale} evaluations");
         self.session.record(EventBody::Warning { text })?;
         Ok(true)
