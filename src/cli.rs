@@ -18,7 +18,7 @@ mod what_if;
 
 use crate::app::action;
 use crate::eval::report;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Recompute};
 use crate::run::control::{self, Command as Order};
 use crate::run::tail::Tail;
 use crate::run::{RunDir, RunState, change, launch, listing, start, worker};
@@ -136,7 +136,7 @@ enum Verb {
         /// auto, cpu or cuda:N instead of the recipe's device
         #[arg(long)]
         device: Option<String>,
-        /// Forward each layer again in the backward pass instead of keeping its activations
+        /// Forward every layer again in the backward pass, whatever memory is free
         #[arg(long)]
         recompute: bool,
         /// Let your group read the run directory (a colleague then attaches with read access)
@@ -399,7 +399,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
             let mut recipe = Recipe::read(&recipe)?;
             recipe.name = name.unwrap_or(recipe.name);
             recipe.device = device.unwrap_or(recipe.device);
-            recipe.train.recompute |= recompute;
+            recipe.train.recompute = if recompute { Recompute::Always } else { recipe.train.recompute };
             recipe.validate()?;
             let run = start::start_for(&recipe, &place.runs, group_readable)?.0;
             follow(&run, plain, detach, &WatchOptions { record: tape.record, ..look.into() })

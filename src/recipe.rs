@@ -8,6 +8,7 @@ pub mod probe;
 mod prune;
 mod range;
 pub mod ratios;
+mod recompute;
 pub mod sets;
 pub mod settings;
 pub(crate) mod syntax;
@@ -17,6 +18,7 @@ pub use adapters::{AdapterEntry, Role};
 pub use data::Data;
 pub use eval::{Eval, Method, Samples};
 pub use prune::{Group, Importance, Moments, Norms, Prune, RatioSchedule};
+pub use recompute::Recompute;
 pub use train::{BestBy, LrSchedule, OptimizerKind, TargetStage, Train};
 
 use crate::text::printable;

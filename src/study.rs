@@ -188,6 +188,8 @@ pub fn is_of(mut of: Recipe, wanted: &Recipe) -> bool {
     // It only scores what is there.
     of.eval.encoder.clone_from(&wanted.eval.encoder);
     of.eval.encoder_layer = wanted.eval.encoder_layer;
+    // It changes no number.
+    of.train.recompute = wanted.train.recompute;
     of == *wanted
 }
 

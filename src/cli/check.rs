@@ -89,8 +89,7 @@ impl Findings {
         let parts: Vec<String> = estimate.parts.iter().map(|p| format!("{} {}", p.name, bytes(p.bytes))).collect();
         rows.push(("", parts.join(", ")));
         rows.extend(estimate.other_cards().into_iter().map(|text| ("", text)));
-        let other = if recipe.train.recompute { "false" } else { "true" };
-        rows.push(("", format!("with recompute = {other}: about {}", bytes(estimate.other_recompute))));
+        rows.push(("", estimate.recompute()));
         let all = estimate.seconds.map_or("not known".into(), |s| format!("about {}", time(s)));
         let speed = estimate.tokens_per_second.map_or(String::new(), |t| format!("{t:.0} tokens/s, "));
         rows.push(("time", format!("{all} for {} steps ({speed}{})", estimate.steps, estimate.speed_from)));

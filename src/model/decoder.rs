@@ -373,17 +373,20 @@ impl Decoder {
         Ok(Some(x))
     }
 
-    /// All layers, keeping what the way back needs: everything, or with `recompute` each layer's input.
+    /// All layers, keeping what the way back needs: the top `whole` layers everything, those below their input. These are
+    /// run forward again on the way back, when what those above them kept is gone: the same operations on the same
+    /// numbers, with the same dropout. So `whole` decides on memory and time, and on no number.
     /// Returns the rows **before** the final norm.
     ///
     /// # Errors
     /// When memory is short.
-    pub fn forward_traced(&self, x: &Tensor, packed: &Packed, pass: &Pass, recompute: bool) -> Result<(Tensor, Tape)> {
+    pub fn forward_traced(&self, x: &Tensor, packed: &Packed, pass: &Pass, whole: usize) -> Result<(Tensor, Tape)> {
         let mut x = x.clone();
         let mut kept = Vec::with_capacity(self.layers.len());
+        let below = self.layers.len().saturating_sub(whole);
         for index in 0..self.layers.len() {
             let (y, trace) = self.packed_layer(index, &x, packed, pass)?;
-            kept.push(if recompute { Kept::Input(x) } else { Kept::All(Box::new(trace)) });
+            kept.push(if index < below { Kept::Input(x) } else { Kept::All(Box::new(trace)) });
             x = y;
         }
         Ok((x, Tape { kept }))

@@ -27,6 +27,17 @@ impl Place {
         resident_memory()
     }
 
+    /// Bytes that are free on its card, with what this process keeps there for what comes next; `None` on the CPU, or where
+    /// the driver does not tell.
+    pub fn free_on_card(&self) -> Option<u64> {
+        #[cfg(feature = "cuda")]
+        if let Device::Cuda(card) = &self.device {
+            let (free, _) = card.cuda_stream().context().mem_get_info().ok()?;
+            return Some(free as u64 + crate::card::spare_memory(card).unwrap_or(0));
+        }
+        None
+    }
+
     /// The most bytes that this process ever had in use on its card; `None` on the CPU, or where the driver does not tell.
     pub fn most_memory(&self) -> Option<u64> {
         #[cfg(feature = "cuda")]

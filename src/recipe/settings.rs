@@ -115,7 +115,12 @@ pub const SETTINGS: &[Setting] = &[
     row("train", "eps", Kind::Number, "AdamW's epsilon"),
     row("train", "clip", Kind::Number, "largest norm of the gradients; 0: no limit"),
     row("train", "dropout", Kind::Number, "on the adapters' input, 0 to 1").or("the adapters' largest"),
-    row("train", "recompute", Kind::Switch, "activations again in the backward pass: less memory"),
+    row(
+        "train",
+        "recompute",
+        Kind::Word(&["auto", "true", "false"], false),
+        "layers forward again; auto: if memory is short",
+    ),
     row("train", "eval_every", Kind::Number, "steps between evaluations; 0: every epoch"),
     row("train", "best_by", Kind::Word(&["dev-loss", "rouge-l"], false), "which checkpoint is best"),
     row("train", "patience", Kind::Number, "evaluations without a better one, then stop; 0: never"),

@@ -97,7 +97,7 @@ mod tests {
             ("lr = 1e-4", "lr = 'fast'", "line 9, lr = 'fast': the text \"fast\" stands where a number is needed"),
             ("lr = 1e-4", "epochs = 1.5", "line 9, epochs = 1.5: the number `1.5` stands where a whole number"),
             ("lr = 1e-4", "epochs = -1", "line 9, epochs = -1: the whole number `-1` stands where a whole number"),
-            ("lr = 1e-4", "recompute = 1", "line 9, recompute = 1: the whole number `1` stands where true or false"),
+            ("lr = 1e-4", "[prune]\nhold = 1", "line 10, hold = 1: the whole number `1` stands where true or false"),
             ("lr = 1e-4", "betas = 0.9", "line 9, betas = 0.9: the number `0.9` stands where a list of two numbers"),
             ("lr = 1e-4", "lr_max = 1", "line 9, lr_max = 1: the key `lr_max` is not known here; known are `epochs`"),
             ("lr = 1e-4", "optimizer = 'adam'", "line 9, optimizer = 'adam': `adam` is not known here; use `adamw`"),

@@ -1,6 +1,6 @@
 //! How the adapters are trained.
 
-use super::range;
+use super::{Recompute, range};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +35,8 @@ pub struct Train {
     /// LoRA dropout, 0 to 1; `None` takes the largest of the adapters' own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout: Option<f64>,
-    /// Forward each layer again in the backward pass instead of keeping its activations.
-    pub recompute: bool,
+    /// Which layers are forwarded again in the backward pass instead of keeping their activations.
+    pub recompute: Recompute,
     /// Evaluate on dev every so many steps, 0 for once an epoch.
     pub eval_every: usize,
     /// What decides which checkpoint is best.
@@ -63,7 +63,7 @@ impl Default for Train {
             eps: 1e-8,
             clip: 1.0,
             dropout: None,
-            recompute: false,
+            recompute: Recompute::Auto,
             eval_every: 0,
             best_by: BestBy::DevLoss,
             patience: 0,

@@ -4,7 +4,7 @@ use super::event::{EventBody, Started};
 use super::{RunDir, journal, launch, lock, memory};
 use crate::model::config::Config;
 use crate::model::inventory::Inventory;
-use crate::recipe::{BaseType, Recipe};
+use crate::recipe::{BaseType, Recipe, Recompute};
 use crate::run::estimate::bytes;
 use crate::text::printable;
 
@@ -68,7 +68,7 @@ fn advice(run: &RunDir, path: &str) -> String {
     let Ok(recipe) = run.recipe() else { return String::new() };
     let train = &recipe.train;
     let mut lower = vec![format!("--set train.micro_tokens={}", (train.micro_tokens / 2).max(1))];
-    if !train.recompute {
+    if train.recompute != Recompute::Always {
         lower.push("--set train.recompute=true".into());
     }
     if recipe.dtype != BaseType::Stored && saved_by_packing(&recipe) > 0 {

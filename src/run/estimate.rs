@@ -1,5 +1,6 @@
 //! What a run will take: memory by part, steps, time.
 
+pub mod layers;
 mod need;
 mod pace;
 
@@ -9,9 +10,10 @@ use crate::lora::adapter::Outline;
 use crate::model::config::Config;
 use crate::model::inventory::Inventory;
 use crate::model::{device, generate};
-use crate::recipe::{BaseType, BestBy, OptimizerKind, Recipe};
+use crate::recipe::{BaseType, BestBy, Recipe, Recompute};
 use crate::train::plan;
 use crate::{Result, hub};
+use layers::Loaded;
 use need::{Need, Prompts};
 use std::path::Path;
 
@@ -28,7 +30,11 @@ pub struct Estimate {
     pub parts: Vec<Part>,
     /// The sum of the parts, bytes.
     pub total: u64,
-    /// The total with `recompute` the other way round, bytes.
+    /// Decoder layers of the base.
+    pub layers: usize,
+    /// Layers that are forwarded again in the backward pass, for want of memory or because the recipe says so.
+    pub recomputed: usize,
+    /// The total with `recompute` the other way round, bytes: without any such layer, or with all of them.
     pub other_recompute: u64,
     /// What `dtype = "stored"` would save of the base's memory, bytes; 0 where it is set or saves nothing.
     pub saved_by_packing: u64,
@@ -60,6 +66,16 @@ impl Estimate {
             .collect()
     }
 
+    /// Which layers are forwarded again, and what it would take the other way round:
+    /// `recomputes 12 of 32 layers; with train.recompute = false: 41.0 GB`.
+    pub fn recompute(&self) -> String {
+        let other = |word: &str| format!("with train.recompute = {word}: {}", bytes(self.other_recompute));
+        match self.recomputed {
+            0 => other("true"),
+            n => format!("recomputes {n} of {} layers; {}", self.layers, other("false")),
+        }
+    }
+
     /// Why it will not fit, as a sentence; `None` if it will, or nothing is known of the room.
     pub fn problem(&self) -> Option<String> {
         let free = self.free.filter(|free| *free < self.total)?;
@@ -67,8 +83,9 @@ impl Estimate {
         if self.saved_by_packing > 0 {
             remedies.push("set dtype = \"stored\"");
         }
-        if self.other_recompute < self.total {
-            remedies.push("set train.recompute = true");
+        // Left to the memory, layers would be forwarded again by now.
+        if self.recomputed == 0 && self.other_recompute < self.total {
+            remedies.push("set train.recompute = \"auto\"");
         }
         remedies.push("lower train.micro_tokens");
         let remedy = format!("{}, or use a smaller base", remedies.join(", "));
@@ -132,9 +149,13 @@ pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estim
         need.encoder = encoder.join("model.safetensors").metadata().map_or(0, |m| m.len());
     }
     need.tokenizer = recipe.base.join("tokenizer.json").metadata().map_or(0, |m| m.len());
+    let free = card.map_or_else(super::memory::free, device::free_on_card);
+    need.whole = need.chosen(recipe.train.recompute, free, false);
     let (moment, parts) = need.most();
     let total = parts.iter().map(|p| p.bytes).sum();
-    let other = Need { recompute: !need.recompute, ..need.clone() };
+    let recomputed = config.layers - need.whole;
+    let other = if recomputed == 0 { Recompute::Always } else { Recompute::Never };
+    let other = Need { whole: need.chosen(other, free, false), ..need.clone() };
     let device = card.map_or_else(|| "cpu".to_owned(), |card| format!("cuda:{card}"));
     let dtype = match (need.packed, half) {
         (Some(_), _) => "stored",
@@ -158,8 +179,10 @@ pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estim
             Some(_) => 0,
             None => inventory.packing_saves(&config, half, card.is_some()),
         },
+        layers: config.layers,
+        recomputed,
         other_recompute: other.most().1.iter().map(|p| p.bytes).sum(),
-        free: card.map_or_else(super::memory::free, device::free_on_card),
+        free,
         cards: if card.is_some() { device::free_on_cards() } else { Vec::new() },
         steps: stages.iter().map(|s| s.steps).sum(),
         seconds: speed.tokens.map(|_| stages.iter().filter_map(|s| s.seconds).sum()),
@@ -173,16 +196,10 @@ pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estim
 /// The passes of a whole step, an evaluation and the summaries that need most, from the examples' lengths.
 fn need(recipe: &Recipe, preview: &Preview, config: &Config, outlines: &[Outline], half: bool, card: bool) -> Need {
     let lengths = |name: &str| preview.splits.iter().find(|s| s.name == name).map_or(&[][..], |s| &s.sequences[..]);
-    let mut train: Vec<(usize, usize)> = lengths("train").to_vec();
-    // The longest examples in one step: an epoch's order may bring them together.
-    train.sort_unstable_by_key(|s| std::cmp::Reverse(s.1));
-    train.truncate(recipe.train.batch);
-    let micro = recipe.train.micro_tokens;
-    let steps = need::passes(&train, micro);
     let mut scored = lengths("dev").to_vec();
     scored.extend_from_slice(lengths("test"));
     scored.sort_unstable_by_key(|s| std::cmp::Reverse(s.1));
-    let evaluation = need::passes(&scored, micro).into_iter().next().unwrap_or_default();
+    let evaluation = need::passes(&scored, recipe.train.micro_tokens).into_iter().next().unwrap_or_default();
     let answers = |split: &str, limit: usize| {
         let all: Vec<usize> = lengths(split).iter().take(limit).map(|s| s.0).collect();
         let mut batches = Vec::new();
@@ -195,33 +212,21 @@ fn need(recipe: &Recipe, preview: &Preview, config: &Config, outlines: &[Outline
         batches.into_iter().max_by_key(Prompts::tokens).unwrap_or_default()
     };
     let samples = if recipe.train.best_by == BestBy::RougeL { usize::MAX } else { recipe.samples.documents };
-    let mut ranks = vec![0; config.layers];
-    let mut numbers = 0;
-    let mut dropout: f64 = 0.0;
-    for outline in outlines {
-        numbers += outline.parameters(config) as u64;
-        dropout = dropout.max(outline.dropout);
-        outline.modules.iter().for_each(|(module, slot)| ranks[module.layer] += slot.rank);
-    }
-    Need {
-        config: config.clone(),
-        ranks,
-        numbers,
+    let modules = outlines.iter().flat_map(|outline| &outline.modules);
+    let dropout = outlines.iter().map(|outline| outline.dropout).fold(0.0, f64::max);
+    let loaded = Loaded {
+        config,
         half,
-        packed: None,
         card,
-        recompute: recipe.train.recompute,
+        ranks: modules.map(|(module, slot)| (*module, slot.rank)).collect(),
         dropout: recipe.train.dropout.unwrap_or(dropout) > 0.0,
-        moments: if recipe.train.optimizer == OptimizerKind::Adamw { 2 } else { 0 },
-        sensitivity: recipe.prune.importance == crate::recipe::Importance::Sensitivity,
-        passes: steps.len(),
-        largest: steps.into_iter().next().unwrap_or_default(),
+        sequences: lengths("train").to_vec(),
+    };
+    Need {
         evaluation,
         samples: answers("dev", samples),
         summaries: answers(if lengths("test").is_empty() { "dev" } else { "test" }, usize::MAX),
-        threads: rayon::current_num_threads(),
-        encoder: 0,
-        tokenizer: 0,
+        ..layers::of_step(recipe, loaded)
     }
 }
 
@@ -238,5 +243,27 @@ mod tests {
             ..Estimate::default()
         };
         assert_eq!(estimate.other_cards(), ["cuda:0: 76.0 GB free, enough", "cuda:2: 12.0 GB free, too little"]);
+    }
+
+    #[test]
+    fn what_is_forwarded_again_is_told_and_no_remedy_where_it_is_done_by_itself() {
+        let mut estimate = Estimate {
+            device: "cpu".into(),
+            total: 9_000_000_000,
+            other_recompute: 4_000_000_000,
+            layers: 32,
+            free: Some(8_000_000_000),
+            ..Estimate::default()
+        };
+        // The recipe says false: otherwise layers would be forwarded again.
+        assert_eq!(estimate.recompute(), "with train.recompute = true: 4.0 GB");
+        let needed = "about 9.0 GB are needed and 8.0 GB are free on cpu: ";
+        let remedies = "set train.recompute = \"auto\", lower train.micro_tokens, or use a smaller base";
+        assert_eq!(estimate.problem(), Some(format!("{needed}{remedies}")));
+        (estimate.recomputed, estimate.other_recompute) = (31, 20_000_000_000);
+        assert_eq!(estimate.recompute(), "recomputes 31 of 32 layers; with train.recompute = false: 20.0 GB");
+        assert_eq!(estimate.problem(), Some(format!("{needed}lower train.micro_tokens, or use a smaller base")));
+        estimate.free = Some(9_000_000_000);
+        assert_eq!(estimate.problem(), None);
     }
 }

@@ -70,7 +70,7 @@ impl Trainer<'_> {
             let key = self.key ^ ((step as u64) << 20) ^ pass_number as u64;
             let dropout = (self.task.dropout > 0.0).then_some(Dropout { p: self.task.dropout, key });
             let squares = wants_squares.then_some(&mut squares);
-            let passed = pass(self.task, &self.set, self.settings, batch, (dropout, scale), &mut gradients, squares)?;
+            let passed = pass(self.task, &self.set, batch, (dropout, scale), &mut gradients, squares)?;
             update.loss += passed.nats * scale;
             update.tokens += batch.tokens.len();
             update.seconds.forward += passed.seconds[0];
@@ -125,7 +125,6 @@ pub struct Passed {
 pub fn pass(
     task: &Task,
     set: &MergedSet,
-    settings: &Train,
     batch: &Batch,
     (dropout, scale): (Option<Dropout>, f64),
     gradients: &mut Gradients,
@@ -135,7 +134,7 @@ pub fn pass(
     let decoder = &task.decoder;
     let pass = decoder.pass(Some(set), dropout)?;
     let (x, packed) = decoder.embed(&batch.tokens, &batch.lengths)?;
-    let (x, tape) = decoder.forward_traced(&x, &packed, &pass, settings.recompute)?;
+    let (x, tape) = decoder.forward_traced(&x, &packed, &pass, task.layers.whole)?;
     let (nats, gradient) = decoder.loss(&x, &batch.targets, Some(scale))?;
     let forward = clock.elapsed().as_secs_f64();
     let clock = Instant::now();

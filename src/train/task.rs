@@ -10,9 +10,12 @@ use crate::model::decoder::Decoder;
 use crate::model::device::{self, Place};
 use crate::model::weights::Weights;
 use crate::module::ModuleId;
-use crate::recipe::{BaseType, Method, Recipe, Role};
+use crate::recipe::{BaseType, Method, Recipe, Recompute, Role};
+use crate::run::estimate::layers::{self, Layers, Loaded};
 use crate::run::event::{AdapterInfo, Document, EventBody, Observer, Phase, PhaseKind};
+use crate::run::memory;
 use crate::{Error, Result, data};
+use candle_core::DType;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -63,6 +66,8 @@ pub struct Task {
     pub target: usize,
     /// LoRA dropout in training.
     pub dropout: f64,
+    /// Which layers keep their activations in training.
+    pub layers: Layers,
     /// The encoder of `BERTScore`, if the recipe names one; it is read when something is scored.
     pub encoder: Option<NamedEncoder>,
 }
@@ -152,13 +157,14 @@ impl Task {
         let weights = Weights::load(&recipe.base, &config)?;
         let dtype = device::base_type(recipe.dtype, &place.device);
         let decoder = Decoder::load(config, &weights, dtype, recipe.dtype == BaseType::Stored, &place.device)?;
+        let dropout = recipe.train.dropout.unwrap_or_else(|| adapters.iter().map(|a| a.0.dropout).fold(0.0, f64::max));
+        let layers = fitting(recipe, &decoder, &adapters, &train, (dropout, &place), observer)?;
         phase(observer, "ready", 4, 4)?;
         let references = || test.as_ref().unwrap_or(&dev).references.iter().map(String::as_str);
         let segmentation = Segmentation::of(references())?;
         if let Some(text) = segment::tokenless(references(), segmentation) {
             observer.record(EventBody::Warning { text })?;
         }
-        let dropout = recipe.train.dropout.unwrap_or_else(|| adapters.iter().map(|a| a.0.dropout).fold(0.0, f64::max));
         Ok(Self {
             decoder,
             tokenizer,
@@ -171,6 +177,7 @@ impl Task {
             adapters,
             target,
             dropout,
+            layers,
             encoder,
         })
     }
@@ -217,6 +224,34 @@ impl Task {
             .map(|s| s.encoded.truncated)
             .sum()
     }
+}
+
+/// Which layers keep their activations, by the memory that is free now that the base is there; said where the recipe leaves
+/// it to that and some do not.
+fn fitting(
+    recipe: &Recipe,
+    decoder: &Decoder,
+    adapters: &[(Adapter, f64)],
+    train: &Split,
+    (dropout, place): (f64, &Place),
+    observer: &mut (impl Observer + ?Sized),
+) -> Result<Layers> {
+    let card = place.device.is_cuda();
+    let modules = adapters.iter().flat_map(|(adapter, _)| &adapter.modules);
+    let loaded = Loaded {
+        config: decoder.config(),
+        half: decoder.dtype() == DType::BF16,
+        card,
+        ranks: modules.map(|(module, pair)| (*module, pair.rank())).collect(),
+        dropout: dropout > 0.0,
+        sequences: train.encoded.sequences.iter().map(|s| (s.prompt, s.tokens.len())).collect(),
+    };
+    let free = if card { place.free_on_card() } else { memory::free() };
+    let layers = layers::layers(recipe, loaded, free);
+    if let Some(text) = layers.told(free).filter(|_| recipe.train.recompute == Recompute::Auto) {
+        observer.record(EventBody::Warning { text })?;
+    }
+    Ok(layers)
 }
 
 /// Refuses methods that add A to A and B to B where ranks differ at a module.

@@ -77,7 +77,7 @@ impl Case {
         let (tokens, lengths) = (self.inputs.concat(), self.inputs.iter().map(Vec::len).collect::<Vec<_>>());
         let pass = self.decoder.pass(Some(&self.set), None).unwrap();
         let (x, packed) = self.decoder.embed(&tokens, &lengths).unwrap();
-        let (x, tape) = self.decoder.forward_traced(&x, &packed, &pass, false).unwrap();
+        let (x, tape) = self.decoder.forward_traced(&x, &packed, &pass, usize::MAX).unwrap();
         let scale = 1.0 / self.targets.len() as f64;
         let (loss, dx) = self.decoder.loss(&x, &self.targets, Some(scale)).unwrap();
         let (mut gradients, mut squares) = (Gradients::default(), SquareSums::default());

@@ -38,6 +38,20 @@ pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
+/// TOML of a word to choose: a switch has no quotes.
+fn chosen_word(word: &str) -> String {
+    if matches!(word, "true" | "false") { word.to_owned() } else { quoted(word) }
+}
+
+/// The word that a value is.
+fn word_of(value: &Value) -> Option<&str> {
+    match value {
+        Value::Boolean(true) => Some("true"),
+        Value::Boolean(false) => Some("false"),
+        other => other.as_str(),
+    }
+}
+
 /// A text with `\n` for its line breaks, and back.
 fn folded(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t")
@@ -110,7 +124,7 @@ pub(super) fn enter(setup: &mut Setup) -> Vec<Effect> {
         Kind::Switch => turn(setup, true),
         Kind::Word(words, false) => {
             let now = current(setup, place);
-            let at = words.iter().position(|word| now.as_ref().and_then(Value::as_str) == Some(word)).unwrap_or(0);
+            let at = words.iter().position(|word| now.as_ref().and_then(word_of) == Some(word)).unwrap_or(0);
             setup.overlay = Some(Overlay::Menu(Menu { place, words, several: None, at }));
             Vec::new()
         }
@@ -267,12 +281,12 @@ fn turn(setup: &mut Setup, forward: bool) -> Vec<Effect> {
             put(setup, place, if on { "false" } else { "true" })
         }
         (Kind::Word(words, _), _) => {
-            let at = words.iter().position(|w| now.as_ref().and_then(Value::as_str) == Some(w));
+            let at = words.iter().position(|w| now.as_ref().and_then(word_of) == Some(w));
             let next = match at {
                 Some(at) => (at + if forward { 1 } else { words.len() - 1 }) % words.len(),
                 None => 0,
             };
-            put(setup, place, &quoted(words[next]))
+            put(setup, place, &chosen_word(words[next]))
         }
         _ => {
             setup.say("enter edits this one");
@@ -329,7 +343,7 @@ fn chosen(setup: &mut Setup, menu: &Menu) -> Vec<Effect> {
                 let is = setup.draft.get(menu.place).is_some_and(|v| v.as_str() == Some("target"));
                 if is { Vec::new() } else { role(setup, i) }
             }
-            place => put(setup, place, &quoted(word)),
+            place => put(setup, place, &chosen_word(word)),
         };
     };
     let words: Vec<&str> = menu.words.iter().zip(several).filter(|(_, on)| **on).map(|(word, _)| *word).collect();

@@ -108,8 +108,16 @@ fn words_are_cycled_or_chosen_and_a_default_is_left_out() {
     assert_eq!(form.draft.text(), FILE);
     at(&mut form, "train.recompute");
     press(&mut form, &["space"]);
-    assert_eq!(form.row().value.as_deref(), Some("true"));
+    assert_eq!((form.row().value.as_deref(), form.row().default.as_str()), (Some("true"), "auto"));
+    assert_eq!(changed(&form).0, ["recompute = true"]);
     press(&mut form, &["space"]);
+    assert_eq!(form.row().value.as_deref(), Some("false"));
+    press(&mut form, &["left"]);
+    assert_eq!(form.row().value.as_deref(), Some("true"));
+    // In the list the cursor begins at what the file has.
+    press(&mut form, &["enter", "down", "enter"]);
+    assert_eq!(changed(&form).0, ["recompute = false"]);
+    press(&mut form, &["right"]);
     assert_eq!(form.row().value, None);
     at(&mut form, "eval.methods");
     press(&mut form, &["enter", "space", "j", "j", "space", "enter"]);

@@ -1,6 +1,8 @@
 //! Memory by part: what the decoder, the trainer and the pruner hold at the moments that need most. A formula
 //! of shapes; every term names the code that allocates it.
 
+mod whole;
+
 use super::Part;
 use crate::model::attention::{self, Heads, queries_at_once};
 use crate::model::config::Config;
@@ -65,7 +67,8 @@ pub(super) struct Need {
     pub packed: Option<u64>,
     /// On a card: what stays in this machine's memory does not count.
     pub card: bool,
-    pub recompute: bool,
+    /// Layers at the top that keep everything for the way back; those below are run forward again.
+    pub whole: usize,
     pub dropout: bool,
     /// Moments that the optimiser keeps of each number.
     pub moments: u64,
@@ -196,17 +199,10 @@ impl Need {
     /// One pass of training at its top layer, where all layers' memory is there: (activations, working room, logits).
     fn training(&self) -> (u64, u64, u64) {
         let s = &self.largest;
-        let tokens: u64 = s.iter().map(|s| s.0 as u64).sum();
-        let row = tokens * self.config.hidden as u64 * self.width();
-        let largest = self.ranks.iter().copied().max().unwrap_or(0);
-        let kept = if self.recompute {
-            row * self.config.layers as u64 + self.trace(s, largest)
-        } else {
-            self.ranks.iter().map(|r| self.trace(s, *r)).sum()
-        };
-        let logits = self.logits(s, true);
+        let row = self.row();
+        let logits = self.logits_beside(self.logits(s, true));
         // The logits are gone when the way back begins; the gradient of the rows stays and is added to.
-        (kept + row, 2 * row + self.backward(s).max(self.forward(s)).max(logits), logits)
+        (self.kept() + row, 2 * row + self.backward(s).max(self.forward(s)).max(logits), logits)
     }
 
     /// Answering: (one layer's activations, keys and values, working room).
@@ -253,7 +249,7 @@ impl Need {
             ("training", {
                 let logits = if working > logits { ("logits", 0) } else { ("logits", logits) };
                 with(&[
-                    gradients(self.passes > 1 || self.recompute),
+                    gradients(self.passes > 1 || self.recomputes()),
                     ("activations", activations),
                     ("working room", working + self.tables(&self.largest) - logits.1),
                     logits,

@@ -1,10 +1,11 @@
 //! Time: from a run on this machine with the same base, or from what its cores reach in a product of matrices.
 
+use super::layers::Layers;
 use super::need::Need;
 use crate::data::preview::{Preview, Split};
 use crate::model::config::Config;
 use crate::model::{generate, product};
-use crate::recipe::{BestBy, Recipe};
+use crate::recipe::{BestBy, Recipe, Recompute};
 use crate::run::RunDir;
 use crate::run::event::{Event, EventBody};
 use crate::run::listing::{each_line, kind};
@@ -36,11 +37,11 @@ pub(super) struct Speed {
 }
 
 pub(super) fn speed(recipe: &Recipe, need: &Need, config: &Config, runs: &Path, card: bool, device: &str) -> Speed {
-    // Forward once, back once to the rows (twice forward with recompute), and the adapters three times.
-    let through = if recipe.train.recompute { 3.0 } else { 2.0 };
-    let known = measured(recipe, runs, device).map(|(tokens, name, recomputed)| {
-        let before = if recomputed { 3.0 } else { 2.0 };
-        (tokens * before / through, format!("measured in {}", printable(&name)))
+    // Forward once, and again those layers that are recomputed, back once to the rows, and the adapters three times.
+    let of = |recomputed: usize| 2.0 + recomputed as f64 / config.layers.max(1) as f64;
+    let through = of(config.layers - need.whole);
+    let known = measured(recipe, runs, device, config.layers).map(|(tokens, name, recomputed)| {
+        (tokens * of(recomputed) / through, format!("measured in {}", printable(&name)))
     });
     let linears: f64 = config.modules().map(|m| config.linear_shape(m.projection)).map(|(o, i)| (o * i) as f64).sum();
     let flops = 2.0 * linears * through + 6.0 * need.numbers as f64;
@@ -61,8 +62,9 @@ pub(super) fn speed(recipe: &Recipe, need: &Need, config: &Config, runs: &Path, 
     Speed { tokens, from, sweep: need.base() as f64 / if card { 1e12 } else { STREAM }, forward }
 }
 
-/// Tokens a second, the run and whether it recomputed: the newest run of the same base on the same device.
-fn measured(recipe: &Recipe, runs: &Path, device: &str) -> Option<(f64, String, bool)> {
+/// Tokens a second, the run and how many of its base's `layers` it recomputed: the newest run of the same base on the same
+/// device.
+fn measured(recipe: &Recipe, runs: &Path, device: &str, layers: usize) -> Option<(f64, String, usize)> {
     let wanted = std::fs::canonicalize(&recipe.base).ok()?;
     let (place, dtype) = device.split_once(", ")?;
     let here = crate::run::lock::host();
@@ -72,25 +74,34 @@ fn measured(recipe: &Recipe, runs: &Path, device: &str) -> Option<(f64, String, 
         let length = file.metadata().ok()?.len();
         let mut same = false;
         let mut speeds = Vec::new();
-        let mut see = |line: &[u8], wanted: &str| {
-            if kind(line) != Some(wanted) {
+        // By its memory, of the worker that starts next and of the last one that did.
+        let (mut next, mut chosen) = (0, 0);
+        let mut see = |line: &[u8], wanted: &[&str]| {
+            if kind(line).is_none_or(|kind| !wanted.contains(&kind)) {
                 return;
             }
             match serde_json::from_slice::<Event>(line).map(|e| e.body) {
                 Ok(EventBody::Started(s)) => {
                     same = s.device.starts_with(place) && s.device.ends_with(dtype) && s.host == here;
+                    chosen = std::mem::take(&mut next);
                 }
+                Ok(EventBody::Warning { text }) => next = Layers::again_in(&text).unwrap_or(next),
                 Ok(EventBody::Step(step)) if step.tokens_per_second > 0.0 => speeds.push(step.tokens_per_second),
                 _ => {}
             }
         };
-        each_line(&mut file, 0, |line| see(line, "started"));
-        each_line(&mut file, length.saturating_sub(WINDOW), |line| see(line, "step"));
+        each_line(&mut file, 0, |line| see(line, &["started", "warning"]));
+        each_line(&mut file, length.saturating_sub(WINDOW), |line| see(line, &["step"]));
         if !same || speeds.is_empty() {
             return None;
         }
         speeds.sort_by(f64::total_cmp);
-        Some((speeds[speeds.len() / 2], run.name(), before.train.recompute))
+        let recomputed = match before.train.recompute {
+            Recompute::Auto => chosen,
+            Recompute::Always => layers.saturating_sub(1),
+            Recompute::Never => 0,
+        };
+        Some((speeds[speeds.len() / 2], run.name(), recomputed))
     })
 }
 

@@ -79,7 +79,7 @@ pub fn slopes(
                 return Err(Error::user("given up"));
             }
             targets += batch.targets.len();
-            step::pass(&open.task, &middle.set, settings, &batch, (None, 1.0), &mut gradients, None)?;
+            step::pass(&open.task, &middle.set, &batch, (None, 1.0), &mut gradients, None)?;
         }
         if targets > 0 {
             parts.push((targets as f64, rises(&gradients, &low.set, &high.set)?));

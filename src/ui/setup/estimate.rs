@@ -77,8 +77,7 @@ fn all(estimate: &Estimate, theme: &Theme, width: usize) -> Vec<Line<'static>> {
         }
         lines.push(Line::from(spans));
     }
-    let other = format!("with train.recompute the other way round: {}", bytes(estimate.other_recompute));
-    lines.extend(fit::wrap(&[(&other, theme.dim)], width));
+    lines.extend(fit::wrap(&[(&estimate.recompute(), theme.dim)], width));
     for card in estimate.other_cards() {
         lines.extend(fit::wrap(&[(&card, theme.dim)], width));
     }

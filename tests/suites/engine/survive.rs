@@ -195,7 +195,7 @@ fn a_worker_without_memory_says_so_and_goes_on_with_less() {
         "train.recompute=true",
     ]);
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(said.out.contains("note: train.recompute is true, it was false before"), "{}", said.out);
+    assert!(said.out.contains("note: train.recompute is true, it was \"auto\" before"), "{}", said.out);
     assert_eq!(run.state(), RunState::Finished);
     let _ = result(&run);
     // Of all checkpoints the newest two are kept.
@@ -272,7 +272,8 @@ fn a_colleague_with_read_access_looks_on_and_cannot_steer() {
     assert!(text.contains("  step ") && text.contains("stopped with"), "{text}");
 }
 
-/// A project whose step takes as much memory as `micro_tokens` allows: documents as long as the model reads them.
+/// A project whose step takes as much memory as `micro_tokens` allows: documents as long as the model reads them, and all
+/// activations kept, whatever is free.
 pub fn hungry() -> Project {
     let project = Project::new();
     let line = |i: usize| {
@@ -281,7 +282,7 @@ pub fn hungry() -> Project {
     };
     let lines: String = (0..200).map(|i| line(i) + "\n").collect();
     project.write("data/train.jsonl", &lines);
-    project.recipe("", "batch = 200\nmicro_tokens = 65536\nsteps = 3\ncheckpoint_every = 1");
+    project.recipe("", "batch = 200\nmicro_tokens = 65536\nsteps = 3\ncheckpoint_every = 1\nrecompute = false");
     let recipe = std::fs::read_to_string(project.path("recipe.toml")).unwrap();
     project.write("recipe.toml", &recipe.replace("batch = 4\n", ""));
     project

@@ -101,6 +101,8 @@ fn estimate(total: u64) -> Estimate {
         saved_by_packing: 0,
         parts: vec![part("activations", 0.5), part("base weights", 0.4), part("optimiser", 0.1)],
         total,
+        layers: 30,
+        recomputed: 0,
         other_recompute: total / 2,
         free: Some(6_000_000_000),
         cards: Vec::new(),

@@ -25,12 +25,12 @@ fn need(config: Config, rank: usize, length: usize) -> Need {
     let numbers: usize = Projection::ALL.iter().map(|p| config.linear_shape(*p)).map(|(o, i)| rank * (o + i)).sum();
     Need {
         ranks: vec![7 * rank; config.layers],
+        whole: config.layers,
         numbers: (numbers * config.layers) as u64,
         config,
         half: false,
         packed: None,
         card: false,
-        recompute: false,
         dropout: false,
         moments: 2,
         sensitivity: false,
@@ -73,8 +73,13 @@ fn smollm2_by_hand() {
     assert_eq!(part(&moments[1].1, "gradients"), 4 * 19_537_920);
     // 264 tokens of 2 · 192 numbers in 30 layers.
     assert_eq!(part(&moments[3].1, "keys and values"), 264 * 2 * 192 * 30 * 4);
-    let again = Need { recompute: true, ..need.clone() };
-    assert_eq!(part(&again.moments()[0].1, "activations"), 31 * 1024 * 576 * 4 + 36_438_016);
+    // Inputs alone but of the topmost layers, and the gradient of the rows.
+    for (whole, traces) in [(1, 1), (12, 12), (29, 29)] {
+        let again = Need { whole, ..need.clone() };
+        let activations = (30 - traces + 1) * 1024 * 576 * 4 + traces * 36_438_016;
+        assert_eq!(part(&again.moments()[0].1, "activations"), activations);
+        assert_eq!(part(&again.moments()[0].1, "gradients"), 4 * 19_537_920);
+    }
 }
 
 #[test]
@@ -121,11 +126,53 @@ fn passes_are_cut_as_training_cuts_them() {
 }
 
 #[test]
+fn the_topmost_layer_is_forwarded_again_only_where_it_would_lie_beside_many_logits() {
+    use crate::recipe::Recompute::{Always, Auto, Never};
+    let mut need = need(smollm2(), 64, 256);
+    let chosen = |need: &Need| [Always, Auto, Never].map(|wanted| need.chosen(wanted, Some(0), true));
+    assert_eq!(chosen(&need), [1, 1, 30]);
+    // The same pass, but with a loss at every token: 341 rows of 49,152 logits are more than the way back of a layer.
+    need.largest = vec![(256, 255); 4];
+    let activations = |whole| {
+        let (kept, working, _) = Need { whole, ..need.clone() }.training();
+        kept + working
+    };
+    assert_eq!(chosen(&need), [0, 0, 30]);
+    assert!(activations(0) < activations(1) && activations(1) < activations(2));
+}
+
+#[test]
+fn what_is_chosen_fits_into_what_is_free() {
+    use crate::recipe::Recompute::Auto;
+    for need in [need(smollm2(), 64, 256), Need { passes: 3, dropout: true, ..need(llama8b(), 16, 1024) }] {
+        let layers = need.config.layers;
+        let total = |whole: usize| {
+            let (_, parts) = Need { whole, ..need.clone() }.moments().swap_remove(0);
+            parts.iter().map(|p| p.1).sum::<u64>()
+        };
+        assert_eq!(need.chosen(Auto, None, false), layers);
+        // Nine tenths of what is free hold all with what the allocator keeps; a third less holds some layers fewer.
+        assert_eq!(need.chosen(Auto, Some(total(layers) * 13 / 10), false), layers);
+        let mut some = 0;
+        for tenths in 1..20 {
+            let free = total(layers) / 10 * tenths;
+            let whole = need.chosen(Auto, Some(free), false);
+            some += usize::from((2..layers).contains(&whole));
+            assert!(whole < 2 || total(whole) as f64 <= 0.9 * free as f64, "{whole} of {layers} in {free}");
+            // What is loaded takes no more room.
+            assert!(need.chosen(Auto, Some(free), true) >= whole);
+        }
+        assert!(some > 0);
+    }
+}
+
+#[test]
 fn less_is_never_more() {
     let whole = need(smollm2(), 64, 256);
     let total = |need: &Need| need.most().1.iter().map(|p| p.bytes).sum::<u64>();
     for less in [
-        Need { recompute: true, ..whole.clone() },
+        Need { whole: 1, ..whole.clone() },
+        Need { whole: 0, ..whole.clone() },
         Need { half: true, ..whole.clone() },
         Need { moments: 0, ..whole.clone() },
         Need { largest: whole.largest[..1].to_vec(), ..whole.clone() },
