@@ -7,6 +7,8 @@ use candle_transformers::generation::{LogitsProcessor, Sampling};
 
 /// Prompt tokens that are read in one pass.
 const PREFILL_TOKENS: usize = 4096;
+/// Rounds that a card writes before its tokens are looked at.
+const ROUNDS_ON_CARD: usize = 8;
 
 /// How to write.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,9 +40,29 @@ impl Generation {
 /// The answer to each of `prompts`, in order. `progress` gets the number of finished prompts and says
 /// whether to go on; when it says no, what is written so far comes back.
 ///
+/// A card goes on with the likeliest token by itself and is waited for only now and then.
+///
 /// # Errors
 /// When a prompt is empty or memory is short.
 pub fn generate(
+    decoder: &Decoder,
+    pass: &Pass,
+    prompts: &[Vec<u32>],
+    settings: &Generation,
+    progress: &mut dyn FnMut(usize) -> Result<bool>,
+) -> Result<Vec<Vec<u32>>> {
+    let is_greedy = settings.temperature <= 0.0;
+    let rounds = if is_greedy && !decoder.device().is_cpu() { ROUNDS_ON_CARD } else { 1 };
+    generate_in(rounds, decoder, pass, prompts, settings, progress)
+}
+
+/// As [`generate`], where tokens are looked at after every so many `rounds` (1 or more): an answer that has ended in
+/// between is written on until then, and that is thrown away.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_in(
+    rounds: usize,
     decoder: &Decoder,
     pass: &Pass,
     prompts: &[Vec<u32>],
@@ -52,7 +74,8 @@ pub fn generate(
     while first < prompts.len() {
         let count = together(prompts[first..].iter().map(Vec::len));
         let range = first..first + count;
-        if !write(decoder, pass, &prompts[range.clone()], settings, first, &mut answers[range], progress)? {
+        let batch = Batch { prompts: &prompts[range.clone()], first, rounds };
+        if !write(decoder, pass, batch, settings, &mut answers[range], progress)? {
             break;
         }
         first += count;
@@ -75,13 +98,22 @@ pub fn together(lengths: impl Iterator<Item = usize>) -> usize {
         .count()
 }
 
+/// Prompts that are answered together.
+#[derive(Clone, Copy)]
+struct Batch<'a> {
+    prompts: &'a [Vec<u32>],
+    /// Prompts before them.
+    first: usize,
+    /// Rounds after which tokens are looked at.
+    rounds: usize,
+}
+
 /// One batch; false when `progress` wants to stop.
 fn write(
     decoder: &Decoder,
     pass: &Pass,
-    prompts: &[Vec<u32>],
+    Batch { prompts, first, rounds }: Batch<'_>,
     settings: &Generation,
-    done: usize,
     answers: &mut [Vec<u32>],
     progress: &mut dyn FnMut(usize) -> Result<bool>,
 ) -> Result<bool> {
@@ -92,46 +124,66 @@ fn write(
     let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
     // A stream of its own for every prompt: the answer does not depend on what else is in the batch.
     let mut samplers: Vec<LogitsProcessor> = (0..prompts.len())
-        .map(|i| LogitsProcessor::from_sampling(settings.seed.wrapping_add((done + i) as u64), settings.sampling()))
+        .map(|i| LogitsProcessor::from_sampling(settings.seed.wrapping_add((first + i) as u64), settings.sampling()))
         .collect();
-    let (mut rows, mut caches) = decoder.prefill(&tokens, &lengths, pass, settings.max_new_tokens)?;
+    let (mut ends, mut caches) = decoder.prefill(&tokens, &lengths, pass, settings.max_new_tokens)?;
     let mut active: Vec<usize> = (0..prompts.len()).collect();
-    for round in 0..settings.max_new_tokens {
-        let logits = decoder.logits(&rows)?;
-        let next = sample(&logits, &active, &mut samplers, settings)?;
-        let keep: Vec<bool> = next.iter().map(|t| !settings.ends.contains(t)).collect();
-        for ((&i, &token), &kept) in active.iter().zip(&next).zip(&keep) {
-            if kept {
-                answers[i].push(token);
+    let mut unseen: Vec<Tensor> = Vec::with_capacity(rounds);
+    for round in 1..=settings.max_new_tokens {
+        let logits = decoder.logits(&ends)?;
+        let mut next = sample(&logits, &active, &mut samplers, settings)?;
+        unseen.push(next.clone());
+        if unseen.len() >= rounds || round == settings.max_new_tokens {
+            let keep = take(&unseen, &active, settings, answers)?;
+            unseen.clear();
+            if keep.contains(&false) {
+                let mut flags = keep.iter();
+                active.retain(|_| flags.next().copied().unwrap_or(false));
+                if active.is_empty() {
+                    break;
+                }
+                caches.retain(&keep);
+                let rows: Vec<u32> = (0u32..).zip(&keep).filter_map(|(row, &kept)| kept.then_some(row)).collect();
+                next = next.index_select(&Tensor::new(rows, next.device())?, 0)?;
+            }
+            if round == settings.max_new_tokens {
+                break;
+            }
+            if !progress(first)? {
+                return Ok(false);
             }
         }
-        if round + 1 == settings.max_new_tokens {
-            break;
-        }
-        let mut flags = keep.iter();
-        active.retain(|_| flags.next().copied().unwrap_or(false));
-        if active.is_empty() {
-            break;
-        }
-        caches.retain(&keep);
-        let next: Vec<u32> = next.into_iter().zip(&keep).filter_map(|(t, &k)| k.then_some(t)).collect();
-        rows = decoder.step(&next, &mut caches, pass)?;
-        if !progress(done)? {
-            return Ok(false);
-        }
+        ends = decoder.step(&next, &mut caches, pass)?;
     }
     Ok(true)
 }
 
+/// Puts the tokens of some rounds, each one a sequence, to the answers. Whether each goes on.
+fn take(unseen: &[Tensor], active: &[usize], settings: &Generation, answers: &mut [Vec<u32>]) -> Result<Vec<bool>> {
+    let mut keep = vec![true; active.len()];
+    for round in Tensor::stack(unseen, 0)?.to_vec2::<u32>()? {
+        for ((&i, token), kept) in active.iter().zip(round).zip(&mut keep) {
+            *kept &= !settings.ends.contains(&token);
+            if *kept {
+                answers[i].push(token);
+            }
+        }
+    }
+    Ok(keep)
+}
+
+/// The next token of each sequence, where the logits are.
 fn sample(
     logits: &Tensor,
     active: &[usize],
     samplers: &mut [LogitsProcessor],
     settings: &Generation,
-) -> Result<Vec<u32>> {
+) -> Result<Tensor> {
     if settings.temperature <= 0.0 {
-        return Ok(logits.argmax(1)?.to_vec1()?);
+        return Ok(logits.argmax(1)?);
     }
     let logits = logits.to_dtype(DType::F32)?;
-    active.iter().enumerate().map(|(row, &i)| Ok(samplers[i].sample(&logits.get(row)?)?)).collect()
+    let next: Result<Vec<u32>> =
+        active.iter().enumerate().map(|(row, &i)| Ok(samplers[i].sample(&logits.get(row)?)?)).collect();
+    Ok(Tensor::new(next?, logits.device())?)
 }

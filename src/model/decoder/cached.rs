@@ -58,16 +58,16 @@ impl Decoder {
         Ok((last, Caches { layers, positions: lengths.to_vec() }))
     }
 
-    /// The next token of each sequence. Returns its row after the final norm (sequences, hidden).
+    /// The next token of each sequence, ids (sequences). Returns its row after the final norm (sequences, hidden).
     ///
     /// # Errors
     /// When the caches' room is used up.
-    pub fn step(&self, tokens: &[u32], caches: &mut Caches, pass: &Pass) -> Result<Tensor> {
+    pub fn step(&self, tokens: &Tensor, caches: &mut Caches, pass: &Pass) -> Result<Tensor> {
         within_threads(&self.device, || self.next(tokens, caches, pass))
     }
 
-    fn next(&self, tokens: &[u32], caches: &mut Caches, pass: &Pass) -> Result<Tensor> {
-        let mut x = self.embeddings.select(&Tensor::new(tokens, &self.device)?)?;
+    fn next(&self, tokens: &Tensor, caches: &mut Caches, pass: &Pass) -> Result<Tensor> {
+        let mut x = self.embeddings.select(tokens)?;
         let (cos, sin) = self.rotary(caches.positions.iter().copied())?;
         for (index, sequences) in caches.layers.iter_mut().enumerate() {
             let attend = |q: &Tensor, k: &Tensor, v: &Tensor, causal: Causal| {

@@ -4,7 +4,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use lopper::lora::{Adapter, Gradients, MergedSet, SquareSums};
-use lopper::model::{config::Config, decoder::Decoder, generate, weights::Weights};
+use lopper::model::{config::Config, decoder::Decoder, generate, linear::Dropout, weights::Weights};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -55,12 +55,12 @@ impl Case {
         all
     }
 
-    fn gradients(&self, recompute: bool) -> (f64, Gradients, SquareSums) {
+    fn gradients(&self, whole: usize, dropout: Option<Dropout>) -> (f64, Gradients, SquareSums) {
         let (tokens, lengths) = self.tokens();
         let targets = self.packed_targets();
-        let pass = self.decoder.pass(Some(&self.set), None).unwrap();
+        let pass = self.decoder.pass(Some(&self.set), dropout).unwrap();
         let (x, packed) = self.decoder.embed(&tokens, &lengths).unwrap();
-        let (x, tape) = self.decoder.forward_traced(&x, &packed, &pass, recompute).unwrap();
+        let (x, tape) = self.decoder.forward_traced(&x, &packed, &pass, whole).unwrap();
         let scale = 1.0 / targets.len() as f64;
         let (loss, dx) = self.decoder.loss(&x, &targets, Some(scale)).unwrap();
         let mut gradients = Gradients::default();
@@ -101,7 +101,7 @@ fn logits_equal_transformers_with_and_without_adapters() {
 fn loss_and_every_gradient_equal_pefts() {
     for name in FAMILIES {
         let case = case(name);
-        let (loss, gradients, _) = case.gradients(false);
+        let (loss, gradients, _) = case.gradients(usize::MAX, None);
         assert!((loss / case.loss - 1.0).abs() < 1e-4, "{name}: loss {loss}, PEFT has {}", case.loss);
         let mut seen = 0;
         for (id, (a, b)) in &gradients.modules {
@@ -120,14 +120,22 @@ fn loss_and_every_gradient_equal_pefts() {
 
 #[test]
 fn recomputing_layers_gives_the_same_gradients() {
-    let case = case("qwen3");
-    let (loss, all, squares) = case.gradients(false);
-    let (loss2, again, squares2) = case.gradients(true);
-    assert_eq!(loss.to_bits(), loss2.to_bits());
-    for (id, (a, b)) in &all.modules {
-        assert_eq!(worst(a, &again.modules[id].0), 0.0);
-        assert_eq!(worst(b, &again.modules[id].1), 0.0);
-        assert_eq!(worst(&squares.modules[id].0, &squares2.modules[id].0), 0.0);
+    for (name, dropout) in [("qwen3", None), ("mistral", Some(Dropout { p: 0.3, key: 7 }))] {
+        let case = case(name);
+        let layers = case.decoder.config().layers;
+        let (loss, all, squares) = case.gradients(layers, dropout);
+        // None keeps everything, some in the middle, all, and more than there are.
+        for whole in (0..=layers + 1).filter(|whole| *whole != layers) {
+            let (loss2, again, squares2) = case.gradients(whole, dropout);
+            assert_eq!(loss.to_bits(), loss2.to_bits(), "{name}, {whole} of {layers} whole");
+            assert_eq!(all.modules.len(), again.modules.len());
+            for (id, (a, b)) in &all.modules {
+                assert_eq!(worst(a, &again.modules[id].0), 0.0, "{name} {id}, {whole} of {layers} whole");
+                assert_eq!(worst(b, &again.modules[id].1), 0.0, "{name} {id}, {whole} of {layers} whole");
+                assert_eq!(worst(&squares.modules[id].0, &squares2.modules[id].0), 0.0);
+                assert_eq!(worst(&squares.modules[id].1, &squares2.modules[id].1), 0.0);
+            }
+        }
     }
 }
 
@@ -170,14 +178,43 @@ fn greedy_generation_with_the_cache_equals_reading_everything_again() {
 }
 
 #[test]
+fn answers_that_are_looked_at_now_and_then_are_those_that_are_looked_at_at_once() {
+    let case = case("llama");
+    let pass = case.decoder.pass(Some(&case.set), None).unwrap();
+    let answers = |rounds: usize, temperature: f64, ends: &[u32]| {
+        let settings =
+            generate::Generation { max_new_tokens: 14, temperature, top_p: 1.0, seed: 1, ends: ends.to_vec() };
+        let mut done = Vec::new();
+        let mut progress = |finished| {
+            done.push(finished);
+            Ok(true)
+        };
+        let found =
+            generate::generate_in(rounds, &case.decoder, &pass, &case.inputs, &settings, &mut progress).unwrap();
+        assert_eq!(done.last(), Some(&case.inputs.len()));
+        found
+    };
+    let whole = answers(1, 0.0, &[]);
+    // Ends that cut the first answer, and perhaps others, in the middle of a round and at its end.
+    for at in [0, 3, 4, 12, 13] {
+        let ends = [whole[0][at]];
+        let want: Vec<Vec<u32>> =
+            whole.iter().map(|answer| answer.iter().copied().take_while(|token| *token != ends[0]).collect()).collect();
+        for rounds in [1, 5, 14, 100] {
+            assert_eq!(answers(rounds, 0.0, &ends), want, "{rounds} rounds, end {at}");
+        }
+    }
+    assert_eq!(answers(1, 0.8, &[]), answers(5, 0.8, &[]));
+}
+
+#[test]
 fn dropout_is_the_same_again_and_thins_the_gradient() {
-    use lopper::model::linear::Dropout;
     let case = case("llama");
     let (tokens, lengths) = case.tokens();
     let run = |dropout| {
         let pass = case.decoder.pass(Some(&case.set), dropout).unwrap();
         let (x, packed) = case.decoder.embed(&tokens, &lengths).unwrap();
-        let (x, _) = case.decoder.forward_traced(&x, &packed, &pass, false).unwrap();
+        let (x, _) = case.decoder.forward_traced(&x, &packed, &pass, usize::MAX).unwrap();
         case.decoder.loss(&x, &case.packed_targets(), None).unwrap().0
     };
     let dropped = run(Some(Dropout { p: 0.3, key: 7 }));
