@@ -341,7 +341,7 @@ impl Cache {
         let values = self.values.narrow(1, first, self.filled - first)?;
         let q = q.reshape((heads.key, heads.group(), heads.dim))?;
         let scores = (q.matmul(&keys.transpose(1, 2)?)? * heads.scale())?;
-        let p = candle_nn::ops::softmax_last_dim(&scores)?;
+        let p = kernels::softmax(&scores)?;
         p.matmul(&values)?.reshape((1, heads.query * heads.dim))
     }
 }

@@ -43,7 +43,7 @@ pub use columns::column_squares;
 pub use loss::cross_entropy;
 pub use norm::{rms_norm, rms_norm_backward};
 pub use scale::scaled_rows;
-pub use softmax::{Block, Causal, causal_softmax, hidden, softmax_backward};
+pub use softmax::{Block, Causal, causal_softmax, hidden, softmax, softmax_backward};
 pub(crate) use softmax::{softmax_row, softmax_row_backward};
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor};
@@ -412,6 +412,8 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(super) mod tests {
+    mod random;
+
     use super::*;
     use candle_core::{Device, Var};
 

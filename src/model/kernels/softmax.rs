@@ -133,7 +133,21 @@ pub fn causal_softmax(
         None => hidden(block, causal, scores.dtype(), scores.device())?,
     };
     let scores = (scores.reshape((heads * rows / queries, queries, keys))? * scale)?.broadcast_add(&mask)?;
-    candle_nn::ops::softmax_last_dim(&scores)?.reshape((heads, rows, keys))
+    softmax(&scores)?.reshape((heads, rows, keys))
+}
+
+/// Softmax of the last dimension. Of halves in f32: candle's adds them up in their own type, where a sum of weights stops
+/// growing at 256.
+///
+/// # Errors
+/// When memory is short.
+pub fn softmax(scores: &Tensor) -> Result<Tensor> {
+    match scores.dtype() {
+        dtype @ (DType::BF16 | DType::F16) if scores.device().is_cpu() => {
+            candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?)?.to_dtype(dtype)
+        }
+        _ => candle_nn::ops::softmax_last_dim(scores),
+    }
 }
 
 /// What is added to the scores of a block's queries over its keys: 0 for a key that is seen, −∞ for the others.

@@ -3,10 +3,14 @@
 //! against transformers and PEFT.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+mod small;
+
 use crate::case;
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 use case::{Case, FAMILIES, distance, worst};
 use lopper::model::kernels::{self, Causal};
+use small::Small;
 use std::sync::Mutex;
 
 /// The switch is one for the whole process.
@@ -116,5 +120,29 @@ fn a_base_in_its_blocks_gives_the_losses_and_gradients_of_its_numbers() {
         let off = worst(&got.1, &want.1).max(worst(&got.2, &want.2));
         assert!(off < 1e-5, "{name}: off by {off}");
         assert_eq!(packed.answers(), unpacked.answers(), "{name}");
+    }
+}
+
+#[test]
+fn a_hundred_updates_give_the_same_losses() {
+    for (optimizer, lr) in [("sgd", 2e-2), ("adamw", 1e-4)] {
+        let (fast, plain) = both(|| Small::new(64, 96, GgmlDType::F32, false).train(optimizer, lr, 100));
+        let off = fast.iter().zip(&plain).fold(0.0, |m: f64, (a, b)| m.max((a / b - 1.0).abs()));
+        println!("{optimizer}: from {} to {}, off by {off:e} at most", fast[0], fast[100]);
+        assert!(fast[100] < fast[0] - 0.05, "{optimizer}: nothing was learnt: {} and {}", fast[0], fast[100]);
+        assert!(off < 1e-4, "{optimizer}: losses off by {off}");
+    }
+}
+
+/// `llama-q8_0` above has rows too short for the blocks of 256.
+#[test]
+fn gradients_through_blocks_of_256_are_those_through_their_numbers() {
+    for kind in [GgmlDType::Q4K, GgmlDType::Q5K, GgmlDType::Q6K, GgmlDType::Q4_0] {
+        let of = |packed: bool| Small::new(256, 512, kind, packed).gradients();
+        let (want, got) = (of(false), of(true));
+        assert!(want.1.len() == 2 * 7 * 2 && want.1.iter().all(|(_, x)| x.iter().any(|g| g.abs() > 1e-6)), "{kind:?}");
+        let (loss, off) = ((got.0 / want.0 - 1.0).abs(), worst(&got.1, &want.1));
+        println!("{kind:?}: loss off by {loss:e}, gradients by {off:e}");
+        assert!(loss < 1e-6 && off < 1e-5, "{kind:?}: loss off by {loss}, gradients by {off}");
     }
 }
