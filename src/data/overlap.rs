@@ -1,5 +1,5 @@
-//! What makes a score look better than it is: documents that two splits share, word for word or nearly, and
-//! summaries that stand in their document.
+//! What makes a score look better, or surer, than it is: documents that two splits share, word for word or nearly,
+//! summaries that stand in their document, and documents that a split has several times.
 
 mod near;
 
@@ -76,6 +76,17 @@ pub struct Leak {
     pub places: Vec<Place>,
 }
 
+/// Documents of a split that it has before, word for word or nearly.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Repeats {
+    /// The split.
+    pub split: String,
+    /// Examples of it in all.
+    pub examples: usize,
+    /// Examples whose document stands before them, each with the first that is near enough; never empty.
+    pub twins: Vec<Twin>,
+}
+
 /// Everything that was found; empty lists where nothing was.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
 pub struct Findings {
@@ -83,9 +94,12 @@ pub struct Findings {
     pub shared: Vec<Shared>,
     /// For each split with such summaries.
     pub leaks: Vec<Leak>,
+    /// For each split but the first, which is trained on, that has a document several times: means over its documents
+    /// are less sure than they seem.
+    pub repeats: Vec<Repeats>,
 }
 
-/// Compares every split with those before it, and every summary with its document. `splits` are (name, examples), as
+/// Compares every split with those before it, what is scored with itself, and every summary with its document. `splits` are (name, examples), as
 /// `("train", …)`. Near-duplicates are found exactly, not by sampling; 10,000 documents beside 10,000 take
 /// seconds.
 pub fn find(splits: &[(&str, &[Example])]) -> Findings {
@@ -98,6 +112,12 @@ pub fn find(splits: &[(&str, &[Example])]) -> Findings {
             if !same.is_empty() || !near.is_empty() {
                 let (split, with) = ((*split).to_owned(), (*with).to_owned());
                 findings.shared.push(Shared { split, with, examples: examples.len(), same, near });
+            }
+        }
+        if right > 0 {
+            let twins = repeats(examples, &texts[right]);
+            if !twins.is_empty() {
+                findings.repeats.push(Repeats { split: (*split).to_owned(), examples: examples.len(), twins });
             }
         }
         let leaking = examples.iter().zip(&texts[right]).filter(|(_, text)| text.leaks);
@@ -153,6 +173,14 @@ impl Findings {
                     counted(shared.near.len(), "document"), first.here.line, first.there.line, first.similarity * 100.0
                 ));
             }
+        }
+        for repeats in &self.repeats {
+            let Some(first) = repeats.twins.first() else { continue };
+            let verb = if repeats.twins.len() == 1 { "repeats" } else { "repeat" };
+            out.push(format!(
+                "{} of {} {verb} another of them, or nearly so (first: line {} repeats line {}): intervals and p take documents as independent and are too sure",
+                counted(repeats.twins.len(), "document"), repeats.split, first.here.line, first.there.line
+            ));
         }
         for leak in self.leaks.iter().filter(|l| l.places.len() as f64 >= LEAKING * l.examples as f64) {
             let ids: Vec<String> =
@@ -226,6 +254,18 @@ fn shared(right: Side<'_>, left: Side<'_>) -> (Vec<Twin>, Vec<Twin>) {
     let found = near::join(&here, &there, NEAR);
     let near = found.into_iter().map(|n| twin(rest[n.right], n.left, n.similarity)).collect();
     (same, near)
+}
+
+/// Examples whose document stands before them in the same split, word for word or nearly.
+fn repeats(examples: &[Example], texts: &[Text]) -> Vec<Twin> {
+    let sets: Vec<&[u64]> = texts.iter().map(|text| &text.shingles[..]).collect();
+    let near = near::join_before(&sets, NEAR).into_iter();
+    near.map(|n| Twin {
+        here: Place::of(&examples[n.right]),
+        there: Place::of(&examples[n.left]),
+        similarity: n.similarity,
+    })
+    .collect()
 }
 
 #[cfg(test)]

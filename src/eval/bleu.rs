@@ -30,7 +30,7 @@ impl Tokens {
     /// What fits texts that ROUGE cuts like this.
     pub const fn of(segmentation: Segmentation) -> Self {
         match segmentation {
-            Segmentation::Stemmed | Segmentation::Words => Self::V13a,
+            Segmentation::Stemmed | Segmentation::Words | Segmentation::Unicode => Self::V13a,
             Segmentation::Characters => Self::Characters,
             Segmentation::Japanese => Self::JaMecab,
         }

@@ -48,7 +48,7 @@ pub fn score(reference: &str, candidate: &str, segmentation: Segmentation) -> Sc
     Scores {
         rouge1: ngrams(&r, &c, 1),
         rouge2: ngrams(&r, &c, 2),
-        rouge_l: Score::new(lcs_rows(&r, &c).len(), r.len(), c.len()),
+        rouge_l: Score::new(lcs_length(&r, &c), r.len(), c.len()),
         rouge_l_sum: union_lcs(&lines(reference), &lines(candidate)),
     }
 }
@@ -64,6 +64,22 @@ fn ngrams(r: &[String], c: &[String], n: usize) -> Score {
     let (r, c) = (count(r), count(c));
     let hits = r.iter().map(|(gram, n)| *n.min(c.get(gram).unwrap_or(&0))).sum();
     Score::new(hits, r.values().sum(), c.values().sum())
+}
+
+/// The length of the longest common subsequence, in memory that grows with the shorter text.
+fn lcs_length(r: &[String], c: &[String]) -> usize {
+    let (long, short) = if r.len() < c.len() { (c, r) } else { (r, c) };
+    let mut row = vec![0usize; short.len() + 1];
+    for token in long {
+        // What stood left of and above the cell.
+        let mut corner = 0;
+        for (at, other) in short.iter().enumerate() {
+            let above = row[at + 1];
+            row[at + 1] = if token == other { corner + 1 } else { above.max(row[at]) };
+            corner = above;
+        }
+    }
+    row[short.len()]
 }
 
 /// Positions in `r` of one longest common subsequence, chosen as `rouge_score`'s backtracking does.

@@ -3,6 +3,7 @@
 use super::mecab;
 use super::stem::stem;
 use crate::Result;
+use unicode_segmentation::UnicodeSegmentation;
 
 /// How a text is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +12,9 @@ pub enum Segmentation {
     Stemmed,
     /// The same without the stemmer.
     Words,
+    /// Unicode's words of the lower-cased text (UAX 29): for scripts with spaces that `rouge_score`'s words know nothing
+    /// of, as Cyrillic, Greek, Arabic, Hangul, Devanagari.
+    Unicode,
     /// Every letter or digit that is not ASCII is a token, and every ASCII word: for Japanese and others
     /// that have no spaces.
     Characters,
@@ -25,6 +29,7 @@ impl Segmentation {
         match self {
             Self::Stemmed => "words, Porter-stemmed (as rouge_score with use_stemmer)".to_owned(),
             Self::Words => "words (as rouge_score)".to_owned(),
+            Self::Unicode => "words of any script (rouge_score's are of a to z and digits)".to_owned(),
             Self::Characters => "characters".to_owned(),
             Self::Japanese => {
                 let entries = mecab::installed().ok().flatten().map_or(0, mecab::Dictionary::entries);
@@ -33,20 +38,23 @@ impl Segmentation {
         }
     }
 
-    /// Stemmed words where most of the references have spaces between words. Elsewhere Japanese words, where most of
-    /// them have kana and a dictionary is there, or else characters.
+    /// Stemmed words where most of the references have spaces between words; Unicode's where most of them have no word of
+    /// `rouge_score`'s. Elsewhere Japanese words, where most of them have kana and a dictionary is there, or else
+    /// characters.
     ///
     /// # Errors
     /// When the dictionary that [`mecab::VARIABLE`] names cannot be read.
     pub fn of<'a>(references: impl IntoIterator<Item = &'a str>) -> Result<Self> {
-        let (mut spaceless, mut kana, mut all) = (0usize, 0usize, 0usize);
+        let (mut spaceless, mut kana, mut other, mut all) = (0usize, 0usize, 0usize, 0usize);
         for text in references {
             all += 1;
+            other +=
+                usize::from(!text.chars().any(|c| c.is_ascii_alphanumeric()) && text.chars().any(char::is_alphabetic));
             spaceless += usize::from(text.chars().any(is_spaceless));
             kana += usize::from(text.chars().any(is_kana));
         }
         Ok(if 2 * spaceless <= all {
-            Self::Stemmed
+            if 2 * other > all { Self::Unicode } else { Self::Stemmed }
         } else if 2 * kana > spaceless && mecab::installed()?.is_some() {
             Self::Japanese
         } else {
@@ -90,6 +98,7 @@ pub fn tokens(text: &str, segmentation: Segmentation) -> Vec<String> {
     match segmentation {
         Segmentation::Words => words(&lower).map(str::to_owned).collect(),
         Segmentation::Stemmed => words(&lower).map(|w| if w.len() > 3 { stem(w) } else { w.to_owned() }).collect(),
+        Segmentation::Unicode => lower.unicode_words().map(str::to_owned).collect(),
         Segmentation::Japanese => match mecab::installed() {
             Ok(Some(dictionary)) => japanese(&lower, dictionary),
             _ => characters(&lower),
@@ -148,6 +157,14 @@ mod tests {
         assert_eq!(of(&["a game", "another one"]), Segmentation::Stemmed);
         assert_eq!(of(&["数値", "another", "数値計算"]), Segmentation::Characters);
         assert_eq!(of(&[]), Segmentation::Stemmed);
+        // Most of them have none of rouge_score's words.
+        for text in ["Небольшая игра", "작은 게임", "لعبة صغيرة", "एक छोटा खेल"]
+        {
+            assert_eq!(of(&[text, text, "a small game"]), Segmentation::Unicode, "{text}");
+            assert!(tokens(text, Segmentation::Unicode).len() >= 2, "{text}");
+            assert_eq!(of(&[text, "игра на SDL", "a game"]), Segmentation::Stemmed);
+        }
+        assert_eq!(tokens("Небольшая ИГРА, 2.0!", Segmentation::Unicode), ["небольшая", "игра", "2.0"]);
         let words = mecab::installed().unwrap().is_some();
         let japanese = if words { Segmentation::Japanese } else { Segmentation::Characters };
         assert_eq!(of(&["ゲーム", "another", "数値の計算"]), japanese);

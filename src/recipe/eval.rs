@@ -90,8 +90,11 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method of this name, in recipes or in tables.
+    /// The method of this name, in recipes or in tables; the merge also by PEFT's, `cat`.
     pub fn named(name: &str) -> Option<Self> {
+        if name == "cat" {
+            return Some(Self::Merge);
+        }
         Self::ALL.into_iter().find(|method| method.name() == name || method.label() == name)
     }
 

@@ -37,6 +37,16 @@ pub fn shingles(words: &str, n: usize) -> Vec<u64> {
 /// For every set of `right` the first of `left` that it has at least `least` (above 0) in common with, by Jaccard
 /// similarity. Sets are sorted without repetition; empty ones are near nothing.
 pub fn join(right: &[&[u64]], left: &[&[u64]], least: f64) -> Vec<Near> {
+    within(right, left, least, |_| left.len())
+}
+
+/// As [`join`], of each set with those before it.
+pub fn join_before(sets: &[&[u64]], least: f64) -> Vec<Near> {
+    within(sets, sets, least, |right| right)
+}
+
+/// As [`join`], where a set of the right side is compared with the first `of` ones of the left side.
+fn within(right: &[&[u64]], left: &[&[u64]], least: f64, of: impl Fn(usize) -> usize) -> Vec<Near> {
     let mut counts: HashMap<u64, u32> = HashMap::new();
     right.iter().chain(left).copied().flatten().for_each(|s| *counts.entry(*s).or_default() += 1);
     // Two sets that are near enough share one of their rarest members, so that boilerplate costs nothing.
@@ -61,7 +71,7 @@ pub fn join(right: &[&[u64]], left: &[&[u64]], least: f64) -> Vec<Near> {
         for member in prefix(set) {
             for &l in index.get(&member).map_or(&[][..], Vec::as_slice) {
                 // The lists ascend: what follows comes after the best.
-                if best.is_some_and(|b| b.left < l) {
+                if l >= of(r) || best.is_some_and(|b| b.left < l) {
                     break;
                 }
                 let (a, b) = (set.len() as f64, left[l].len() as f64);
@@ -133,6 +143,13 @@ mod tests {
             let got: Vec<(usize, usize)> = join(&right, &left, least).iter().map(|n| (n.right, n.left)).collect();
             assert_eq!(got, want);
             assert!(least == 1.0 || got.len() > 20, "{}", got.len());
+            // Every set stands there with one near it, before or behind.
+            let all: Vec<&[u64]> = right.iter().zip(&left).flat_map(|(a, b)| [*a, *b]).collect();
+            let want: Vec<(usize, usize)> = (0..all.len())
+                .filter_map(|r| (0..r).find(|l| jaccard(all[r], all[*l]) >= least).map(|l| (r, l)))
+                .collect();
+            let got: Vec<(usize, usize)> = join_before(&all, least).iter().map(|n| (n.right, n.left)).collect();
+            assert_eq!(got, want);
         }
     }
 }

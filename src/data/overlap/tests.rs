@@ -44,6 +44,29 @@ fn nearly_the_same_is_told_from_half_the_same() {
 }
 
 #[test]
+fn documents_that_are_scored_several_times_are_told() {
+    let train = [example(1, &document(7, 60), "x"), example(2, &document(7, 60), "x")];
+    let near = document(2, 100).replace("w2x50", "changed");
+    let test = [
+        example(1, &document(2, 100), "a"),
+        example(2, &document(3, 100), "b"),
+        example(3, &near, "c"),
+        example(4, "Short.", "d"),
+        example(5, "short", "e"),
+    ];
+    let found = find(&[("train", &train), ("test", &test)]);
+    // What is trained on twice is told by nobody: it counts twice and misleads in nothing.
+    assert_eq!(found.repeats.len(), 1);
+    let repeats = &found.repeats[0];
+    let lines: Vec<(usize, usize)> = repeats.twins.iter().map(|twin| (twin.here.line, twin.there.line)).collect();
+    assert_eq!((repeats.split.as_str(), repeats.examples, lines), ("test", 5, vec![(3, 1), (5, 4)]));
+    let said = "2 documents of test repeat another of them, or nearly so (first: line 3 repeats line 1): intervals and p \
+                take documents as independent and are too sure";
+    assert_eq!(found.sentences(), [said]);
+    assert!(find(&[("train", &train), ("test", &test[..2])]).sentences().is_empty());
+}
+
+#[test]
 fn summaries_that_stand_in_their_document_are_told() {
     let mut examples: Vec<Example> = (1..=39).map(|i| example(i, &document(i, 30), "something else")).collect();
     examples.push(example(40, "It is, in a word, \"very small\".", "In a Word: very small"));
