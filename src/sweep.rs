@@ -41,6 +41,19 @@ pub struct Trial {
     pub score: Option<Score>,
     /// Why it came to no end.
     pub failed: Option<String>,
+    /// ROUGE-L F of each dev document, percent, in the order of the data; empty where it came to no end.
+    #[serde(default)]
+    pub by_document: Vec<f64>,
+}
+
+/// How far a trial is from the best one, over the documents that both have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ToBest {
+    /// ROUGE-L less that of the best trial, percent points.
+    pub difference: f64,
+    /// Standard error of the difference document by document: what both find easy or hard does not count. `None` of one
+    /// document.
+    pub error: Option<f64>,
 }
 
 /// The run of the settings that were chosen.
@@ -95,12 +108,32 @@ impl Sweep {
         self.trials.iter().filter(|t| t.budget.is_none()).filter_map(|t| Some((t, t.score.as_ref()?)))
     }
 
-    /// Of the whole trials, how many are within one standard error of the best one's ROUGE-L, itself included; and all.
-    /// Call it on a ranked sweep.
+    /// How far a whole trial is from the best one; `None` of the best, of a part of the training, and where documents are
+    /// not known or not the same. Call it on a ranked sweep.
+    pub fn to_best(&self, trial: &Trial) -> Option<ToBest> {
+        let (best, _) = self.whole().next()?;
+        let (one, other) = (&trial.by_document, &best.by_document);
+        if trial.budget.is_some() || trial.run == best.run || one.is_empty() || one.len() != other.len() {
+            return None;
+        }
+        let differences: Vec<f64> = one.iter().zip(other).map(|(a, b)| a - b).collect();
+        let (difference, error) = mean_and_error(&differences);
+        Some(ToBest { difference, error })
+    }
+
+    /// Of the whole trials, how many have a ROUGE-L within one standard error of the best one's, itself included; and all.
+    /// The error is that of their difference, and of the best one's mean where documents are not known. Call it on a
+    /// ranked sweep.
     pub fn near(&self) -> (usize, usize) {
-        let Some(best) = self.whole().next().map(|(_, score)| *score) else { return (0, 0) };
-        let least = best.rouge.rouge_l - best.error.unwrap_or(0.0);
-        (self.whole().filter(|(_, score)| score.rouge.rouge_l >= least).count(), self.whole().count())
+        let Some((_, best)) = self.whole().next() else { return (0, 0) };
+        let is_near = |trial: &Trial, score: &Score| {
+            let (behind, error) = match self.to_best(trial) {
+                Some(to_best) => (-to_best.difference, to_best.error),
+                None => (best.rouge.rouge_l - score.rouge.rouge_l, best.error),
+            };
+            behind <= error.unwrap_or(0.0)
+        };
+        (self.whole().filter(|(trial, score)| is_near(trial, score)).count(), self.whole().count())
     }
 }
 
@@ -119,7 +152,8 @@ pub(crate) mod tests {
     pub(crate) fn trial(ratio: f64, budget: Option<usize>, rouge_l: f64, loss: f64) -> Trial {
         let rouge = Rouge { rouge1: rouge_l + 1.0, rouge2: 1.0, rouge_l, parts: None };
         let score = Score { documents: 9, loss, rouge, error: Some(0.5), sparsity: ratio, seconds: 2.0 };
-        Trial { settings: vec![ratio, 1e-4], budget, run: format!("r-{ratio}"), score: Some(score), failed: None }
+        let settings = vec![ratio, 1e-4];
+        Trial { settings, budget, run: format!("r-{ratio}"), score: Some(score), failed: None, by_document: Vec::new() }
     }
 
     pub(crate) fn sweep(trials: Vec<Trial>) -> Sweep {
@@ -151,6 +185,35 @@ pub(crate) mod tests {
         assert_eq!(ratios, [0.4, 0.3, 0.5, 0.1, 0.2, 0.9]);
         assert_eq!(all.near(), (3, 4));
         assert_eq!(sweep(Vec::new()).near(), (0, 0));
+    }
+
+    #[test]
+    fn trials_are_compared_document_by_document() {
+        let with = |ratio, by_document: &[f64]| {
+            let mean = mean_and_error(by_document).0;
+            Trial { by_document: by_document.to_vec(), ..trial(ratio, None, mean, 3.0) }
+        };
+        let part = Trial { budget: Some(1), ..with(0.9, &[90.0; 4]) };
+        let mut all = sweep(vec![
+            with(0.1, &[0.0, 20.0, 40.0, 60.0]),
+            // Worse on every document by about as much: nothing that documents differ in hides that.
+            with(0.2, &[-1.0, 18.5, 39.0, 58.5]),
+            // Worse on one document only.
+            with(0.3, &[0.0, 20.0, 40.0, 50.0]),
+            trial(0.4, None, 29.6, 3.0),
+            part,
+        ]);
+        all.rank();
+        let to_best = |at: f64| all.to_best(all.trials.iter().find(|trial| trial.settings[0] == at).unwrap());
+        let near = |found: Option<ToBest>, difference: f64, error: f64| {
+            let found = found.unwrap();
+            (found.difference - difference).abs() < 1e-9 && found.error.is_some_and(|e| (e - error).abs() < 1e-9)
+        };
+        assert!(near(to_best(0.2), -1.25, (1.0f64 / 48.0).sqrt()), "{:?}", to_best(0.2));
+        assert!(near(to_best(0.3), -2.5, 2.5), "{:?}", to_best(0.3));
+        assert_eq!((to_best(0.1), to_best(0.4), to_best(0.9)), (None, None, None));
+        // The best, 0.3, and 0.4 by the error of the best one's mean.
+        assert_eq!(all.near(), (3, 4));
     }
 
     #[test]

@@ -149,7 +149,7 @@ pub(super) fn swept(recipe: &Recipe, study: &study::Plan, out: &Path) -> Result<
         }
         tell(&format!("chosen: {}", tables::settings(&sweep, &chosen.settings)));
         let Some(run) = outcome::finished(&wanted, out, &mut ending, &mut |_| Ok(()))? else { return Ok(None) };
-        (chosen.test, chosen.run) = (Some(score(&run)?), Some(run.name()));
+        (chosen.test, chosen.run) = (Some(score(&run)?.0), Some(run.name()));
         chosen.looks = looks::at_test_of(&run, out)?;
     }
     sweep.chosen = Some(chosen);
@@ -222,21 +222,25 @@ fn run(plan: &Plan, recipe: &Recipe, mut sweep: Sweep, ending: &mut Ending<'_>, 
             }
             let wanted = plan.recipe(recipe, point, rung.budget)?;
             tell(&format!("trial {number} of {}: {}", plan.trials(), printable(&wanted.name)));
-            let trial = |run: &RunDir, score, failed| Trial {
+            let trial = |run: &RunDir, score, by_document, failed| Trial {
                 settings: point.clone(),
                 budget: rung.budget,
                 run: run.name(),
                 score,
                 failed,
+                by_document,
             };
             match outcome::finished(&wanted, out, ending, &mut |_| Ok(())) {
                 Ok(None) => return Ok(None),
-                Ok(Some(run)) => round.push(trial(&run, Some(score(&run)?), None)),
+                Ok(Some(run)) => {
+                    let (score, by_document) = score(&run)?;
+                    round.push(trial(&run, Some(score), by_document, None));
+                }
                 // One that diverges is no reason to leave the others; one that cannot even start is.
                 Err(error) => match outcome::failed(&wanted, out)? {
                     Some(run) => {
                         tell(&format!("failed: {}", printable(&error.to_string())));
-                        round.push(trial(&run, None, Some(error.to_string())));
+                        round.push(trial(&run, None, Vec::new(), Some(error.to_string())));
                     }
                     None => return Err(error),
                 },
@@ -262,8 +266,8 @@ fn show(mut sweep: Sweep, out: &Path) -> Result<()> {
     write(&sweep, out)
 }
 
-/// What a run's own method scored.
-fn score(run: &RunDir) -> Result<Score> {
+/// What a run's own method scored, and the ROUGE-L of each document.
+fn score(run: &RunDir) -> Result<(Score, Vec<f64>)> {
     let report = outcome::report(run)?;
     let row = report.rows.last().ok_or_else(|| {
         Error::user(format!("{}: its report is empty; delete the run", printable(&run.path().display().to_string())))
@@ -272,7 +276,7 @@ fn score(run: &RunDir) -> Result<Score> {
     let cut = Segmentation::of(written.iter().map(|(_, reference, _)| reference.as_str()))?;
     let by_document: Vec<f64> =
         written.iter().map(|(_, reference, summary)| 100.0 * rouge::score(reference, summary, cut).rouge_l.f).collect();
-    Ok(Score {
+    let score = Score {
         documents: row.documents,
         loss: row.loss,
         // As the error is: the report may have been made with another dictionary.
@@ -280,7 +284,8 @@ fn score(run: &RunDir) -> Result<Score> {
         error: mean_and_error(&by_document).1,
         sparsity: row.sparsity,
         seconds: row.seconds,
-    })
+    };
+    Ok((score, by_document))
 }
 
 /// How the texts of a run are cut for ROUGE.

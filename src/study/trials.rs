@@ -20,7 +20,7 @@ pub(super) fn fill(found: Option<Sweep>, plan: Option<&Plan>, runs: &[Summary], 
     });
     let mut heads: Vec<Head> =
         sweep.axes.iter().map(|axis| Head { name: axis.clone(), falls: false, weight: 8 }).collect();
-    let scores = [("R-L", true, 9), ("R-1", true, 5), ("R-2", true, 4), ("dev loss", false, 7)];
+    let scores = [("R-L", true, 9), ("to best", true, 6), ("R-1", true, 5), ("R-2", true, 4), ("dev loss", false, 7)];
     let rest = [("sparsity", true, 3), ("train", false, 2)];
     heads.extend(scores.into_iter().chain(rest).map(|(name, falls, weight)| Head { name: name.into(), falls, weight }));
     let chosen = sweep.chosen.as_ref();
@@ -31,7 +31,7 @@ pub(super) fn fill(found: Option<Sweep>, plan: Option<&Plan>, runs: &[Summary], 
         let part = Part { label: String::new(), run: run.map(|run| run.path.clone()), state, said };
         standing.lines.push(Line {
             name: name(&sweep, trial),
-            cells: cells(trial, sweep.axes.len()),
+            cells: cells(&sweep, trial),
             parts: vec![part],
             stands_out: trial.budget.is_none() && chosen.is_some_and(|chosen| chosen.settings == trial.settings),
         });
@@ -64,18 +64,19 @@ fn name(sweep: &Sweep, trial: &Trial) -> String {
 }
 
 /// As many settings as there are axes, whatever the file says, then the scores.
-fn cells(trial: &Trial, axes: usize) -> Vec<Cell> {
+fn cells(sweep: &Sweep, trial: &Trial) -> Vec<Cell> {
     let plain = |value: f64, text: String| Cell { text, value: Some(value), mark: "" };
     let settings = trial.settings.iter().map(|value| plain(*value, crate::sweep::axis::shown(*value)));
     let mut cells: Vec<Cell> = settings.collect();
-    cells.resize(axes, Cell::default());
+    cells.resize(sweep.axes.len(), Cell::default());
     match &trial.score {
-        None => cells.extend(std::iter::repeat_n(Cell::default(), 6)),
+        None => cells.extend(std::iter::repeat_n(Cell::default(), 7)),
         Some(score) => {
-            let error = score.error.map_or(String::new(), |error| format!("±{error:.2}"));
             let rouge = score.rouge;
+            let to_best = sweep.to_best(trial);
             cells.extend([
-                plain(rouge.rouge_l, format!("{:.2}{error}", rouge.rouge_l)),
+                plain(rouge.rouge_l, tables::with_error(&format!("{:.2}", rouge.rouge_l), score.error)),
+                Cell { text: tables::to_best(to_best), value: to_best.map(|found| found.difference), mark: "" },
                 plain(rouge.rouge1, format!("{:.2}", rouge.rouge1)),
                 plain(rouge.rouge2, format!("{:.2}", rouge.rouge2)),
                 plain(score.loss, format!("{:.3}", score.loss)),

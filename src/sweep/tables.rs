@@ -1,16 +1,26 @@
 //! A sweep as text, Markdown and CSV.
 
 use super::axis::shown;
-use super::{Chosen, Sweep, Trial};
+use super::{Chosen, Sweep, ToBest, Trial};
 use crate::text::{counted, printable};
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
-const SCORES: [&str; 7] = ["R-L", "R-1", "R-2", "dev loss", "sparsity", "train", "run"];
+const SCORES: [&str; 8] = ["R-L", "to best", "R-1", "R-2", "dev loss", "sparsity", "train", "run"];
 
 /// Settings as people read them: `ratio 0.5, lr 0.0001`.
 pub fn settings(of: &Sweep, values: &[f64]) -> String {
     of.axes.iter().zip(values).map(|(axis, value)| format!("{axis} {}", shown(*value))).collect::<Vec<_>>().join(", ")
+}
+
+/// A mean and its standard error: `18.52±2.36`.
+pub fn with_error(mean: &str, error: Option<f64>) -> String {
+    error.map_or_else(|| mean.to_owned(), |error| format!("{mean}±{error:.2}"))
+}
+
+/// How far a trial is from the best one, with the error of the difference: `-0.52±0.31`; empty of the best.
+pub fn to_best(of: Option<ToBest>) -> String {
+    of.map_or(String::new(), |found| with_error(&format!("{:+.2}", found.difference), found.error))
 }
 
 fn heads(of: &Sweep) -> Vec<String> {
@@ -26,10 +36,10 @@ fn cells(of: &Sweep, trial: &Trial) -> Vec<String> {
     }
     let scores = match &trial.score {
         Some(score) => {
-            let error = score.error.map_or(String::new(), |error| format!("±{error:.2}"));
             let rouge = score.rouge;
             [
-                format!("{:.2}{error}", rouge.rouge_l),
+                with_error(&format!("{:.2}", rouge.rouge_l), score.error),
+                to_best(of.to_best(trial)),
                 format!("{:.2}", rouge.rouge1),
                 format!("{:.2}", rouge.rouge2),
                 format!("{:.3}", score.loss),
@@ -37,7 +47,7 @@ fn cells(of: &Sweep, trial: &Trial) -> Vec<String> {
                 format!("{:.0}s", score.seconds),
             ]
         }
-        None => ["failed", "", "", "", "", ""].map(String::from),
+        None => ["failed", "", "", "", "", "", ""].map(String::from),
     };
     cells.extend(scores);
     cells.push(printable(&trial.run).into_owned());
@@ -54,7 +64,7 @@ pub fn legend(of: &Sweep) -> Vec<String> {
     let (near, all) = of.near();
     if all > 1 {
         lines.push(format!(
-            "{near} of {} with the whole training within one standard error of the best: among them dev does not decide",
+            "{near} of {} with the whole training within one standard error of the best (of the difference, document by document): among them dev does not decide",
             counted(all, "trial")
         ));
     }
@@ -73,12 +83,12 @@ fn choice(of: &Sweep, chosen: &Chosen) -> String {
     let mut line = format!("chosen: {} (chosen.toml)", settings(of, &chosen.settings));
     match (&chosen.test, &chosen.run) {
         (Some(score), Some(run)) => {
-            let (rouge, error) = (score.rouge, score.error.map_or(String::new(), |error| format!("±{error:.2}")));
+            let rouge = score.rouge;
             write!(
                 line,
-                "; {} test documents: R-L {:.2}{error}, R-1 {:.2}, R-2 {:.2}, loss {:.3} ({})",
+                "; {} test documents: R-L {}, R-1 {:.2}, R-2 {:.2}, loss {:.3} ({})",
                 score.documents,
-                rouge.rouge_l,
+                with_error(&format!("{:.2}", rouge.rouge_l), score.error),
                 rouge.rouge1,
                 rouge.rouge2,
                 score.loss,
@@ -144,15 +154,19 @@ pub fn markdown(of: &Sweep, picture: Option<&str>) -> String {
 pub fn csv(of: &Sweep) -> String {
     let quoted = |text: &str| format!("\"{}\"", printable(text).replace('"', "\"\""));
     let axes: String = of.axes.iter().map(|axis| quoted(axis) + ",").collect();
-    let mut out =
-        format!("{axes}training,rougeL,rougeL_error,rouge1,rouge2,dev_loss,sparsity,train_seconds,run,failed\n");
+    let mut out = format!(
+        "{axes}training,rougeL,rougeL_error,to_best,to_best_error,rouge1,rouge2,dev_loss,sparsity,train_seconds,run,failed\n"
+    );
     for trial in &of.trials {
         let settings: Vec<String> = trial.settings.iter().map(f64::to_string).collect();
         let budget = trial.budget.map_or("all".to_owned(), |budget| budget.to_string());
-        let scores = trial.score.map_or(",,,,,,".to_owned(), |s| {
-            let error = s.error.map_or(String::new(), |error| error.to_string());
+        let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+        let to_best = of.to_best(trial);
+        let scores = trial.score.map_or(",,,,,,,,".to_owned(), |s| {
             let r = s.rouge;
-            format!("{},{error},{},{},{},{},{}", r.rouge_l, r.rouge1, r.rouge2, s.loss, s.sparsity, s.seconds)
+            let first = [Some(r.rouge_l), s.error, to_best.map(|t| t.difference), to_best.and_then(|t| t.error)];
+            let rest = [r.rouge1, r.rouge2, s.loss, s.sparsity, s.seconds].map(Some);
+            first.into_iter().chain(rest).map(number).collect::<Vec<_>>().join(",")
         });
         let failed = trial.failed.as_deref().map_or(String::new(), quoted);
         writeln!(out, "{},{budget},{scores},{},{failed}", settings.join(","), quoted(&trial.run)).ok();
@@ -170,9 +184,9 @@ mod tests {
         let broken = Trial { score: None, failed: Some("di\u{1b}verged".into()), ..trial(0.9, None, 0.0, 0.0) };
         let mut all = sweep(vec![
             broken,
-            trial(0.25, None, 21.0, 3.0),
+            Trial { by_document: vec![20.0, 22.0], ..trial(0.25, None, 21.0, 3.0) },
             trial(0.5, Some(2), 22.0, 3.1),
-            trial(0.5, None, 22.0, 3.1),
+            Trial { by_document: vec![20.5, 23.5], ..trial(0.5, None, 22.0, 3.1) },
         ]);
         all.rank();
         all.notes.push("3 of 9 dev \u{1b}documents stand in test".to_owned());
@@ -187,7 +201,7 @@ mod tests {
         let of = searched();
         let text = text(&of);
         let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[0].starts_with("ratio      lr  training         R-L"), "{text}");
+        assert!(lines[0].starts_with("ratio      lr  training         R-L     to best    R-1"), "{text}");
         assert!(lines[1].starts_with("  0.5  0.0001       all  22.00±0.50"), "{text}");
         assert!(lines[4].contains("failed") && !text.contains('\u{1b}'), "{text}");
         assert!(text.contains("1 of 2 trials with the whole training within one standard error"), "{text}");
@@ -196,11 +210,12 @@ mod tests {
         let markdown = markdown(&of, Some("sweep.svg"));
         assert!(text.contains("note: 3 of 9 dev ") && markdown.contains("note: 3 of 9 dev "), "{text}");
         assert!(
-            markdown.contains("| 0.25 | 0.0001 | all | 21.00±0.50 | 22.00 |") && markdown.ends_with("(sweep.svg)\n")
+            markdown.contains("| 0.25 | 0.0001 | all | 21.00±0.50 | -1.00±0.50 | 22.00 |")
+                && markdown.ends_with("(sweep.svg)\n")
         );
         let csv = csv(&of);
         let columns = |line: &str| line.split(',').count();
-        assert!(csv.lines().all(|line| columns(line) == 12) && csv.contains("di\\u{1b}verged"), "{csv}");
+        assert!(csv.lines().all(|line| columns(line) == 14) && csv.contains("di\\u{1b}verged"), "{csv}");
     }
 
     #[test]
