@@ -305,7 +305,12 @@ fn score(context: &mut Context<'_>, stage: &Stage, set: Option<&MergedSet>) -> R
         seconds: context.position.seconds,
         bert,
     });
-    let report = Report { split: name.into(), rows: context.position.rows.clone(), encoder: task.encoder() };
+    let report = Report {
+        split: name.into(),
+        rows: context.position.rows.clone(),
+        tokens: task.segmentation.label(),
+        encoder: task.encoder(),
+    };
     context.session.record(EventBody::Report(report))?;
     Ok(true)
 }

@@ -8,9 +8,9 @@ use crate::data::overlap;
 use crate::eval::bertscore::Scorer;
 use crate::eval::evaluation::{self, Evaluation, evaluate, tables};
 use crate::recipe::{self, Method, Recipe};
-use crate::run::write_aside;
-use crate::study::{self, Plan, Progress};
-use crate::text::printable;
+use crate::run::{RunDir, write_aside};
+use crate::study::{self, Plan, Progress, looks};
+use crate::text::{counted, printable};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -145,6 +145,8 @@ fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluatio
     progress.begin();
     let (mut outcomes, mut split) = (Vec::new(), String::new());
     let (mut last, mut failure) = (None, None);
+    // A run that has scored the test set.
+    let mut tested = None;
     for (number, seed) in plan.seeds.iter().enumerate() {
         if ending.is_near()? {
             return Ok(None);
@@ -156,6 +158,9 @@ fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluatio
             let wanted = scores::Wanted { seed: *seed, recipe, encoder: encoder.as_deref() };
             let Some(read) = scores::read(run, report, wanted, &mut ending)? else { return Ok(None) };
             split.clone_from(&report.split);
+            if split == "test" {
+                tested = Some(run.clone());
+            }
             outcomes.extend(read);
         }
         if outcomes.is_empty() {
@@ -167,6 +172,7 @@ fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluatio
         if number + 1 < plan.seeds.len() {
             found.notes.push(format!("seeds so far: {} of {}", number + 1, plan.seeds.len()));
         }
+        found.notes.extend(tested.as_ref().and_then(|run| looked_at(run, out, &progress)));
         found.encoder.clone_from(&encoder);
         found.notes.extend(notes.clone());
         write(&found, out)?;
@@ -176,6 +182,16 @@ fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluatio
         (None, Some(error)) => Err(error),
         (last, _) => Ok(last),
     }
+}
+
+/// A sentence on other runs that have scored the same test set; `None` where there are none.
+fn looked_at(run: &RunDir, out: &Path, progress: &Progress) -> Option<String> {
+    let own: Vec<String> = progress.runs.iter().map(|(_, name)| name.clone()).collect();
+    // A folder beside this one that cannot be read is no reason to have no table.
+    let others = looks::by_others(run, out, &own).unwrap_or(0);
+    let who = counted(others, "other run");
+    let told = format!("the test set was scored by {who} as well, here or beside this folder: no clean test any more");
+    (others > 0).then_some(told)
 }
 
 fn methods(asked: &[String], recipe: &Recipe) -> Result<Vec<Method>> {

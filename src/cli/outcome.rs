@@ -218,7 +218,7 @@ mod tests {
         append(stage(0));
         append(phase(PhaseKind::Eval));
         let rows = vec![ReportRow { method: "zero-shot".into(), ..ReportRow::default() }];
-        append(EventBody::Report(Report { split: "test".into(), rows, encoder: None }));
+        append(EventBody::Report(Report { split: "test".into(), rows, ..Report::default() }));
         append(stage(1));
         assert_eq!((failed_at(&run), told(&run).unwrap().rows.len()), (Ok(Some(1)), 1));
         // Its next worker has not come that far.

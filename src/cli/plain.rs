@@ -291,4 +291,17 @@ mod tests {
         assert_eq!(out.len(), 7, "{out:?}");
         assert!(out.iter().all(|line| line.contains("\\u{1b}[2J") && !line.chars().any(char::is_control)), "{out:?}");
     }
+
+    #[test]
+    fn a_report_says_once_how_rouge_cuts_texts() {
+        use crate::run::event::{Report, ReportRow};
+        let mut lines = Lines::default();
+        let mut out = Vec::new();
+        lines.event(&EventBody::Stage(Stage { of: 1, ..Stage::default() }), 0.0, &mut out);
+        let row = ReportRow { method: "zero-shot".into(), ..ReportRow::default() };
+        let report = Report { split: "test".into(), rows: vec![row], tokens: "words\x1b".into(), encoder: None };
+        lines.event(&EventBody::Report(report), 0.0, &mut out);
+        assert_eq!(out.iter().filter(|line| line.contains("words\\u{1b}")).count(), 1, "{out:?}");
+        assert!(out.last().is_some_and(|line| line.starts_with("(test set; ")), "{out:?}");
+    }
 }

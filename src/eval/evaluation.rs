@@ -1,18 +1,21 @@
 //! Methods compared on the same documents, over several seeds: what each scores, how far that varies, and whether it
 //! differs from one of them by more than chance.
 
+mod against;
 pub mod columns;
+mod csv;
 mod figures;
+mod legend;
 pub mod tables;
 mod undone;
 
+pub use against::Against;
 pub use figures::Figures;
 pub use undone::{Undone, failures};
 
 use super::bleu::Tokens;
 use super::segment::{self, Segmentation};
-use super::significance::{self, Comparison, Resampling};
-use crate::run::event::BertScore;
+use crate::run::event::{BertScore, number};
 use crate::{Error, Result};
 use figures::{Scored, scored};
 use serde::{Deserialize, Serialize};
@@ -38,8 +41,12 @@ pub struct Outcome {
     pub method: String,
     /// The seed.
     pub seed: u64,
+    /// The name of the run directory.
+    pub run: String,
     /// Mean loss per summary token, nats.
     pub loss: f64,
+    /// The same on dev, of the state that was kept, where its training has told it.
+    pub dev_loss: Option<f64>,
     /// Share of adapter parameters that are exactly zero, 0 to 1.
     pub sparsity: f64,
     /// Seconds of training.
@@ -53,9 +60,10 @@ pub struct Outcome {
 /// A figure over seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Figure {
-    /// The mean over the seeds.
+    /// The mean over the seeds; NaN where it is no number, as of a loss that is none: `null` in JSON.
+    #[serde(deserialize_with = "number")]
     pub mean: f64,
-    /// Their standard deviation; `None` of one seed.
+    /// Their standard deviation; `None` of one seed, and where it is no number.
     pub spread: Option<f64>,
 }
 
@@ -65,56 +73,36 @@ impl Figure {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n.max(1.0);
         let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-        Self { mean, spread: (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()) }
-    }
-}
-
-/// Summaries against others of the same documents, by ROUGE-L.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Against {
-    /// Mean difference, percent points: above 0 these are better.
-    pub difference: f64,
-    /// Its interval of 95 %, by paired bootstrap over documents; `None` of one document.
-    pub bounds: Option<(f64, f64)>,
-    /// Two-sided p-value of the paired randomisation test.
-    pub p: f64,
-}
-
-impl Against {
-    /// Compares ROUGE-L by document, in percent, the documents in the same order.
-    ///
-    /// # Errors
-    /// When there is no document, or their numbers differ.
-    pub fn of(scores: &[f64], others: &[f64]) -> Result<Self> {
-        let Comparison { difference, bounds, p, .. } = significance::compare(scores, others, &Resampling::default())?;
-        Ok(Self { difference, bounds, p })
+        let spread = (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt());
+        Self { mean, spread: spread.filter(|spread| spread.is_finite()) }
     }
 
-    /// `**` below 0.01, `*` below 0.05.
-    pub const fn mark(&self) -> &'static str {
-        if self.p < 0.01 {
-            "**"
-        } else if self.p < 0.05 {
-            "*"
-        } else {
-            ""
-        }
+    /// Itself; `None` where its mean is no number.
+    pub fn known(self) -> Option<Self> {
+        (!self.mean.is_nan()).then_some(self)
     }
 }
 
 /// One method over all seeds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Row {
     /// The method's name.
     pub method: String,
     /// The seeds that it was scored for.
     pub seeds: Vec<u64>,
+    /// The names of the run directories that scored it, in the order of the seeds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<String>,
     /// Why it has no figures, as a sentence; `None` where it has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
     /// Its figures; `None` where it could not be done under any seed.
     #[serde(flatten)]
     pub figures: Option<Figures>,
+    /// The interval of 95 % of its ROUGE-L by bootstrap over documents, each with its mean over the seeds; `None` of one
+    /// document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rouge_l_bounds: Option<(f64, f64)>,
     /// Beside the method that all are compared with; `None` for itself, and where one of both has no figures.
     pub against: Option<Against>,
 }
@@ -134,6 +122,9 @@ pub struct Evaluation {
     pub reference: String,
     /// One a method, in the order of the report.
     pub rows: Vec<Row>,
+    /// Whether the best method is better than that one, or that one than the next, in a sentence that is safe to show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
     /// What could not be done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undone: Vec<Undone>,
@@ -163,15 +154,15 @@ pub struct Asked<'a> {
 /// When nothing was written, methods or seeds have not the same documents, or the reference is no method.
 pub fn evaluate(asked: &Asked<'_>, outcomes: &[Outcome], undone: &[Undone]) -> Result<Evaluation> {
     let first = outcomes.first().ok_or_else(|| Error::user("no method was scored"))?;
-    let ids = |outcome: &Outcome| outcome.written.iter().map(|w| w.id.clone()).collect::<Vec<_>>();
-    let all = ids(first);
-    if let Some(other) = outcomes.iter().find(|o| ids(o) != all) {
+    let same = |other: &Outcome| other.written.iter().map(document).eq(first.written.iter().map(document));
+    if let Some(other) = outcomes.iter().find(|other| !same(other)) {
         return Err(Error::user(format!(
             "{} (seed {}) was scored on other documents than {} (seed {}): their data differ",
             other.method, other.seed, first.method, first.seed
         )));
     }
-    let cut = Segmentation::of(first.written.iter().map(|w| w.reference.as_str()))?;
+    let references = || first.written.iter().map(|w| w.reference.as_str());
+    let cut = Segmentation::of(references())?;
     let of = |method: &str| outcomes.iter().filter(|o| o.method == method).collect::<Vec<_>>();
     let mut done: HashMap<&str, Scored> = HashMap::new();
     let mut methods: Vec<&str> = Vec::new();
@@ -195,178 +186,50 @@ pub fn evaluate(asked: &Asked<'_>, outcomes: &[Outcome], undone: &[Undone]) -> R
         )));
     }
     let base = done.get(asked.reference);
-    let mut rows = Vec::new();
+    let mut notes: Vec<String> = segment::tokenless(references(), cut).into_iter().collect();
+    let (mut rows, mut comparisons) = (Vec::new(), Vec::new());
     for method in methods {
         let Some(found) = done.get(method) else {
             let failed = Some(undone::reasons(method, undone));
-            rows.push(Row { method: method.to_owned(), seeds: Vec::new(), failed, figures: None, against: None });
+            rows.push(Row { method: method.to_owned(), failed, ..Row::default() });
+            comparisons.push(None);
             continue;
         };
-        let against = match base.filter(|_| method != asked.reference) {
-            Some(base) => against(found, base)?,
+        notes.extend(found.emptiness(method));
+        comparisons.push(match base.filter(|_| method != asked.reference) {
+            Some(base) => against::compared(found, base)?,
             None => None,
-        };
+        });
         rows.push(Row {
             method: method.to_owned(),
             seeds: found.seeds.clone(),
+            runs: found.runs.clone(),
             failed: None,
             figures: Some(found.figures.clone()),
-            against,
+            rouge_l_bounds: found.bounds()?,
+            against: None,
         });
     }
+    against::put(&mut rows, &comparisons);
     Ok(Evaluation {
         name: asked.name.to_owned(),
         split: asked.split.to_owned(),
-        documents: all.len(),
+        documents: first.written.len(),
         tokens: [cut.label(), Tokens::of(cut).label().to_owned()],
         reference: asked.reference.to_owned(),
+        verdict: against::verdict(&rows, &comparisons, asked.reference),
         rows,
         undone: undone.to_vec(),
-        notes: segment::tokenless(first.written.iter().map(|w| w.reference.as_str()), cut).into_iter().collect(),
+        notes,
         encoder: None,
     })
 }
 
-/// A method beside another, over the seeds that both were scored for; `None` where there is none.
-fn against(found: &Scored, base: &Scored) -> Result<Option<Against>> {
-    let both: Vec<u64> = found.seeds.iter().copied().filter(|seed| base.seeds.contains(seed)).collect();
-    if both.is_empty() {
-        return Ok(None);
-    }
-    Against::of(&found.by_document(&both), &base.by_document(&both)).map(Some)
+/// What tells a document from others: its id, which may be a line's number, and what it is scored by.
+fn document(written: &Written) -> (&str, &str) {
+    (&written.id, &written.reference)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn outcome(method: &str, seed: u64, summaries: &[&str]) -> Outcome {
-        let written = summaries.iter().enumerate().map(|(i, summary)| Written {
-            id: format!("d{i}"),
-            document: "a small game engine for the web".into(),
-            reference: "small game engine".into(),
-            summary: (*summary).into(),
-        });
-        Outcome {
-            method: method.into(),
-            seed,
-            loss: 1.0 + seed as f64,
-            written: written.collect(),
-            ..Outcome::default()
-        }
-    }
-
-    fn asked(reference: &str) -> Asked<'_> {
-        Asked { name: "games", split: "test", reference, methods: &[] }
-    }
-
-    fn undone(method: &str, seed: Option<u64>) -> Undone {
-        Undone { method: method.into(), seed, why: format!("{method} is hard"), run: seed.map(|s| format!("run-{s}")) }
-    }
-
-    #[test]
-    fn methods_are_compared_document_by_document_over_seeds() {
-        let good = ["small game engine"; 8];
-        let bad = ["a web page"; 8];
-        let all =
-            [outcome("good", 1, &good), outcome("bad", 1, &bad), outcome("good", 2, &good), outcome("bad", 2, &bad)];
-        let found = evaluate(&asked("good"), &all, &[]).unwrap();
-        assert_eq!((found.documents, found.rows.len()), (8, 2));
-        let [good, bad] = &found.rows[..] else { panic!("{found:?}") };
-        assert_eq!((&good.seeds[..], good.against), (&[1, 2][..], None));
-        let against = bad.against.unwrap();
-        let (good, bad) = (good.figures.as_ref().unwrap(), bad.figures.as_ref().unwrap());
-        assert_eq!((good.rouge_l.mean, good.rouge_l.spread), (100.0, Some(0.0)));
-        assert!((good.loss.mean - 2.5).abs() < 1e-12, "{good:?}");
-        // Of the losses 2 and 3.
-        assert!((good.perplexity.mean - f64::midpoint(2f64.exp(), 3f64.exp())).abs() < 1e-9, "{good:?}");
-        assert!((good.rouge1_p.mean - 100.0).abs() < 1e-9 && bad.rouge1_r.mean < 1e-9, "{good:?}");
-        // Seeds are no documents: 2 / 2^8, not 2 / 2^16.
-        assert!((against.p - 2.0 / 256.0).abs() < 1e-9 && against.mark() == "**", "{against:?}");
-        assert!((against.difference + 100.0).abs() < 1e-9 && (good.length.mean - 1.0).abs() < 1e-9);
-        assert!(good.copied.mean > bad.copied.mean);
-    }
-
-    #[test]
-    fn empty_summaries_references_without_a_word_and_one_document_have_figures() {
-        let mut empty = outcome("empty", 1, &["", " \n", "", ""]);
-        let mut marks = outcome("marks", 1, &["...", "small game engine", "囲碁", "small"]);
-        for outcome in [&mut empty, &mut marks] {
-            outcome.written[1].reference = "...".into();
-            outcome.written[2].reference = "囲碁".into();
-        }
-        let found = evaluate(&asked("marks"), &[empty.clone(), marks.clone()], &[]).unwrap();
-        let figures = |row: &Row| {
-            let of = row.figures.as_ref().unwrap();
-            [of.rouge_l, of.rouge1, of.bleu, of.length, of.copied, of.repeated].map(|f| f.mean)
-        };
-        assert_eq!(figures(&found.rows[0]), [0.0; 6]);
-        assert!(figures(&found.rows[1]).iter().all(|f| f.is_finite()) && figures(&found.rows[1])[0] > 0.0);
-        assert!(found.notes[0].starts_with("2 of 4 references have no token"), "{:?}", found.notes);
-        [&mut empty, &mut marks].into_iter().for_each(|outcome| outcome.written.truncate(1));
-        let one = evaluate(&asked("marks"), &[empty, marks], &[]).unwrap();
-        let against = one.rows[0].against.unwrap();
-        assert!(against.bounds.is_none() && against.p == 1.0 && one.notes.is_empty(), "{against:?}");
-    }
-
-    #[test]
-    fn a_hundred_thousand_characters_are_scored_within_seconds() {
-        let long = "one two three four five ".repeat(4_167);
-        let mut outcome = outcome("long", 1, &["one two three", "four five six"]);
-        outcome.written.iter_mut().for_each(|w| (w.document, w.reference) = (long.clone(), long.clone()));
-        let clock = std::time::Instant::now();
-        let found = evaluate(&asked("long"), &[outcome], &[]).unwrap();
-        let rouge1 = found.rows[0].figures.as_ref().unwrap().rouge1.mean;
-        assert!(rouge1 > 0.0 && clock.elapsed().as_secs() < 30, "{:?}", clock.elapsed());
-    }
-
-    #[test]
-    fn other_documents_or_an_unknown_method_are_refused() {
-        let all = [outcome("good", 1, &["x"; 3]), outcome("bad", 1, &["x"; 2])];
-        let refused = |all: &[Outcome], reference: &str| evaluate(&asked(reference), all, &[]).unwrap_err().to_string();
-        assert!(refused(&all, "good").contains("bad (seed 1) was scored on other documents"));
-        assert!(refused(&all[..1], "best").contains("\"best\" is none of the methods that were scored: good"));
-        assert!(refused(&[], "best").contains("no method"));
-    }
-
-    #[test]
-    fn what_could_not_be_done_keeps_its_row_and_costs_no_other() {
-        let all = [outcome("good", 1, &["small game engine"; 8]), outcome("bad", 1, &["a web page"; 8])];
-        let more = [outcome("good", 2, &["small game engine"; 8])];
-        let methods = ["never", "bad", "good", "own"].map(str::to_owned);
-        let asked = Asked { methods: &methods, ..asked("good") };
-        let failed = [undone("own", Some(1)), undone("own", Some(2)), undone("bad", Some(2)), undone("never", None)];
-        let found = evaluate(&asked, &[&all[..], &more].concat(), &failed).unwrap();
-        let rows: Vec<_> = found.rows.iter().map(|row| (row.method.as_str(), row.figures.is_some())).collect();
-        assert_eq!(rows, [("never", false), ("bad", true), ("good", true), ("own", false)]);
-        assert_eq!(found.rows[0].failed.as_deref(), Some("never is hard"));
-        assert!(found.rows[0].seeds.is_empty() && found.rows[1].failed.is_none());
-        // Over the one seed that both have.
-        let against = found.rows[1].against.unwrap();
-        assert!((against.difference + 100.0).abs() < 1e-9, "{against:?}");
-        let told = found.undone_sentence().unwrap();
-        assert_eq!(told, "2 of 4 methods could not be done: never, own; and 1 not for every seed: bad");
-        // As JSON and back: no figure of a row without.
-        let text = serde_json::to_string(&found).unwrap();
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert!(value["rows"][0]["loss"].is_null() && value["rows"][1]["loss"]["mean"].is_number(), "{text}");
-        assert_eq!(serde_json::from_str::<Evaluation>(&text).unwrap(), found);
-        // Without the method that the others are compared with there is nothing to compare them with.
-        let own = evaluate(&Asked { reference: "own", ..asked }, &all, &failed).unwrap();
-        assert!(own.rows.iter().all(|row| row.against.is_none()), "{own:?}");
-        assert!(evaluate(&asked, &all, &[]).unwrap().undone_sentence().is_none());
-        assert!(evaluate(&asked, &[], &failed).is_err());
-    }
-
-    #[test]
-    fn a_table_of_an_earlier_lopper_is_read() {
-        let figure = r#"{"mean": 1.5, "spread": null}"#;
-        let keys = "loss rouge1 rouge2 rouge_l rouge_l_sum bleu length copied repeated sparsity seconds";
-        let figures: Vec<String> = keys.split(' ').map(|key| format!("\"{key}\": {figure}")).collect();
-        let row = format!("{{\"method\": \"m\", \"seeds\": [1], {}, \"against\": null}}", figures.join(", "));
-        let row: Row = serde_json::from_str(&row).unwrap();
-        let figures = row.figures.unwrap();
-        assert_eq!((figures.loss.mean, figures.perplexity, row.failed), (1.5, Figure::default(), None));
-    }
-}
+mod tests;

@@ -57,6 +57,9 @@ pub fn table(report: &Report) -> String {
             let _ = writeln!(out, "{}", "-".repeat(total));
         }
     }
+    if !report.tokens.is_empty() {
+        let _ = writeln!(out, "R: ROUGE F over {}", crate::text::printable(&report.tokens));
+    }
     if let Some(encoder) = &report.encoder {
         let _ = writeln!(out, "BERT: BERTScore F by {}, not rescaled", crate::text::printable(encoder));
     }
@@ -88,9 +91,14 @@ pub fn more(report: &Report) -> String {
     markdown_table(&heads, report.rows.iter().map(row))
 }
 
-/// What a loss in nats per token is as perplexity; finite, as JSON has no other numbers.
+/// The highest perplexity that is told: means and spreads of such are still numbers, and JSON has no others.
+const MOST: f64 = 1e150;
+
+/// What a loss in nats per token is as perplexity, up to 1e150; NaN of a loss that is none.
 pub fn perplexity(loss: f64) -> f64 {
-    loss.exp().min(f64::MAX)
+    let value = loss.exp();
+    // `min` would take NaN for the limit.
+    if value > MOST { MOST } else { value }
 }
 
 /// Precision and recall of ROUGE-1, ROUGE-2 and ROUGE-L.
@@ -104,13 +112,20 @@ fn parts(row: &ReportRow) -> [Option<f64>; 6] {
 pub fn csv(report: &Report) -> String {
     let bert = report.encoder.is_some();
     let more = if bert { ",bert_precision,bert_recall,bert_f" } else { "" };
+    // The same in each line, as a table is read.
+    let quoted = |text: &str| format!("\"{}\"", crate::text::printable(text).replace('"', "\"\""));
+    let (head, tokens) = if report.tokens.is_empty() {
+        ("", String::new())
+    } else {
+        (",rouge_tokens", format!(",{}", quoted(&report.tokens)))
+    };
     let mut out = format!(
         "method,documents,loss,perplexity,rouge1,rouge1_p,rouge1_r,rouge2,rouge2_p,rouge2_r,rougeL,rougeL_p,rougeL_r,\
-         sparsity,train_seconds{more}\n"
+         sparsity,train_seconds{more}{head}\n"
     );
     let text = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     for row in &report.rows {
-        let method = format!("\"{}\"", row.method.replace('"', "\"\""));
+        let method = quoted(&row.method);
         let r = row.rouge;
         let [p1, r1, p2, r2, pl, rl] = parts(row).map(text);
         let _ = write!(
@@ -126,8 +141,8 @@ pub fn csv(report: &Report) -> String {
             row.seconds
         );
         let _ = match row.bert {
-            Some(b) if bert => writeln!(out, ",{},{},{}", b.precision, b.recall, b.f),
-            _ => writeln!(out, "{}", if bert { ",,," } else { "" }),
+            Some(b) if bert => writeln!(out, ",{},{},{}{tokens}", b.precision, b.recall, b.f),
+            _ => writeln!(out, "{}{tokens}", if bert { ",,," } else { "" }),
         };
     }
     out
@@ -167,7 +182,7 @@ mod tests {
         let report = Report {
             split: "test".into(),
             rows: vec![row("zero-shot", 21.0), row("a|b \"c\"", 101.25)],
-            encoder: None,
+            ..Report::default()
         };
         let text = table(&report);
         let lines: Vec<&str> = text.lines().collect();
@@ -187,6 +202,15 @@ mod tests {
         assert!(table(&scored).ends_with("BERT: BERTScore F by bert-base-uncased, layer 9, not rescaled\n"));
         assert!(markdown(&scored).contains("| 101.25 | 64.62 | 50.0% |"), "{}", markdown(&scored));
         assert!(csv(&scored).ends_with(",12.25,60,70,64.6154\n") && csv(&scored).contains(",12.25,,,\n"));
+        // How ROUGE cuts texts is told once below the table, and in the files.
+        let told = Report { tokens: "words,\u{1b} stemmed".into(), ..scored };
+        let below = "R: ROUGE F over words,\\u{1b} stemmed\nBERT: ";
+        assert!(table(&told).contains(below) && table(&told).matches("stemmed").count() == 1, "{}", table(&told));
+        assert!(
+            csv(&told).contains(",bert_f,rouge_tokens\n")
+                && csv(&told).contains(",12.25,,,,\"words,\\u{1b} stemmed\"\n")
+        );
+        assert_eq!(serde_json::from_str::<Report>(&json(&told).unwrap()).unwrap(), told);
     }
 
     #[test]
@@ -207,7 +231,7 @@ mod tests {
             ..ReportRow::default()
         };
         let before = ReportRow { method: "a|b".into(), rouge: Rouge { parts: None, ..row.rouge }, ..row.clone() };
-        let report = Report { split: "test".into(), rows: vec![row, before], encoder: None };
+        let report = Report { split: "test".into(), rows: vec![row, before], ..Report::default() };
         let csv = csv(&report);
         let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
         assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{csv}");
@@ -226,6 +250,19 @@ mod tests {
         let more = more(&report);
         assert!(more.contains("| merge | 7.39 | 40.00 | 25.00 | 11.50 | 8.25 | 28.00 | 17.00 |"), "{more}");
         assert!(more.contains("| a\\|b | 7.39 | - | - |") && !table(&report).contains("perplexity"), "{more}");
-        assert_eq!(perplexity(1e9), f64::MAX);
+    }
+
+    #[test]
+    fn a_huge_loss_has_a_perplexity_and_one_that_is_no_number_has_none() {
+        assert_eq!((perplexity(0.0), perplexity(1e9), perplexity(f64::INFINITY)), (1.0, 1e150, 1e150));
+        assert!(perplexity(f64::NAN).is_nan());
+        let row = ReportRow { method: "a\u{1b}\"b".into(), loss: f64::NAN, ..ReportRow::default() };
+        let report = Report { split: "test".into(), rows: vec![row], ..Report::default() };
+        let value: serde_json::Value = serde_json::from_str(&json(&report).unwrap()).unwrap();
+        assert!(value["rows"][0]["perplexity"].is_null() && value["rows"][0]["rouge"]["rouge1"] == 0.0, "{value}");
+        assert!(csv(&report).contains("\"a\\u{1b}\"\"b\",0,NaN,NaN,"), "{}", csv(&report));
+        // What reads a report takes it as it is.
+        let read: Report = serde_json::from_str(&json(&report).unwrap()).unwrap();
+        assert!(read.rows[0].loss.is_nan() && read.rows[0].method == report.rows[0].method, "{read:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::estimate::bytes;
 use crate::module::{Factor, ModuleId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Version of the journal's format, the `v` of every line.
 pub const VERSION: u32 = 1;
@@ -458,6 +458,9 @@ pub struct Report {
     pub split: String,
     /// One row a method.
     pub rows: Vec<ReportRow>,
+    /// How texts are cut for ROUGE; empty in what an earlier lopper has written.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tokens: String,
     /// The encoder and layer of `BERTScore`, where one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<String>,
@@ -481,7 +484,8 @@ pub struct ReportRow {
     pub method: String,
     /// Documents scored.
     pub documents: usize,
-    /// Mean loss per summary token, nats.
+    /// Mean loss per summary token, nats; NaN where it is no number: `null` in JSON.
+    #[serde(deserialize_with = "number")]
     pub loss: f64,
     /// Scores of the greedy summaries.
     pub rouge: Rouge,
@@ -492,6 +496,14 @@ pub struct ReportRow {
     /// `BERTScore` of the same summaries, where an encoder was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bert: Option<BertScore>,
+}
+
+/// A number, or NaN for the `null` that JSON has in its place.
+///
+/// # Errors
+/// When it is neither.
+pub fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// Receives what the engine has to say. The journal is one implementation, a test's vector another.
@@ -536,5 +548,21 @@ mod tests {
         let other = br#"{"v":1,"seq":0,"t":0,"type":"warning","text":"\"type\":\"modules\""}"#;
         assert!(matches!(Event::parse(other).unwrap().body, EventBody::Warning { .. }));
         assert!(Event::parse(&line[..line.len() - 2]).is_err());
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_is_written_and_read() {
+        for loss in [f64::NAN, f64::INFINITY] {
+            let row = |loss| ReportRow { method: "merge".into(), documents: 3, loss, ..ReportRow::default() };
+            let report = Report { split: "test".into(), rows: vec![row(loss), row(2.5)], ..Report::default() };
+            let event = Event { v: VERSION, seq: 3, t: 1000.25, body: EventBody::Report(report) };
+            let line = serde_json::to_vec(&event).unwrap();
+            let EventBody::Report(read) = Event::parse(&line).unwrap().body else { panic!("{event:?}") };
+            assert!(read.rows[0].loss.is_nan() && read.rows[0].documents == 3, "{read:?}");
+            assert_eq!((read.rows[1].loss, read.tokens.as_str()), (2.5, ""));
+        }
+        // Left out is not the same as no number.
+        let line = br#"{"v":1,"seq":0,"t":0,"type":"report","split":"test","rows":[{"method":"m","documents":3}]}"#;
+        assert!(Event::parse(line).is_err());
     }
 }

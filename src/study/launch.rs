@@ -35,6 +35,16 @@ pub fn rows(stage: &plan::Stage) -> impl Iterator<Item = String> {
     [stage.scored.then(|| stage.label.clone()), stage.pruned_once.clone()].into_iter().flatten()
 }
 
+/// The recipe with the methods of the base alone first, where a new target adapter is trained: a run ends where that
+/// training fails, and they are scored by then.
+pub fn base_first(recipe: &Recipe) -> Recipe {
+    let mut recipe = recipe.clone();
+    if plan::stages(&recipe).iter().any(|stage| stage.makes_target) {
+        recipe.eval.methods.sort_by_key(|method| !matches!(method, Method::ZeroShot | Method::FewShot));
+    }
+    recipe
+}
+
 /// The recipe in `file` with these methods and, where it has none, the file's name.
 ///
 /// # Errors
@@ -96,4 +106,31 @@ pub fn asked(folder: &Path) -> Result<(Plan, Recipe)> {
     };
     let recipe = Recipe::read(&recipe_file(folder, plan.kind))?;
     Ok((plan, recipe))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_comes_before_a_target_that_is_trained_and_stays_elsewhere() {
+        use Method::{FewShot, Merge, Ties, ZeroShot};
+        let recipe = |epochs: usize| {
+            let text = format!(
+                "base = 'b'\n[data]\ntrain = 't'\ndev = 'd'\n[target]\nepochs = {epochs}\n[[adapters]]\n\
+                 name = 'games'\nrole = 'target'\n[[adapters]]\nname = 'science'\nrole = 'related'\npath = 's'\n"
+            );
+            let mut recipe = Recipe::parse(&text).unwrap();
+            recipe.eval.methods = vec![Ties, FewShot, Merge, ZeroShot];
+            recipe
+        };
+        let first = base_first(&recipe(1));
+        assert_eq!(first.eval.methods, [FewShot, ZeroShot, Ties, Merge]);
+        assert_eq!(plan::stages(&first).iter().position(|stage| stage.makes_target), Some(2));
+        assert_eq!(base_first(&first), first);
+        assert_eq!(base_first(&recipe(0)), recipe(0));
+        // The table is in the order that was asked for.
+        assert_eq!(super::plan(&recipe(1), &[], None).methods[0], Ties.label());
+    }
 }

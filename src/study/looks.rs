@@ -1,56 +1,75 @@
 //! How often a test set has been scored: one that was looked at more than once is no clean test any more.
 
 use super::list;
-use crate::run::event::{Event, EventBody};
-use crate::run::journal::Reader;
-use crate::run::{RunDir, RunState};
+use crate::run::event::EventBody;
+use crate::run::{RunDir, RunState, journal};
 use crate::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Bytes that are read of a journal at most: a worker tells what it found before its first stage.
-const BYTES: u64 = 16 << 20;
-
-/// Finished runs that have scored the test set of `run`, itself included: in the folder of runs that holds `study`, and in
-/// the evaluations and sweeps beside it. A test set is the same where name and contents of its file are.
+/// Runs that have scored the test set of `run`, itself included, also where they came to no end: in the folder of runs
+/// that holds `study`, and in the evaluations and sweeps beside it. A test set is the same where name and contents of its
+/// file are.
 ///
 /// # Errors
 /// When a folder cannot be read.
 pub fn at_test_of(run: &RunDir, study: &Path) -> Result<usize> {
-    let Some(test) = test_set(run) else { return Ok(0) };
-    // By one name, so that nothing is counted twice.
-    let study = study.canonicalize().map_err(|e| Error::io("find", study, &e))?;
-    let parent = study.parent().unwrap_or(&study);
+    Ok(all_at_test_of(run, &whole(study)?)?.len())
+}
+
+/// The same of other runs than these of `study`, by the names of their directories.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn by_others(run: &RunDir, study: &Path, own: &[String]) -> Result<usize> {
+    let study = whole(study)?;
+    let is_own = |of: &RunDir| of.path().parent() == Some(study.as_path()) && own.contains(&of.name());
+    Ok(all_at_test_of(run, &study)?.iter().filter(|of| !is_own(of)).count())
+}
+
+/// A folder by one name, so that nothing is counted twice.
+fn whole(folder: &Path) -> Result<PathBuf> {
+    folder.canonicalize().map_err(|e| Error::io("find", folder, &e))
+}
+
+/// The runs that have scored the test set of `run`, in the folders that may have some.
+fn all_at_test_of(run: &RunDir, study: &Path) -> Result<Vec<RunDir>> {
+    let Some(test) = test_set(run) else { return Ok(Vec::new()) };
+    let parent = study.parent().unwrap_or(study);
     let mut folders: Vec<_> = list(parent).into_iter().map(|(folder, _)| folder).collect();
     folders.push(parent.to_path_buf());
-    if !folders.contains(&study) {
-        folders.push(study);
+    if folders.iter().all(|folder| folder != study) {
+        folders.push(study.to_path_buf());
     }
-    let mut looks = 0;
+    let mut looks = Vec::new();
     for folder in folders {
-        let runs = RunDir::list(&folder)?.into_iter().filter(|run| run.state() == RunState::Finished);
-        looks += runs.filter(|run| test_set(run).as_ref() == Some(&test)).count();
+        let runs = RunDir::list(&folder)?.into_iter();
+        looks.extend(runs.filter(|run| has_scored(run) && test_set(run).as_ref() == Some(&test)));
     }
     Ok(looks)
 }
 
+/// Whether a run has scored its test set, where it has one: by its end, or else by the rows that it has told.
+fn has_scored(run: &RunDir) -> bool {
+    if run.state() == RunState::Finished {
+        return true;
+    }
+    let last = journal::last_of(&run.journal_file(), "report").ok().flatten();
+    last.is_some_and(
+        |event| matches!(&event.body, EventBody::Report(report) if report.split == "test" && !report.rows.is_empty()),
+    )
+}
+
 /// The hash of the test set that a run has found; `None` where it has none or was not begun.
 fn test_set(run: &RunDir) -> Option<String> {
-    let mut found = None;
-    let look = |line: &[u8]| {
-        if let Ok(Event { body: EventBody::Started(started), .. }) = Event::parse(line) {
-            found = Some(started);
-        }
-        found.is_none()
-    };
-    Reader::new(&run.journal_file()).lines(BYTES, look).ok()?;
-    found?.origin.inputs.iter().find(|input| input.key == "data.test").map(|input| input.sha256.clone())
+    let EventBody::Started(started) = journal::last_of(&run.journal_file(), "started").ok()??.body else { return None };
+    started.origin.inputs.iter().find(|input| input.key == "data.test").map(|input| input.sha256.clone())
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::run::event::Started;
+    use crate::run::event::{Report, ReportRow, Started};
     use crate::run::journal::Journal;
     use crate::run::origin::{Input, Origin};
 
@@ -84,6 +103,40 @@ mod tests {
         for (study, table) in [(&own, "sweep.json"), (&other, "evaluation.json")] {
             std::fs::write(study.join(table), "{}").unwrap();
         }
+        assert_eq!(at_test_of(&chosen, &own).unwrap(), 3);
+        // Of an evaluation those beside its own.
+        let of = |name: &str| RunDir::open(&other.join(name)).unwrap();
+        let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let seeds = names(&["games-seed-1"]);
+        assert_eq!(by_others(&of("games-seed-1"), &other, &seeds).unwrap(), 2);
+        run(&other, "games-seed-2", "a", "finished");
+        assert_eq!(by_others(&of("games-seed-1"), &other, &seeds).unwrap(), 3, "of another question");
+        let seeds = names(&["games-seed-1", "games-seed-2", "games", "chosen"]);
+        assert_eq!(by_others(&of("games-seed-1"), &other, &seeds).unwrap(), 2, "a name is one of this folder");
+    }
+
+    #[test]
+    fn a_run_that_failed_counts_once_it_has_scored_the_test_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("games-sweep");
+        let chosen = run(&own, "chosen", "a", "finished");
+        let tell = |run: &RunDir, split: &str, rows: usize| {
+            let report = Report { split: split.into(), rows: vec![ReportRow::default(); rows], ..Report::default() };
+            Journal::open(&run.journal_file()).unwrap().append(EventBody::Report(report)).unwrap();
+        };
+        for (name, state, split, rows, looks) in [
+            ("failed-before", "failed", "test", 0, 1),
+            ("failed-on-dev", "failed", "dev", 2, 1),
+            ("failed", "failed", "test", 1, 2),
+            ("stopped", "stopped", "test", 2, 3),
+        ] {
+            tell(&run(&own, name, "a", state), split, rows);
+            assert_eq!(at_test_of(&chosen, &own).unwrap(), looks, "{name}");
+        }
+        // Of another test set, or a journal that is damaged: none of these.
+        tell(&run(&own, "another-test", "b", "failed"), "test", 1);
+        let damaged = run(&own, "damaged", "a", "failed");
+        std::fs::write(damaged.journal_file(), "{").unwrap();
         assert_eq!(at_test_of(&chosen, &own).unwrap(), 3);
     }
 }

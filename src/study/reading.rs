@@ -1,7 +1,7 @@
 //! The folder of a study, read again and again: of its runs only what is new.
 
 use super::standing::{Cell, Head, Line, Part, Standing};
-use super::{Kind, Plan, Progress, is_of, kind, of_seed, recipe_file, state, trials};
+use super::{Kind, Plan, Progress, is_of, kind, launch, of_seed, recipe_file, state, trials};
 use crate::eval::evaluation::columns::{self, Column};
 use crate::eval::evaluation::tables;
 use crate::eval::evaluation::{Evaluation, Figure, failures};
@@ -96,9 +96,10 @@ impl Reader {
             if of.is_empty() {
                 // Of a time before they told, or not come to yet.
                 let wanted = wanted.as_ref().map(|recipe| of_seed(recipe, seed));
+                let wanted = wanted.map(|recipe| [launch::base_first(&recipe), recipe]);
                 let run = runs.iter().find(|run| {
                     self.recipe(&run.path).is_some_and(|of| match &wanted {
-                        Some(wanted) => is_of(of.clone(), wanted),
+                        Some(wanted) => wanted.iter().any(|wanted| is_of(of.clone(), wanted)),
                         None => of.seed == seed,
                     })
                 });

@@ -93,14 +93,15 @@ pub fn write(recipe: &Recipe, task: &Task, set: &MergedSet, rows: &[ReportRow], 
     }
     made?;
     let split = if task.test.is_some() { "test" } else { "dev" };
-    let report = Report { split: split.into(), rows: rows.to_vec(), encoder: task.encoder() };
+    let tokens = task.segmentation.label();
+    let report = Report { split: split.into(), rows: rows.to_vec(), tokens, encoder: task.encoder() };
     write_aside(&folder.join("report.json"), report::json(&report)?.as_bytes())?;
     write_aside(&folder.join("report.csv"), report::csv(&report).as_bytes())?;
     let text = format!(
         "# {}\n\nScores on the {split} set ({}), greedy summaries; loss in nats per summary token.{}\n\n{}\nPerplexity, precision \
          (P) and recall (R):\n\n{}",
         crate::text::printable(&recipe.name),
-        task.segmentation.label(),
+        report.tokens,
         report
             .encoder
             .as_ref()

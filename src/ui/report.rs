@@ -2,7 +2,8 @@
 
 use super::fit;
 use crate::app::App;
-use crate::run::event::ReportRow;
+use crate::run::event::{Report, ReportRow};
+use crate::text::printable;
 use crate::theme::Theme;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -72,7 +73,13 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         fit::fact("loss: nats per token", theme.dim, 7),
     ];
     lines.push(fit::facts(notes, "  ", width));
+    lines.extend(cut(report).map(|text| Line::styled(fit::cut(&text, width, theme), theme.dim)));
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// How texts are cut for ROUGE; `None` in what an earlier lopper has written.
+fn cut(report: &Report) -> Option<String> {
+    (!report.tokens.is_empty()).then(|| format!("R over {}", printable(&report.tokens)))
 }
 
 /// A share of the best ROUGE-L.
@@ -80,4 +87,15 @@ fn bar(share: f64, theme: &Theme, best: bool) -> [Span<'static>; 2] {
     let full = ((share * BAR as f64).round() as usize).min(BAR);
     let style: Style = if best { theme.good } else { theme.accent };
     [Span::styled(theme.glyphs.full.repeat(full), style), Span::styled(theme.glyphs.open.repeat(BAR - full), theme.dim)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_says_how_rouge_cuts_texts_where_it_knows() {
+        let report = Report { tokens: "words\u{1b}[31m".into(), ..Report::default() };
+        assert_eq!((cut(&report).as_deref(), cut(&Report::default())), (Some("R over words\\u{1b}[31m"), None));
+    }
 }

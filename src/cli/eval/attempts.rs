@@ -38,6 +38,11 @@ pub(super) fn of_seed(
     loop {
         let impossible = feasible::impossible(&wanted);
         leave_out(&mut wanted, impossible, progress);
+        let first = launch::base_first(&wanted);
+        // A run that was begun in another order goes on in that.
+        if first != wanted && outcome::found(&wanted, out)?.is_none() {
+            wanted = first;
+        }
         progress.write(out)?;
         let mut begun = |run: &RunDir| {
             progress.runs.push((seed, run.name()));
@@ -67,11 +72,12 @@ pub(super) fn of_seed(
         }
         let report = outcome::told(&run)?;
         let Split { mut lost, rest } = split(&stages, at, &report);
+        let scored_all = lost.is_empty() && rest.is_empty();
+        let rest = untried(rest, progress, seed);
         let goes_on = !rest.is_empty() && keep(&mut wanted, &rest);
         if !goes_on {
             lost.extend(rest);
         }
-        let scored_all = lost.is_empty();
         for method in lost {
             let why = error.to_string();
             let line = format!("failed: {}, seed {seed}: {}", printable(&method), printable(&why));
@@ -81,7 +87,7 @@ pub(super) fn of_seed(
         }
         progress.write(out)?;
         found.runs.push((run, report));
-        if !goes_on && scored_all {
+        if scored_all {
             // It failed at what comes behind the scores: its result cannot be written.
             return Err(error);
         }
@@ -109,6 +115,13 @@ fn keep(wanted: &mut Recipe, rows: &[String]) -> bool {
     let before = wanted.eval.methods.len();
     wanted.eval.methods.retain(|method| rows.iter().any(|row| row == method.label()));
     wanted.eval.methods.len() < before
+}
+
+/// Of the rows that a run did not come to, those that no run of the seed has failed at. The others keep their reason:
+/// what they need, as a target adapter whose training fails, would be tried for nothing.
+fn untried(mut rest: Vec<String>, progress: &Progress, seed: u64) -> Vec<String> {
+    rest.retain(|row| progress.failure(row, seed).is_none());
+    rest
 }
 
 /// What a run that failed leaves undone.
@@ -157,7 +170,7 @@ mod tests {
 
     fn report(rows: &[&str]) -> Report {
         let row = |method: &&str| ReportRow { method: (*method).into(), ..ReportRow::default() };
-        Report { split: "test".into(), rows: rows.iter().map(row).collect(), encoder: None }
+        Report { split: "test".into(), rows: rows.iter().map(row).collect(), ..Report::default() }
     }
 
     fn labels(methods: &[Method]) -> Vec<String> {
@@ -188,6 +201,20 @@ mod tests {
         let stages = plan::stages(&recipe(&[Linear, FewShot]));
         let found = split(&stages, Some(0), &report(&[]));
         assert_eq!((found.lost, found.rest), (labels(&[Linear, MergeTunePrune]), labels(&[FewShot])));
+        // A run for the base alone that fails has nothing left that could be done without that adapter.
+        let mut progress = Progress::default();
+        for method in [Linear, MergeTunePrune] {
+            let (method, why) = (method.label().to_owned(), "diverged".to_owned());
+            progress.add(Undone { method, seed: Some(1), why, run: Some("run".into()) });
+        }
+        let of_base = plan::stages(&recipe(&[FewShot]));
+        let found = split(&of_base, Some(0), &report(&[]));
+        assert_eq!((&found.lost, &found.rest), (&labels(&[FewShot]), &labels(&[MergeTunePrune])));
+        assert!(untried(found.rest.clone(), &progress, 1).is_empty());
+        assert_eq!(untried(found.rest.clone(), &progress, 2), found.rest, "another seed is another training");
+        // It is tried again by the next process.
+        progress.begin_seed(1);
+        assert_eq!(untried(found.rest.clone(), &progress, 1), found.rest);
         // What did not come to a stage has failed at all that it had not scored before.
         let found = split(&stages, None, &report(&[FewShot.label()]));
         assert_eq!((found.lost, found.rest), (labels(&[Linear, MergeTunePrune]), Vec::new()));

@@ -7,7 +7,8 @@ use crate::eval::bertscore::Scorer;
 use crate::eval::evaluation::{Outcome, Written};
 use crate::recipe::Recipe;
 use crate::run::RunDir;
-use crate::run::event::Report;
+use crate::run::event::{Event, EventBody, Report};
+use crate::run::journal::Reader;
 use crate::text::printable;
 use crate::train::result;
 use std::collections::HashMap;
@@ -42,6 +43,7 @@ pub(super) fn read(
     };
     let data = Dataset::read(data.0, Fields::from(&recipe.data), data.1)?;
     let documents: HashMap<&str, &str> = data.examples.iter().map(|e| (e.id.as_str(), e.document.as_str())).collect();
+    let dev_losses = dev_losses(run)?;
     let mut outcomes = Vec::new();
     for row in &report.rows {
         let written = result::read_summaries(run, &row.method)?;
@@ -71,16 +73,18 @@ pub(super) fn read(
             }
             (None, _) => None,
         };
-        let written = written.into_iter().map(|(id, reference, summary)| Written {
-            document: documents.get(id.as_str()).map_or(String::new(), |d| (*d).to_owned()),
-            id,
-            reference,
-            summary,
+        let written = written.into_iter().enumerate().map(|(at, (id, reference, summary))| {
+            // Several may have an id: then their order tells them apart, which is that of the data.
+            let here = data.examples.get(at).filter(|e| e.id == id).map(|e| e.document.as_str());
+            let document = here.or_else(|| documents.get(id.as_str()).copied()).unwrap_or_default().to_owned();
+            Written { id, document, reference, summary }
         });
         outcomes.push(Outcome {
             method: row.method.clone(),
             seed: wanted.seed,
+            run: run.name(),
             loss: row.loss,
+            dev_loss: dev_losses.get(&row.method).copied(),
             sparsity: row.sparsity,
             seconds: row.seconds,
             bert,
@@ -88,4 +92,64 @@ pub(super) fn read(
         });
     }
     Ok(Some(outcomes))
+}
+
+/// Bytes of a line that has its type.
+const HEAD: usize = 128;
+
+/// The loss on dev of what each training has kept, by its method, as the run has told it: nothing is computed.
+fn dev_losses(run: &RunDir) -> Result<HashMap<String, f64>> {
+    let (mut method, mut losses) = (String::new(), HashMap::new());
+    let look = |line: &[u8]| {
+        // Most lines are of other types, and long.
+        let head = &line[..line.len().min(HEAD)];
+        let is = |kind: &[u8]| head.windows(kind.len()).any(|part| part == kind);
+        if is(b"\"type\":\"stage\"") || is(b"\"type\":\"dev\"") {
+            match Event::parse(line).map(|event| event.body) {
+                Ok(EventBody::Stage(stage)) => method = stage.method,
+                Ok(EventBody::Dev(dev)) if dev.best => {
+                    losses.insert(method.clone(), dev.loss);
+                }
+                _ => {}
+            }
+        }
+        true
+    };
+    Reader::new(&run.journal_file()).lines(u64::MAX, look)?;
+    Ok(losses)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::run::event::{Dev, Stage};
+    use crate::run::journal::Journal;
+
+    #[test]
+    fn the_loss_on_dev_is_that_of_the_best_state_of_each_training() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("recipe.toml"), "").unwrap();
+        let run = RunDir::open(folder.path()).unwrap();
+        assert!(dev_losses(&run).unwrap().is_empty());
+        let mut journal = Journal::open(&run.journal_file()).unwrap();
+        let stage = |method: &str| EventBody::Stage(Stage { method: method.into(), ..Stage::default() });
+        let dev = |loss, best| EventBody::Dev(Dev { loss, best, ..Dev::default() });
+        let all = [
+            stage("target adapter alone"),
+            dev(3.5, true),
+            dev(3.0, true),
+            dev(4.0, false),
+            stage("merge, no training"),
+            stage("merge + fine-tune"),
+            dev(2.5, true),
+        ];
+        all.into_iter().for_each(|body| {
+            journal.append(body).unwrap();
+        });
+        let found = dev_losses(&run).unwrap();
+        let of = |method: &str| found.get(method).copied();
+        assert_eq!((of("target adapter alone"), of("merge + fine-tune")), (Some(3.0), Some(2.5)));
+        assert_eq!(of("merge, no training"), None);
+    }
 }

@@ -30,6 +30,9 @@ const BERT: Column = Column {
     weight: 8,
 };
 
+/// The column of ROUGE-L's interval, which is there when one is known.
+const INTERVALS: Column = Column { head: INTERVAL, figure: |_| None, digits: 1, early: None, falls: true, weight: 2 };
+
 const COLUMNS: [Column; 10] = [
     Column {
         head: "loss",
@@ -64,7 +67,7 @@ const COLUMNS: [Column; 10] = [
         weight: 10,
     },
     Column { head: "BLEU", figure: |of| Some(of.bleu), digits: 2, early: None, falls: true, weight: 3 },
-    Column { head: "length", figure: |of| Some(of.length), digits: 2, early: None, falls: true, weight: 2 },
+    Column { head: "length", figure: |of| of.length.known(), digits: 2, early: None, falls: true, weight: 2 },
     Column { head: "copied", figure: |of| Some(of.copied), digits: 2, early: None, falls: true, weight: 1 },
     Column { head: "repeated", figure: |of| Some(of.repeated), digits: 2, early: None, falls: false, weight: 1 },
     Column {
@@ -88,23 +91,36 @@ const COLUMNS: [Column; 10] = [
 /// The head of the column that significance is about.
 pub const RANKED: &str = "R-L";
 
+/// The head of the column of its interval.
+pub const INTERVAL: &str = "95 %";
+
 /// The columns of an evaluation; of one without a table yet, those that every one has.
 pub fn columns(of: Option<&Evaluation>) -> Vec<Column> {
     let mut all = COLUMNS.to_vec();
     if of.is_some_and(|of| of.encoder.is_some()) {
         all.insert(4, BERT);
     }
+    if of.is_some_and(|of| of.rows.iter().any(|row| row.rouge_l_bounds.is_some())) {
+        all.insert(4, INTERVALS);
+    }
     all
 }
 
 impl Column {
-    /// A row's figure; `None` where the row has none.
+    /// A row's figure; `None` where the row has none. Of an interval the lower bound.
     pub fn of(&self, row: &Row) -> Option<Figure> {
+        if self.head == INTERVAL {
+            return row.rouge_l_bounds.map(|(low, _)| Figure { mean: low, spread: None });
+        }
         row.figures.as_ref().and_then(self.figure)
     }
 
     /// As a row shows it; empty where the row has none.
     pub fn shown(&self, row: &Row) -> String {
+        if self.head == INTERVAL {
+            let digits = self.digits;
+            return row.rouge_l_bounds.map_or(String::new(), |(low, high)| format!("{low:.digits$}–{high:.digits$}"));
+        }
         self.of(row).map_or(String::new(), |figure| self.text(&figure))
     }
 

@@ -1,12 +1,14 @@
 //! What a method has come to over its seeds.
 
 use super::{Figure, Outcome};
+use crate::Result;
 use crate::eval::bleu::{self, Tokens};
 use crate::eval::report::perplexity;
 use crate::eval::rouge;
 use crate::eval::segment::Segmentation;
+use crate::eval::significance::{self, Resampling};
 use crate::eval::surface::{self, Surface};
-use crate::run::event::BertScore;
+use crate::run::event::{BertScore, Rouge, RougeParts};
 use serde::{Deserialize, Serialize};
 
 /// The figures of a method, each over the seeds that it was scored for.
@@ -14,6 +16,9 @@ use serde::{Deserialize, Serialize};
 pub struct Figures {
     /// Loss per summary token, nats.
     pub loss: Figure,
+    /// The same on dev, of the state that was kept, where the trainings of all seeds have told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dev_loss: Option<Figure>,
     /// The exponential of the loss.
     #[serde(default)]
     pub perplexity: Figure,
@@ -45,7 +50,7 @@ pub struct Figures {
     pub rouge_l_sum: Figure,
     /// Corpus BLEU, 0 to 100.
     pub bleu: Figure,
-    /// Tokens of the summaries for each of the references.
+    /// Tokens of the summaries for each of the references; NaN where no reference has one.
     pub length: Figure,
     /// Share of the summaries' tokens that are copied from the document in fragments, 0 to 1.
     pub copied: Figure,
@@ -63,8 +68,20 @@ pub struct Figures {
 /// A method's figures, and its ROUGE-L by document, percent, of each seed.
 pub(super) struct Scored {
     pub(super) seeds: Vec<u64>,
+    /// The names of their runs.
+    pub(super) runs: Vec<String>,
     pub(super) figures: Figures,
     rouge_l: Vec<Vec<f64>>,
+    said: Said,
+}
+
+/// How many summaries say something.
+struct Said {
+    all: usize,
+    /// Those without a token.
+    tokenless: usize,
+    /// Those of blanks alone.
+    blank: usize,
 }
 
 impl Scored {
@@ -76,80 +93,114 @@ impl Scored {
         let documents = of.first().map_or(0, |all| all.len());
         (0..documents).map(|at| of.iter().map(|all| all[at]).sum::<f64>() / of.len() as f64).collect()
     }
+
+    /// The interval of 95 % of ROUGE-L over documents; `None` of one document.
+    ///
+    /// # Errors
+    /// When a score is no number.
+    pub(super) fn bounds(&self) -> Result<Option<(f64, f64)>> {
+        let scores = self.by_document(&self.seeds);
+        if scores.is_empty() {
+            return Ok(None);
+        }
+        Ok(significance::interval(&scores, &Resampling::default())?.bounds)
+    }
+
+    /// A sentence on summaries that are empty, or have nothing that a score could find; `None` where there are none.
+    pub(super) fn emptiness(&self, method: &str) -> Option<String> {
+        let Said { all, tokenless, blank } = self.said;
+        let verb = |n: usize, one: &'static str, more: &'static str| if n == 1 { one } else { more };
+        let of = format!("{tokenless} of {all} summaries of {method}");
+        let part = if blank == 0 { String::new() } else { format!("; {blank} {} empty", verb(blank, "is", "are")) };
+        match tokenless {
+            0 => None,
+            n if n == blank => Some(format!("{of} {} empty", verb(n, "is", "are"))),
+            n => Some(format!("{of} {} no token as ROUGE cuts them{part}", verb(n, "has", "have"))),
+        }
+    }
 }
 
-/// Scores what a method wrote, one outcome a seed.
-pub(super) fn scored(outcomes: &[&Outcome], cut: Segmentation) -> Scored {
-    let mut rouge_l = Vec::new();
-    let mut columns: [Vec<f64>; 14] = std::array::from_fn(|_| Vec::new());
-    for outcome in outcomes {
+/// What a method wrote under one seed, scored.
+struct PerSeed {
+    rouge: Rouge,
+    parts: RougeParts,
+    /// ROUGE-Lsum, F, percent.
+    rouge_l_sum: f64,
+    /// ROUGE-L, F, by document, percent.
+    rouge_l: Vec<f64>,
+    bleu: f64,
+    looks: surface::Mean,
+    /// Summaries of blanks alone.
+    blank: usize,
+}
+
+impl PerSeed {
+    fn of(outcome: &Outcome, cut: Segmentation) -> Self {
         let scores: Vec<rouge::Scores> =
             outcome.written.iter().map(|w| rouge::score(&w.reference, &w.summary, cut)).collect();
-        rouge_l.push(scores.iter().map(|score| 100.0 * score.rouge_l.f).collect());
-        let mean = rouge::mean_of(&scores);
-        let parts = mean.parts.unwrap_or_default();
+        let rouge = rouge::mean_of(&scores);
         let sums: f64 = scores.iter().map(|score| score.rouge_l_sum.f).sum();
         let pairs = outcome.written.iter().map(|w| (w.reference.as_str(), w.summary.as_str()));
         let looks: Vec<Surface> =
             outcome.written.iter().map(|w| Surface::of(&w.document, &w.reference, &w.summary, cut)).collect();
-        let looks = surface::mean(&looks);
-        let values = [
-            mean.rouge1,
-            parts.rouge1_p,
-            parts.rouge1_r,
-            mean.rouge2,
-            parts.rouge2_p,
-            parts.rouge2_r,
-            mean.rouge_l,
-            parts.rouge_l_p,
-            parts.rouge_l_r,
-            100.0 * sums / scores.len().max(1) as f64,
-            bleu::corpus(pairs, Tokens::of(cut)),
-            looks.length_ratio.unwrap_or(0.0),
-            looks.coverage,
-            looks.repetition,
-        ];
-        columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
+        Self {
+            rouge,
+            parts: rouge.parts.unwrap_or_default(),
+            rouge_l_sum: 100.0 * sums / scores.len().max(1) as f64,
+            rouge_l: scores.iter().map(|score| 100.0 * score.rouge_l.f).collect(),
+            bleu: bleu::corpus(pairs, Tokens::of(cut)),
+            looks: surface::mean(&looks),
+            blank: outcome.written.iter().filter(|w| w.summary.trim().is_empty()).count(),
+        }
     }
-    let [
-        rouge1,
-        rouge1_p,
-        rouge1_r,
-        rouge2,
-        rouge2_p,
-        rouge2_r,
-        rouge_l_mean,
-        rouge_l_p,
-        rouge_l_r,
-        rouge_l_sum,
-        bleu,
-        length,
-        copied,
-        repeated,
-    ] = columns.map(|column| Figure::of(&column));
-    let figure = |of: fn(&Outcome) -> f64| Figure::of(&outcomes.iter().map(|o| of(o)).collect::<Vec<_>>());
+}
+
+/// Scores what a method wrote, one outcome a seed.
+pub(super) fn scored(outcomes: &[&Outcome], cut: Segmentation) -> Scored {
+    let seeds: Vec<PerSeed> = outcomes.iter().map(|outcome| PerSeed::of(outcome, cut)).collect();
+    let of = |value: fn(&PerSeed) -> f64| Figure::of(&seeds.iter().map(value).collect::<Vec<_>>());
+    let told = |value: fn(&Outcome) -> f64| Figure::of(&outcomes.iter().map(|o| value(o)).collect::<Vec<_>>());
     let figures = Figures {
-        loss: figure(|o| o.loss),
-        perplexity: figure(|o| perplexity(o.loss)),
-        rouge1,
-        rouge1_p,
-        rouge1_r,
-        rouge2,
-        rouge2_p,
-        rouge2_r,
-        rouge_l: rouge_l_mean,
-        rouge_l_p,
-        rouge_l_r,
-        rouge_l_sum,
-        bleu,
-        length,
-        copied,
-        repeated,
-        sparsity: figure(|o| o.sparsity),
-        seconds: figure(|o| o.seconds),
+        loss: told(|o| o.loss),
+        dev_loss: dev_loss(outcomes),
+        perplexity: told(|o| perplexity(o.loss)),
+        rouge1: of(|s| s.rouge.rouge1),
+        rouge1_p: of(|s| s.parts.rouge1_p),
+        rouge1_r: of(|s| s.parts.rouge1_r),
+        rouge2: of(|s| s.rouge.rouge2),
+        rouge2_p: of(|s| s.parts.rouge2_p),
+        rouge2_r: of(|s| s.parts.rouge2_r),
+        rouge_l: of(|s| s.rouge.rouge_l),
+        rouge_l_p: of(|s| s.parts.rouge_l_p),
+        rouge_l_r: of(|s| s.parts.rouge_l_r),
+        rouge_l_sum: of(|s| s.rouge_l_sum),
+        bleu: of(|s| s.bleu),
+        length: of(|s| s.looks.length_ratio.unwrap_or(f64::NAN)),
+        copied: of(|s| s.looks.coverage),
+        repeated: of(|s| s.looks.repetition),
+        sparsity: told(|o| o.sparsity),
+        seconds: told(|o| o.seconds),
         bert: bert(outcomes),
     };
-    Scored { seeds: outcomes.iter().map(|o| o.seed).collect(), figures, rouge_l }
+    let counted = |value: fn(&PerSeed) -> usize| seeds.iter().map(value).sum::<usize>();
+    let said = Said {
+        all: counted(|s| s.looks.documents),
+        tokenless: counted(|s| s.looks.empty),
+        blank: counted(|s| s.blank),
+    };
+    Scored {
+        seeds: outcomes.iter().map(|o| o.seed).collect(),
+        runs: outcomes.iter().map(|o| o.run.clone()).filter(|run| !run.is_empty()).collect(),
+        figures,
+        said,
+        rouge_l: seeds.into_iter().map(|seed| seed.rouge_l).collect(),
+    }
+}
+
+/// The loss on dev over seeds, where all have it.
+fn dev_loss(outcomes: &[&Outcome]) -> Option<Figure> {
+    let all: Vec<f64> = outcomes.iter().map(|o| o.dev_loss).collect::<Option<_>>()?;
+    (!all.is_empty()).then(|| Figure::of(&all))
 }
 
 /// `BERTScore` over seeds, where all have it.

@@ -51,7 +51,7 @@ fn facts(base: &str) -> Facts {
         seconds: 40.0,
         bert: None,
     };
-    let report = Report { split: "test".into(), rows: vec![row], encoder: None };
+    let report = Report { split: "test".into(), rows: vec![row], ..Report::default() };
     Facts { name: "games-1".into(), recipe, started, report: Some(report), modules: Some(modules) }
 }
 

@@ -102,7 +102,7 @@ mod tests {
             let text: Vec<String> = order.into_iter().map(line).collect();
             std::fs::write(path.join("result/summaries/merge-fine-tune.jsonl"), text.join("\n")).unwrap();
             let row = ReportRow { method: "merge + fine-tune".into(), ..ReportRow::default() };
-            let report = crate::run::event::Report { split: "test".into(), rows: vec![row], encoder: None };
+            let report = crate::run::event::Report { split: "test".into(), rows: vec![row], ..Default::default() };
             let run = RunDir::open(&path).unwrap();
             let mut journal = crate::run::journal::Journal::open(&run.journal_file()).unwrap();
             journal.append(crate::run::event::EventBody::Report(report)).unwrap();

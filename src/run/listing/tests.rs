@@ -65,7 +65,7 @@ fn a_summary_holds_the_last_figures_of_the_last_stage() {
     assert_eq!(listing.scan().unwrap(), [seen]);
     let rows =
         vec![ReportRow { sparsity: 0.5, rouge: Rouge { rouge_l: 21.5, ..Rouge::default() }, ..ReportRow::default() }];
-    write(&path, vec![EventBody::Report(Report { split: "test".into(), rows, encoder: None })]);
+    write(&path, vec![EventBody::Report(Report { split: "test".into(), rows, ..Report::default() })]);
     std::fs::write(path.join("exit.json"), r#"{"state":"failed","text":"the disk is full","code":1,"t":1.0}"#).unwrap();
     drop(lock);
     let seen = listing.scan().unwrap().remove(0);

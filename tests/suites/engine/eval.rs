@@ -45,11 +45,34 @@ fn methods_are_compared_over_seeds_and_nothing_runs_twice() {
     assert!(figure("rouge1_p") >= 0.0 && figure("rouge_l_r") <= 100.0, "{found}");
     let csv = std::fs::read_to_string(project.path("compared/evaluation.csv")).unwrap();
     assert!(csv.contains(",perplexity,perplexity_sd,") && csv.contains(",rougeL_p,rougeL_p_sd,"), "{csv}");
+    // A mean's interval over documents, Holm's p, the runs behind a row, and the dev loss that trainings have told.
+    let name = |seed: u64| {
+        let mut runs = RunDir::list(&project.path("compared")).unwrap().into_iter();
+        runs.find(|run| run.recipe().unwrap().seed == seed).unwrap().name()
+    };
+    for row in rows {
+        let bounds: Vec<f64> =
+            row["rouge_l_bounds"].as_array().unwrap().iter().map(|bound| bound.as_f64().unwrap()).collect();
+        let mean = row["rouge_l"]["mean"].as_f64().unwrap();
+        assert!(bounds[0] <= mean + 1e-9 && mean <= bounds[1] + 1e-9, "{row}");
+        assert_eq!(row["runs"], serde_json::json!([name(3), name(4)]), "{row}");
+        assert_eq!(row["dev_loss"]["mean"].is_number(), row["method"] == names[4], "{row}");
+        let p = |key: &str| row["against"][key].as_f64();
+        assert!(p("p_holm") >= p("p") && p("p_holm").is_none_or(|p| p <= 1.0), "{row}");
+    }
+    assert!(csv.contains(",dev_loss,dev_loss_sd,") && csv.contains(",rougeL_low,rougeL_high,"), "{csv}");
+    assert!(csv.contains(&format!(",\"{};{}\",", name(3), name(4))), "{csv}");
+    let page = std::fs::read_to_string(project.path("compared/evaluation.html")).unwrap();
+    assert!(page.contains(&format!("<a href=\"./{0}/\">{0}</a>", name(4))), "{page}");
+    let verdict = found["verdict"].as_str().unwrap();
+    assert!(verdict.starts_with("R-L: ") && verdict.ends_with("; Holm's p for 4 comparisons"), "{verdict}");
+    assert!(page.contains("marks: Holm's p for 4 comparisons") && standing(&project).notes[0] == verdict, "{page}");
     let run = RunDir::list(&project.path("compared")).unwrap().remove(0);
     let read = |name: &str| std::fs::read_to_string(run.result().join(name)).unwrap();
     assert!(read("report.csv").starts_with("method,documents,loss,perplexity,rouge1,rouge1_p,rouge1_r,"));
     let report: serde_json::Value = serde_json::from_str(&read("report.json")).unwrap();
     let row = &report["rows"][0];
+    assert!(report["tokens"].as_str().unwrap().starts_with("words") && read("report.csv").contains(",rouge_tokens\n"));
     assert!(row["rouge"]["rouge2_r"].is_number() && row["perplexity"].as_f64().unwrap() > 1.0, "{report}");
     assert!(read("report.md").contains("| method | perplexity | R-1 P | R-1 R |"), "{}", read("report.md"));
     // Every row's run can be opened, and the same question makes no other.
@@ -167,7 +190,10 @@ fn an_encoder_adds_a_column_and_trains_nothing_again() {
     }
     assert_eq!(RunDir::list(&project.path("compared")).unwrap().len(), 1);
     let table = std::fs::read_to_string(project.path("compared/evaluation.md")).unwrap();
-    assert!(table.contains("| R-L | BERT | BLEU |") && table.contains("BERTScore F by bert, layer 2"), "{table}");
+    assert!(
+        table.contains("| R-L | 95 % | BERT | BLEU |") && table.contains("BERTScore F by bert, layer 2"),
+        "{table}"
+    );
     let csv = std::fs::read_to_string(project.path("compared/evaluation.csv")).unwrap();
     assert!(csv.contains("bert_f,bert_f_sd"), "{csv}");
     assert!(standing(&project).heads.iter().any(|head| head.name == "BERT"));
@@ -277,6 +303,9 @@ fn a_method_that_cannot_be_done_costs_no_other() {
     let line = text.out.lines().find(|line| line.starts_with("linear merge")).unwrap();
     assert!(text.code == Some(2) && line.split_whitespace().skip(2).all(|cell| cell == "-"), "{text:?}");
     assert!(text.out.contains("failed: linear merge: \"linear\" adds matrices of one rank"), "{text:?}");
+    // In words, right below the table.
+    let said = text.out.lines().find(|line| line.starts_with("R-L: ")).unwrap();
+    assert!(said.contains("3 documents") && said.ends_with("; Holm's p for 2 comparisons"), "{said}");
     assert_eq!(RunDir::list(&project.path("compared")).unwrap().len(), 2);
     let found = standing(&project);
     assert_eq!((found.state, found.runs), (Finished, (2, 2)));
@@ -337,6 +366,38 @@ fn a_training_that_diverges_costs_no_other_method_and_is_tried_again() {
 }
 
 #[test]
+fn a_target_whose_training_diverges_is_trained_once_and_costs_no_method_of_the_base() {
+    let project = Project::new();
+    project.recipe("", "epochs = 1");
+    let text = std::fs::read_to_string(project.path("recipe.toml")).unwrap();
+    let diverging = text.replace("[target]\nepochs = 1", "[target]\nepochs = 1\nlr = 1e30");
+    assert_ne!(diverging, text);
+    project.write("recipe.toml", &diverging);
+    let asked = ["eval", "recipe.toml", "--out", "compared", "--methods", "merge,zero-shot", "--format", "json"];
+    let first = said(&mut project.command(&asked));
+    assert_eq!(first.code, Some(2), "{first:?}");
+    let found: serde_json::Value = serde_json::from_str(&first.out).unwrap();
+    // In the order that was asked for.
+    let (own, rows) = ("merge + fine-tune + prune", found["rows"].as_array().unwrap());
+    let expected = [("merge, no training", false), ("zero-shot", true), (own, false)];
+    assert_eq!(rows.len(), expected.len());
+    for (row, (name, is_done)) in rows.iter().zip(expected) {
+        assert_eq!((row["method"].as_str(), row["loss"]["mean"].is_number()), (Some(name), is_done), "{row}");
+        assert_eq!(row["failed"].as_str().is_some_and(|why| why.contains("the training diverged")), !is_done, "{row}");
+    }
+    let trainings = || {
+        let runs = RunDir::list(&project.path("compared")).unwrap();
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        let alone = |event: &lopper::run::event::Event| matches!(&event.body, lopper::run::event::EventBody::Stage(stage) if stage.method == "target adapter alone");
+        tiny::events(&runs[0]).iter().filter(|event| alone(event)).count()
+    };
+    assert_eq!(trainings(), 1);
+    let again = project.lopper(&["resume", "compared", "--plain"]);
+    assert!(again.code == Some(2) && again.err.contains(&format!("failed: {own}, seed 1: ")), "{again:?}");
+    assert_eq!(trainings(), 2, "what failed is tried again");
+}
+
+#[test]
 fn a_target_that_nothing_trains_is_told_where_a_method_takes_it_as_it_is() {
     let project = Project::new();
     project.recipe("", "epochs = 1");
@@ -348,6 +409,26 @@ fn a_target_that_nothing_trains_is_told_where_a_method_takes_it_as_it_is() {
     assert!(checked.code == Some(0) && checked.out.contains(why), "{checked:?}");
     let found = evaluated(&project, &[]);
     assert!(found["notes"].to_string().contains("takes the target adapter as it is"), "{found}");
+}
+
+#[test]
+fn other_runs_that_have_scored_the_test_set_are_told() {
+    let project = Project::new();
+    project.recipe("", "epochs = 1");
+    let why = "the test set was scored by 1 other run as well";
+    let first = evaluated(&project, &["--methods", "zero-shot"]);
+    assert!(!first["notes"].to_string().contains("scored by"), "{first}");
+    let second = evaluated(&project, &["--methods", "merge"]);
+    assert!(second["notes"].to_string().contains(why), "{second}");
+    assert!(standing(&project).notes.iter().any(|note| note.starts_with(&format!("note: {why}"))));
+    // Without that one nobody else has looked at it.
+    for run in RunDir::list(&project.path("compared")).unwrap() {
+        if second["rows"][0]["runs"][0] != run.name() {
+            std::fs::remove_dir_all(run.path()).unwrap();
+        }
+    }
+    let third = evaluated(&project, &["--methods", "merge"]);
+    assert!(!third["notes"].to_string().contains("scored by"), "{third}");
 }
 
 /// A line of a data file.

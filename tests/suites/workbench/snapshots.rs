@@ -142,7 +142,7 @@ fn journal() -> Vec<Event> {
     bodies.push(EventBody::Report(Report {
         split: "test".into(),
         rows: vec![row("target adapter alone", 21.69, 0.0)],
-        encoder: None,
+        ..Report::default()
     }));
     bodies.push(stage(1, "merge + fine-tune + prune", true));
     training(&mut bodies, 23, 3.4, true);

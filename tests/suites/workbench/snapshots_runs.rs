@@ -185,7 +185,7 @@ fn compared() -> Vec<Compared> {
         ..Compared::default()
     };
     let mut demo = run("demo-20261125-165125", "0.001", 3.8, Some(22.4));
-    demo.paired = Some(Paired::Told(Against { difference: 0.61, bounds: Some((-1.1, 2.3)), p: 0.26 }));
+    demo.paired = Some(Paired::Told(Against { difference: 0.61, bounds: Some((-1.1, 2.3)), p: 0.26, p_holm: None }));
     demo.settings.insert("prune.ratio layers.3.* games A".into(), "0.9 at step 8 of stage 5".into());
     let mut none = run("重要度-20261121-100000", "0.0003", 3.9, None);
     none.paired = Some(Paired::Not("no summaries".into()));
@@ -212,7 +212,7 @@ fn a_comparison_tells_whether_summaries_are_better_by_more_than_chance() {
     let text = shown(runs.clone(), (80, 24));
     assert!(text.contains("R-L over 1") && text.contains("+0.61 p=0.260") && text.contains("no summaries"), "{text}");
     assert!(text.contains("95 % of it") && text.contains("-1.10 to +2.30"), "{text}");
-    let sure = Against { difference: -2.5, bounds: Some((-3.0, -2.0)), p: 0.0004 };
+    let sure = Against { difference: -2.5, bounds: Some((-3.0, -2.0)), p: 0.0004, p_holm: None };
     runs[1].paired = Some(Paired::Told(sure));
     assert!(shown(runs.clone(), (120, 40)).contains("-2.50 p<0.001"));
     // Six runs leave narrow columns: a mark tells it.
