@@ -415,10 +415,10 @@ impl App {
     }
 
     /// The ratio that a matrix of the run has, or was asked to have, at the end of the schedule; `None` where it takes no part in
-    /// pruning. Of a run that is over and did without, all that was trained has the ratio 0: what pruning would do can be asked.
+    /// pruning. Of a finished run it is that of its result ([`Self::drafted`]). Of a run that is over and did without, all that was trained has the ratio 0: what pruning would do can be asked.
     pub fn present_ratio(&self, matrix: usize) -> Option<f64> {
         let info = self.started.as_ref()?.matrices.get(matrix)?;
-        let modules = self.modules.as_ref()?;
+        let modules = self.drafted()?;
         let of_run = modules.full_ratios().get(matrix).copied().flatten();
         let trained = || modules.importance.get(matrix).copied().flatten().map(|_| 0.0);
         let ratio = match self.stage.prunes {

@@ -320,7 +320,7 @@ impl Pruner {
     fn outcome(&self, part: &mask::Part<'_>, mask: &[u8]) -> MatrixState {
         let n = mask.len() as f64;
         let old = self.now.masks.get(&part.key);
-        let flips = old.map(|old| differing(old, mask) as f64 / n);
+        let flips = old.map(|old| flipped::<false>(old, mask) as f64 / n);
         Sums::of(mask, part.weights, &part.scores).state(n, (part.ratio, part.full), quantiles(&part.scores), flips)
     }
 
@@ -389,17 +389,17 @@ impl Pruner {
     }
 }
 
-/// Entries that two masks differ in.
-fn differing(one: &[u8], other: &[u8]) -> usize {
+/// Entries whose mask changes from `old` to `new`; with `BACK` only those that come back, pruned in `old` alone.
+fn flipped<const BACK: bool>(old: &[u8], new: &[u8]) -> usize {
     const BLOCK: usize = 1 << 10;
     let mut count = 0;
     vectorised!({
-        for (one, other) in one.chunks(BLOCK).zip(other.chunks(BLOCK)) {
-            let mut differ = 0u32;
-            for (a, b) in one.iter().zip(other) {
-                differ += u32::from(a != b);
+        for (old, new) in old.chunks(BLOCK).zip(new.chunks(BLOCK)) {
+            let mut flips = 0u32;
+            for (old, new) in old.iter().zip(new) {
+                flips += u32::from(if BACK { old > new } else { old != new });
             }
-            count += differ as usize;
+            count += flips as usize;
         }
     });
     count

@@ -56,11 +56,6 @@ impl Measure {
         matches!(self, Self::Sparsity | Self::Retained | Self::Ratio)
     }
 
-    /// Whether what it would be with a draft is told, not asked.
-    pub const fn is_expected(self) -> bool {
-        matches!(self, Self::Sparsity | Self::Retained)
-    }
-
     /// The measure's column of the journal's `modules`.
     pub fn column(self, modules: &Modules) -> &[Option<f32>] {
         match self {

@@ -4,7 +4,7 @@ use super::measure::Measure;
 use super::pace::Pace;
 use super::update::toast;
 use super::watch::{self, charts};
-use super::{App, Curves, Note, Tone, Written, clean};
+use super::{App, Curves, Note, Overlay, Tone, Written, clean};
 use crate::run::RunState;
 use crate::run::event::{Event, EventBody, Modules, Sample, Stage};
 
@@ -61,8 +61,9 @@ fn take_event(app: &mut App, event: Event) {
             app.selection.adapter = app.selection.adapter.filter(|a| *a < started.adapters.len());
             app.document = app.document.min(started.documents.len().saturating_sub(1));
             if app.started.as_ref().is_some_and(|old| old.matrices != started.matrices) {
-                // Edits of other matrices.
+                // Edits of other matrices, and lists of such.
                 app.ratios = super::ratios::Ratios::default();
+                app.overlay.take_if(|overlay| matches!(overlay, Overlay::Ratios(_)));
             }
             watch::start(app, &started);
             app.started = Some(*started);
@@ -91,6 +92,7 @@ fn take_event(app: &mut App, event: Event) {
             if let Some(curves) = app.curves.last_mut() {
                 charts::take_dev(curves, &dev);
             }
+            watch::best::score(app, &dev);
             let rouge = dev.rouge.map(|r| format!(", ROUGE-L {:.2}", r.rouge_l)).unwrap_or_default();
             let best = if dev.best { " (best)" } else { "" };
             note(app, t, Tone::Plain, format!("step {}: dev loss {:.4}{rouge}{best}", dev.step, dev.loss));

@@ -113,7 +113,7 @@ impl Ratios {
         if self.draft.is_empty() && app.pending.is_empty() {
             return None;
         }
-        let modules = app.modules.as_ref().filter(|_| measure.follows_ratios())?;
+        let modules = app.drafted().filter(|_| measure.follows_ratios())?;
         let outlook = forecast::Outlook::new(app)?;
         let now = if measure == Measure::Ratio { modules.full_ratios() } else { measure.column(modules) };
         let wanted = |at: usize| self.draft.get(at).or_else(|| app.pending.get(at));
@@ -242,17 +242,9 @@ pub fn act(app: &mut App, action: RatioAction) -> Vec<Effect> {
         }
         RatioAction::ShowTrial => app.overlay = Some(super::Overlay::Trial { top: 0 }),
         RatioAction::Sensitivity => return super::sensitivity::measure(app),
-        RatioAction::SensitivityCurves | RatioAction::LowerMap | RatioAction::HigherMap => {
-            // What an earlier screen measured lies in the run's file.
-            let unread = app.sensitivity.all().is_empty();
-            match action {
-                RatioAction::SensitivityCurves => super::sensitivity::view::toggle_curves(app),
-                other => super::sensitivity::view::turn(app, other == RatioAction::HigherMap),
-            }
-            if unread {
-                return vec![Effect::ReadSensitivity];
-            }
-        }
+        RatioAction::SensitivityCurves => return super::sensitivity::view::toggle_curves(app),
+        RatioAction::LowerMap => return super::sensitivity::view::turn(app, false),
+        RatioAction::HigherMap => return super::sensitivity::view::turn(app, true),
         RatioAction::Suggest => return suggest::ask(app),
         RatioAction::KeepVariant => variants::keep(app),
         RatioAction::CompareVariants => variants::compare(app),

@@ -10,12 +10,14 @@ use crate::run::RunState;
 use crate::run::event::Started;
 use crate::run::inquiry::Question;
 use crate::run::sensitivity::{By, Measured, guidance};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// The ratios that parts are pruned to, in this order: the first shows most.
 pub const RATIOS: [f64; 4] = [0.7, 0.9, 0.5, 0.3];
 /// Dev documents that the loss is measured on.
 const DOCUMENTS: usize = 8;
+/// The roles of adapters.
+const ROLES: [&str; 2] = ["target", "related"];
 /// Measurements that are kept: far more than any model has parts.
 const MOST: usize = 100_000;
 
@@ -24,6 +26,10 @@ const MOST: usize = 100_000;
 pub struct Sensitivity {
     /// Measurements of one set on the same documents, the newest last.
     all: Vec<Measured>,
+    /// Where among them a group's is, by what it has in common and its ratio.
+    places: HashMap<String, HashMap<(By, u64), usize>>,
+    /// The run's file was read when the run was over.
+    opened: bool,
     /// The request under way, empty until it has an id.
     request: Option<String>,
     /// The ratio that the user wants to see.
@@ -71,7 +77,7 @@ impl Sensitivity {
 
     /// One measurement.
     pub fn of(&self, by: By, group: &str, ratio: f64) -> Option<&Measured> {
-        self.all.iter().find(|m| m.by == by && m.group == group && m.ratio == ratio)
+        self.places.get(group)?.get(&key(by, ratio)).and_then(|at| self.all.get(*at))
     }
 
     /// What it says of the adapters' factors, in a sentence.
@@ -92,14 +98,24 @@ impl Sensitivity {
         };
         if !self.all.last().is_none_or(is_same) {
             self.all.clear();
+            self.places.clear();
         }
-        let place = |m: &Measured| m.by == measured.by && m.ratio == measured.ratio && m.group == measured.group;
-        match self.all.iter().position(place) {
+        let key = key(measured.by, measured.ratio);
+        match self.places.get(&measured.group).and_then(|of| of.get(&key)).copied() {
             Some(at) => self.all[at] = measured,
-            None if self.all.len() < MOST => self.all.push(measured),
+            None if self.all.len() < MOST => {
+                self.places.entry(measured.group.clone()).or_default().insert(key, self.all.len());
+                self.all.push(measured);
+            }
             None => {}
         }
     }
+}
+
+/// What tells a group's measurements apart.
+fn key(by: By, ratio: f64) -> (By, u64) {
+    // A zero has one sign.
+    (by, (ratio + 0.0).to_bits())
 }
 
 /// Groups of a run at one ratio.
@@ -110,7 +126,34 @@ fn parts(started: &Started) -> usize {
     let layers = count(&mut matrices.iter().map(|m| m.module.layer));
     let projections = count(&mut matrices.iter().map(|m| m.module.projection as usize));
     let modules = count(&mut matrices.iter().map(|m| m.module.layer * 7 + m.module.projection as usize));
-    2 + 3 * adapters + projections + layers + modules
+    2 + 2 * roles(started).len() + 3 * adapters + projections + layers + modules
+}
+
+/// The roles that adapters with matrices have.
+fn roles(started: &Started) -> Vec<&'static str> {
+    let mine: BTreeSet<usize> = started.matrices.iter().map(|m| m.adapter).collect();
+    let has = |role: &str| mine.iter().filter_map(|at| started.adapters.get(*at)).any(|a| a.role == role);
+    ROLES.into_iter().filter(|role| has(role)).collect()
+}
+
+/// Reads the run's file where the run is over: what is known of it belongs to its result.
+pub fn opened(app: &mut App) -> Vec<Effect> {
+    if !app.state.is_over() || !app.caught_up {
+        // It may be resumed, and measured elsewhere.
+        app.sensitivity.opened = false;
+        return Vec::new();
+    }
+    if std::mem::replace(&mut app.sensitivity.opened, true) { Vec::new() } else { vec![Effect::ReadSensitivity] }
+}
+
+/// What the measurements say of a run that is over, in a line; `None` where nothing was measured, or the map itself tells it.
+/// It begins with the step that they are of, unless that is the one on show.
+pub fn guidance_line(app: &App) -> Option<String> {
+    if !app.state.is_over() || app.measure == Measure::Sensitivity {
+        return None;
+    }
+    let said = app.sensitivity.guidance()?;
+    Some(elsewhere(app).map_or_else(|| said.clone(), |place| format!("{place}: {said}")))
 }
 
 /// What the run's file says.
@@ -226,7 +269,7 @@ pub fn grid(app: &App) -> Option<Grid> {
                     grid.projections[p] = value;
                 }
             }
-            By::Factor | By::Adapter | By::AdapterFactor => {}
+            By::Factor | By::RoleFactor | By::Adapter | By::AdapterFactor => {}
         }
     }
     Some(grid)
@@ -253,6 +296,8 @@ pub fn rows(app: &App) -> Vec<(By, String)> {
     rows.extend(
         names.iter().flat_map(|name| [Factor::A, Factor::B].map(|f| (By::AdapterFactor, format!("{name} {f}")))),
     );
+    let roles = app.started.as_ref().map(roles).unwrap_or_default();
+    rows.extend(roles.iter().flat_map(|role| [Factor::A, Factor::B].map(|f| (By::RoleFactor, format!("{role} {f}")))));
     rows.extend([Factor::A, Factor::B].map(|f| (By::Factor, f.to_string())));
     rows.extend(names.into_iter().map(|name| (By::Adapter, name)));
     rows
@@ -401,6 +446,70 @@ mod tests {
         let other = Measured { at: (1, 8, 0), ..part(0.3, 0.002) };
         update(&mut app, Message::Sensitivity(vec![other]));
         assert_eq!(app.sensitivity.ratio(), Some(0.3));
+    }
+
+    #[test]
+    fn what_was_measured_of_a_run_that_is_over_is_read_and_said_when_it_is_opened() {
+        let tell = |app: &mut App, state, caught_up| update(app, Message::Run { events: Vec::new(), state, caught_up });
+        let mut app = App::new("x", false);
+        assert!(
+            tell(&mut app, RunState::Running, true).is_empty() && tell(&mut app, RunState::Finished, false).is_empty()
+        );
+        assert_eq!(tell(&mut app, RunState::Finished, true), [Effect::ReadSensitivity]);
+        assert!(tell(&mut app, RunState::Finished, true).is_empty(), "once");
+        let mut app = self::app(RunState::Finished);
+        assert_eq!(guidance_line(&app), None);
+        let part = |group: &str, mean| Measured { at: (0, 7, 0), ..measured(By::AdapterFactor, group, 0.7, mean) };
+        update(&mut app, Message::Sensitivity(vec![part("games A", 0.02), part("games B", 0.0)]));
+        let line = guidance_line(&app).unwrap();
+        assert!(line.starts_with("of 2 parts pruned alone to 0.7, games A costs the most"), "{line}");
+        // Of another step it says of which; the map says it itself.
+        let body = EventBody::Modules(Modules { step: 8, ..app.modules.clone().unwrap() });
+        let events = vec![Event { v: 1, seq: 0, t: 0.0, body }];
+        update(&mut app, Message::Run { events, state: RunState::Finished, caught_up: true });
+        assert!(guidance_line(&app).unwrap().starts_with("step 7: of 2 parts"), "{:?}", guidance_line(&app));
+        app.measure = Measure::Sensitivity;
+        assert_eq!(guidance_line(&app), None);
+        (app.measure, app.state) = (Measure::Sparsity, RunState::Running);
+        assert_eq!(guidance_line(&app), None, "there is no result yet");
+    }
+
+    #[test]
+    fn a_part_has_one_measurement_a_ratio_the_newest() {
+        let mut app = app(RunState::Finished);
+        let all: Vec<Measured> =
+            (0..500u32).map(|i| measured(By::Layer, &format!("l{i}"), 0.7, f64::from(i))).collect();
+        update(&mut app, Message::Sensitivity(all.clone()));
+        update(&mut app, Message::Sensitivity(all));
+        let again = [measured(By::Layer, "l7", 0.7, 0.25), measured(By::Module, "l7", 0.7, 0.5)];
+        update(&mut app, Message::Sensitivity(again.to_vec()));
+        let known = |by, ratio| app.sensitivity.of(by, "l7", ratio).map(|m| m.delta.mean);
+        assert_eq!(
+            (known(By::Layer, 0.7), known(By::Module, 0.7), known(By::Layer, 0.5)),
+            (Some(0.25), Some(0.5), None)
+        );
+        assert_eq!(app.sensitivity.all().len(), 501);
+        let other = Measured { at: (1, 8, 0), ..measured(By::Layer, "l9", 0.0, 0.1) };
+        update(&mut app, Message::Sensitivity(vec![other]));
+        assert!(
+            app.sensitivity.of(By::Layer, "l7", 0.7).is_none() && app.sensitivity.of(By::Layer, "l9", -0.0).is_some()
+        );
+    }
+
+    #[test]
+    fn the_factors_of_roles_are_parts_and_rows() {
+        let mut app = app(RunState::Finished);
+        let started = app.started.as_mut().unwrap();
+        let before = parts(started);
+        started.adapters[0].role = "target".into();
+        // One without matrices has no part.
+        started.adapters.push(AdapterInfo { role: "related".into(), ..AdapterInfo::default() });
+        assert_eq!((roles(started), parts(started)), (vec!["target"], before + 2));
+        let rows = rows(&app);
+        assert!(
+            rows.contains(&(By::RoleFactor, "target B".into()))
+                && !rows.contains(&(By::RoleFactor, "related A".into()))
+        );
     }
 
     #[test]

@@ -9,8 +9,8 @@ use super::clean;
 use super::palette::Palette;
 use super::themes::{Choice, Themes};
 use crate::run::RunState;
-use crate::study::Standing;
 use crate::study::standing::Line;
+use crate::study::{Kind, Standing};
 use std::cmp::Ordering;
 use std::path::PathBuf;
 
@@ -52,7 +52,12 @@ pub enum Overlay {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Show a run; come back afterwards.
-    Watch(PathBuf),
+    Watch {
+        /// Its directory.
+        run: PathBuf,
+        /// Of an evaluation the method of the row: what is shown first.
+        method: Option<String>,
+    },
     /// Leave the screen.
     Quit,
     /// Suspend to the shell.
@@ -158,6 +163,12 @@ impl Study {
     /// The line under the cursor.
     pub fn current(&self) -> Option<&Line> {
         self.rows().get(self.cursor()).copied()
+    }
+
+    /// The method that a row is about; settings of a sweep are none.
+    fn method(&self, row: &str) -> Option<String> {
+        let is_evaluation = self.standing.as_ref().is_some_and(|standing| standing.kind == Kind::Evaluation);
+        is_evaluation.then(|| row.to_owned())
     }
 
     /// The panes that there are.

@@ -46,9 +46,12 @@ pub fn update(app: &mut App, message: Message) -> Vec<Effect> {
         Message::Run { events, state, caught_up } => {
             let saved = events.iter().any(|event| matches!(event.body, EventBody::Checkpoint(_)));
             news::take(app, events, state, caught_up);
+            watch::method::arrive(app);
+            let mut effects = sensitivity::opened(app);
             if saved {
-                return watch::matrix::again(app);
+                effects.extend(watch::matrix::again(app));
             }
+            return effects;
         }
         Message::Looked { matrix, found } => watch::matrix::take(app, matrix, found),
         Message::Answered(answer) => answered(app, *answer),

@@ -1,9 +1,11 @@
 //! What is looked at closely: curves, earlier steps, versions of summaries.
 
+pub mod best;
 pub mod charts;
 pub mod diff;
 pub mod history;
 pub mod matrix;
+pub mod method;
 pub mod others;
 pub mod reading;
 pub mod scrub;
@@ -35,6 +37,10 @@ pub struct Watch {
     pub reading: Reading,
     /// Other runs beside this one.
     pub others: Others,
+    /// The method that the run is to be shown at, until it is known what there is.
+    pub method: Option<String>,
+    /// The state of the matrices at the stage's best step.
+    pub best: Option<best::Best>,
 }
 
 /// Carries out an action of this part.
@@ -56,6 +62,7 @@ pub fn start(app: &mut App, started: &Started) {
     if app.started.as_ref().is_some_and(|old| old.matrices != started.matrices) {
         app.watch.history = History::default();
         app.watch.ranges = Scales::default();
+        app.watch.best = None;
         scrub::forget(app);
     }
     others::align(&mut app.watch.others, started);
@@ -64,12 +71,14 @@ pub fn start(app: &mut App, started: &Started) {
 /// A stage begins.
 pub fn begin(app: &mut App, stage: &Stage) {
     app.watch.history.begin(stage);
+    best::begin(app, stage);
     scrub::begin(app, stage.steps);
 }
 
 /// The state of the matrices after a step.
 pub fn take_modules(app: &mut App, modules: &Modules) {
     app.watch.history.push(app.stage.index, modules);
+    best::step(app, modules);
     app.watch.ranges.widen(modules);
     if let (Some(curves), Some(started)) = (app.curves.last_mut(), &app.started) {
         charts::take_modules(curves, &started.matrices, modules);

@@ -6,7 +6,7 @@ use crate::run::RunDir;
 use crate::run::sensitivity::{By, Measured, guidance};
 use crate::text::printable_lines;
 use crate::train::what_if::reopened::Reopened;
-use crate::train::what_if::sensitivity::{Plan, measure};
+use crate::train::what_if::sensitivity::{Measuring, Plan};
 use crate::{Error, Result};
 use serde_json::json;
 use std::fmt::Write;
@@ -49,11 +49,12 @@ pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<(String, 
     let open = Reopened::load(&run)?;
     let loaded = clock.elapsed().as_secs_f64();
     let by = if asked.by.is_empty() { By::ALL.to_vec() } else { asked.by.clone() };
-    let plan = Plan { by, ratios: asked.ratios.clone(), ablations: true, documents: 0..asked.documents };
+    let plan = Plan { by, ratios: asked.ratios.clone(), ablations: true };
+    let mut measuring = Measuring::of(&run, &open, 0..asked.documents)?;
     let mut all: Vec<Measured> = Vec::new();
     let (mut new, mut at) = (0, None);
     let mut firsts: Vec<(By, f64, f64)> = Vec::new();
-    let whole = measure(&run, &open, &plan, &mut interrupted, &mut |measured, known| {
+    let whole = measuring.measure(&plan, &mut interrupted, &mut |measured, known| {
         let place = (measured.by, measured.ratio);
         if at != Some(place) {
             at = Some(place);

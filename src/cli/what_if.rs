@@ -64,6 +64,10 @@ pub fn report(asked: &Asked) -> Result<(String, u8)> {
     if asked.documents == 0 {
         return Err(Error::user("--documents 0: a what-if needs at least one dev document"));
     }
+    if !(0.0..=1.0).contains(&asked.share) {
+        // What is no number no worker can read.
+        return Err(Error::user(format!("--share {}: a share from 0.0 to 1.0 is needed", asked.share)));
+    }
     let run = RunDir::open(&asked.run)?;
     if asked.serve {
         return serve::serve(&run).map(|()| (String::new(), 0));

@@ -6,7 +6,7 @@
 
 use super::importance::{self, Norms, Scorer};
 use super::storage::Numbers;
-use super::{Key, MatrixState, Pruner, mask};
+use super::{Key, MatrixState, Pruner, flipped, mask};
 use crate::lora::merge::Segment;
 use crate::lora::{MergedModule, MergedSet, SquareSums};
 use crate::model::kernels::vectorised;
@@ -70,21 +70,6 @@ fn under_mask(values: &mut Vec<f32>, weights: &[f32], mask: &[u8]) {
             values.extend_from_slice(&some[..weights.len()]);
         }
     });
-}
-
-/// Entries that are pruned in `present` and not in `mask`.
-fn coming_back(present: &[u8], mask: &[u8]) -> usize {
-    let mut all = 0;
-    vectorised!({
-        for (present, mask) in present.chunks(BLOCK).zip(mask.chunks(BLOCK)) {
-            let mut back = 0u32;
-            for (old, new) in present.iter().zip(mask) {
-                back += u32::from(old > new);
-            }
-            all += back as usize;
-        }
-    });
-    all
 }
 
 fn weighted(states: &[(Key, MatrixState)], sizes: &BTreeMap<Key, usize>, value: impl Fn(&MatrixState) -> f64) -> f64 {
@@ -255,7 +240,7 @@ impl Pruner {
                 if present != mask {
                     differs[side] = true;
                     remade.changed += 1;
-                    remade.restored += coming_back(present, mask);
+                    remade.restored += flipped::<true>(present, mask);
                 }
                 remade.states.push((part.key, self.outcome(part, mask)));
                 if ratios.is_some() {

@@ -14,6 +14,9 @@ use std::io::{Read, Write};
 pub enum By {
     /// A of everything, B of everything.
     Factor,
+    /// A or B of all adapters of a role: of the target, of all related ones.
+    #[serde(rename = "role-factor")]
+    RoleFactor,
     /// One adapter.
     Adapter,
     /// A or B of one adapter.
@@ -29,13 +32,21 @@ pub enum By {
 
 impl By {
     /// The coarse ones, which take the fewest measurements, first.
-    pub const ALL: [Self; 6] =
-        [Self::Factor, Self::Adapter, Self::AdapterFactor, Self::Projection, Self::Layer, Self::Module];
+    pub const ALL: [Self; 7] = [
+        Self::Factor,
+        Self::RoleFactor,
+        Self::Adapter,
+        Self::AdapterFactor,
+        Self::Projection,
+        Self::Layer,
+        Self::Module,
+    ];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Factor => "factor",
+            Self::RoleFactor => "role-factor",
             Self::Adapter => "adapter",
             Self::AdapterFactor => "adapter-factor",
             Self::Projection => "projection",
@@ -83,42 +94,118 @@ impl Measured {
         let is_known = !on.is_empty() && self.on == on;
         is_known && self.at == at && self.rule == rule && self.documents == documents
     }
+
+    /// Whether the loss changes by more than two standard errors: never by one document.
+    fn is_felt(&self) -> bool {
+        self.delta.se.is_some_and(|se| self.delta.mean.abs() > 2.0 * se)
+    }
+
+    fn costs(&self) -> bool {
+        self.delta.mean > 0.0 && self.is_felt()
+    }
+
+    fn lowers(&self) -> bool {
+        self.delta.mean < 0.0 && self.is_felt()
+    }
+
+    /// On how many: `8 documents`.
+    fn on_how_many(&self) -> String {
+        let [from, to] = self.documents;
+        counted(to.saturating_sub(from), "document")
+    }
+
+    /// Whether every figure is a number, so that its line can be read again.
+    fn is_finite(&self) -> bool {
+        let Change { mean, se } = self.delta;
+        let pairs = [self.loss, self.sparsity, self.retained];
+        let single = [self.ratio, mean, se.unwrap_or(0.0), self.seconds];
+        pairs.as_flattened().iter().chain(&single).all(|x| x.is_finite())
+    }
 }
 
 /// Groups that are named in a sentence.
 const NAMED: usize = 4;
 
-/// What the measurements at `ratio` say of the adapters' factors, in a sentence: which costs the most, which lowers the
-/// loss the most, and which do nothing that could be told from none (within two standard errors, so never by one document).
-/// `None` before they are measured; of how many it speaks stands in it.
+/// What the measurements at `ratio` say, in a sentence or two: of the roles, where related adapters were pruned together, and
+/// of the single adapters' factors. It names what costs the most, what lowers the loss the most, and what does nothing that
+/// could be told from none (within two standard errors, so never by one document). `None` before they are measured; of how
+/// many parts it speaks stands in it.
 pub fn guidance(all: &[Measured], ratio: f64) -> Option<String> {
-    let mut parts: Vec<&Measured> = all.iter().filter(|m| m.by == By::AdapterFactor && m.ratio == ratio).collect();
-    parts.sort_by(|a, b| b.delta.mean.total_cmp(&a.delta.mean));
-    let first = parts.first()?;
-    let last = parts.last()?;
-    let is_felt = |m: &Measured| m.delta.se.is_some_and(|se| m.delta.mean.abs() > 2.0 * se);
-    let free: Vec<&str> = parts.iter().rev().filter(|m| !is_felt(m)).map(|m| m.group.as_str()).collect();
-    let [from, to] = first.documents;
-    let on = counted(to.saturating_sub(from), "document");
+    let of = |by: By| {
+        let mut parts: Vec<&Measured> = all.iter().filter(|m| m.by == by && m.ratio == ratio).collect();
+        parts.sort_by(|a, b| b.delta.mean.total_cmp(&a.delta.mean));
+        parts
+    };
+    let (roles, parts) = (of(By::RoleFactor), of(By::AdapterFactor));
+    let count = parts.len();
+    match (of_roles(&roles), of_parts(&parts)) {
+        (Some(roles), Some(parts)) => {
+            Some(format!("pruned alone to {ratio}: {roles}. Of {}, {parts}", counted(count, "single part")))
+        }
+        (Some(roles), None) => Some(format!("pruned alone to {ratio}: {roles}")),
+        (None, parts) => parts.map(|parts| format!("of {} pruned alone to {ratio}, {parts}", counted(count, "part"))),
+    }
+}
+
+/// Of the roles' factors, the dearest first: `related adapters' B and A cost nothing that 8 documents can tell; the target's A
+/// costs the most: +0.0200 ± 0.0040 nats`. Without related adapters a role says what its adapter says.
+fn of_roles(parts: &[&Measured]) -> Option<String> {
+    let role = |m: &Measured| m.group.split(' ').next().unwrap_or_default().to_owned();
+    let called = |role: &str, factors: &[&str]| {
+        let of = if role == "target" { "the target's".to_owned() } else { format!("{role} adapters'") };
+        format!("{of} {}", factors.join(" and "))
+    };
+    let name = |m: &Measured| called(&role(m), &[m.group.split(' ').nth(1).unwrap_or_default()]);
+    let (first, last) = (parts.first()?, parts.last()?);
+    if !parts.iter().any(|m| role(m) == "related") {
+        return None;
+    }
+    let mut free: Vec<(String, Vec<&str>)> = Vec::new();
+    for part in parts.iter().rev().filter(|m| !m.is_felt()) {
+        let factor = part.group.split(' ').nth(1).unwrap_or_default();
+        match free.iter_mut().find(|(of, _)| *of == role(part)) {
+            Some((_, factors)) => factors.push(factor),
+            None => free.push((role(part), vec![factor])),
+        }
+    }
     let mut said = Vec::new();
-    if first.delta.mean > 0.0 && is_felt(first) {
+    if !free.is_empty() {
+        let is_one = free.len() == 1 && free[0].1.len() == 1;
+        let named: Vec<String> = free.iter().map(|(of, factors)| called(of, factors)).collect();
+        let cost = if is_one { "costs" } else { "cost" };
+        said.push(format!("{} {cost} nothing that {} can tell", named.join(" and "), first.on_how_many()));
+    }
+    if first.costs() {
+        said.push(format!("{} costs the most: {} nats", name(first), first.delta.shown(4)));
+    }
+    if last.lowers() {
+        said.push(format!("{} lowers the loss the most: {} nats", name(last), last.delta.shown(4)));
+    }
+    Some(said.join("; "))
+}
+
+/// Of single adapters' factors, the dearest first.
+fn of_parts(parts: &[&Measured]) -> Option<String> {
+    let (first, last) = (parts.first()?, parts.last()?);
+    let free: Vec<&str> = parts.iter().rev().filter(|m| !m.is_felt()).map(|m| m.group.as_str()).collect();
+    let on = first.on_how_many();
+    let mut said = Vec::new();
+    if first.costs() {
         said.push(format!("{} costs the most: {} nats", first.group, first.delta.shown(4)));
     } else {
         said.push(format!("no adapter's A or B costs loss that {on} can tell"));
     }
-    if last.delta.mean < 0.0 && is_felt(last) {
+    if last.lowers() {
         said.push(format!("{} lowers it the most: {}", last.group, last.delta.shown(4)));
     }
     let more = match free.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    if let Some(named @ [_, ..]) =
-        free.get(..NAMED.min(free.len())).filter(|_| first.delta.mean > 0.0 && is_felt(first))
-    {
+    if let Some(named @ [_, ..]) = free.get(..NAMED.min(free.len())).filter(|_| first.costs()) {
         said.push(format!("no difference that {on} can tell: {}{more}", named.join(", ")));
     }
-    Some(format!("of {} pruned alone to {ratio}, {}", counted(parts.len(), "part"), said.join("; ")))
+    Some(said.join("; "))
 }
 
 fn place(run: &RunDir) -> std::path::PathBuf {
@@ -143,8 +230,15 @@ pub fn read(run: &RunDir) -> Result<Vec<Measured>> {
 /// Adds one measurement.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// When a figure of it is no number, which no line could hold, or the file cannot be written.
 pub fn append(run: &RunDir, measured: &Measured) -> Result<()> {
+    if !measured.is_finite() {
+        let group = crate::text::printable(&measured.group);
+        return Err(Error::user(format!(
+            "{group} pruned to {}: a measured figure is no finite number, nothing can be told",
+            measured.ratio
+        )));
+    }
     let path = place(run);
     let json = serde_json::to_string(measured).map_err(|e| Error::fault(e.to_string()))?;
     let write = || {
@@ -161,9 +255,8 @@ pub fn append(run: &RunDir, measured: &Measured) -> Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_sentence_names_what_costs_and_what_does_not() {
-        let part = |group: &str, mean, se| Measured {
+    fn part(group: &str, mean: f64, se: f64) -> Measured {
+        Measured {
             at: (1, 7, 0),
             by: By::AdapterFactor,
             group: group.into(),
@@ -177,7 +270,74 @@ mod tests {
             retained: [0.9, 0.8],
             restored: 0,
             seconds: 0.25,
-        };
+        }
+    }
+
+    fn role(group: &str, mean: f64, se: f64) -> Measured {
+        Measured { by: By::RoleFactor, ..part(group, mean, se) }
+    }
+
+    #[test]
+    fn the_sentence_begins_with_the_roles() {
+        let target = [role("target A", 0.02, 0.004), role("target B", 0.004, 0.001)];
+        let related = [role("related A", 0.001, 0.0008), role("related B", -0.0005, 0.001)];
+        assert_eq!(guidance(&target, 0.7), None, "one adapter's parts say the same");
+        let mut all = [target, related].concat();
+        assert_eq!(
+            guidance(&all, 0.7).unwrap(),
+            "pruned alone to 0.7: related adapters' B and A cost nothing that 8 documents can tell; the target's A costs the \
+             most: +0.0200 ± 0.0040 nats"
+        );
+        all[2].delta = Change { mean: -0.01, se: Some(0.002) };
+        assert_eq!(
+            guidance(&all, 0.7).unwrap(),
+            "pruned alone to 0.7: related adapters' B costs nothing that 8 documents can tell; the target's A costs the most: \
+             +0.0200 ± 0.0040 nats; related adapters' A lowers the loss the most: -0.0100 ± 0.0020 nats"
+        );
+        all.push(part("games A", 0.02, 0.004));
+        assert!(
+            guidance(&all, 0.7)
+                .unwrap()
+                .ends_with("-0.0100 ± 0.0020 nats. Of 1 single part, games A costs the most: +0.0200 ± 0.0040 nats")
+        );
+        // By one document nothing is told.
+        let by_one =
+            |m: &Measured| Measured { delta: Change { mean: m.delta.mean, se: None }, documents: [0, 1], ..m.clone() };
+        let all: Vec<Measured> = all[..4].iter().map(by_one).collect();
+        assert_eq!(
+            guidance(&all, 0.7).unwrap(),
+            "pruned alone to 0.7: related adapters' A and B and the target's B and A cost nothing that 1 document can tell"
+        );
+    }
+
+    #[test]
+    fn the_words_of_groups_are_those_of_the_lines_and_of_the_command() {
+        for by in By::ALL {
+            let word = clap::ValueEnum::to_possible_value(&by).unwrap();
+            assert_eq!((word.get_name(), serde_json::to_value(by).unwrap().as_str()), (by.word(), Some(by.word())));
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("recipe.toml"), "").unwrap();
+        let run = RunDir::open(folder.path()).unwrap();
+        let whole = part("games A", 0.02, 0.004);
+        for bad in [
+            part("games B", f64::NAN, 0.004),
+            part("games B", 0.02, f64::INFINITY),
+            Measured { retained: [f64::NAN, 0.8], ..whole.clone() },
+        ] {
+            let why = append(&run, &bad).unwrap_err().to_string();
+            assert!(why.contains("pruned to 0.7: a measured figure is no finite number"), "{why}");
+        }
+        append(&run, &whole).unwrap();
+        assert_eq!(read(&run).unwrap(), [whole]);
+    }
+
+    #[test]
+    fn the_sentence_names_what_costs_and_what_does_not() {
         let all = [part("games A", 0.001, 0.0008), part("games B", 0.02, 0.004), part("sound A", -0.003, 0.001)];
         assert_eq!(
             guidance(&all, 0.7).unwrap(),

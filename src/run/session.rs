@@ -148,11 +148,7 @@ impl WorkerSession {
     /// # Errors
     /// When the control file cannot be read or the journal not be written.
     pub fn refuse_rest(&mut self) -> Result<()> {
-        self.commands()?;
-        for request in self.open.clone() {
-            self.answer(&request, false, "came when the run was complete")?;
-        }
-        Ok(())
+        self.refuse("came when the run was complete", |_| true)
     }
 
     /// Answers the what-ifs that are left where the run ends early. Whatever else is asked waits for the next worker.
@@ -160,13 +156,15 @@ impl WorkerSession {
     /// # Errors
     /// When the control file cannot be read or the journal not be written.
     pub fn refuse_what_ifs(&mut self, why: &str) -> Result<()> {
+        self.refuse(why, |command| matches!(command, Command::WhatIf { .. }))
+    }
+
+    /// Refuses those of the commands so far that have no answer and that `takes` takes.
+    fn refuse(&mut self, why: &str, takes: impl Fn(&Command) -> bool) -> Result<()> {
         self.commands()?;
         let mut left = self.open.clone();
-        left.retain(|request| matches!(request.command, Command::WhatIf { .. }));
-        for request in left {
-            self.answer(&request, false, why)?;
-        }
-        Ok(())
+        left.retain(|request| takes(&request.command));
+        left.iter().try_for_each(|request| self.answer(request, false, why))
     }
 
     fn append(&self, body: EventBody, sync: bool) -> Result<()> {

@@ -156,6 +156,32 @@ pub fn mean_losses(losses: &[DocumentLoss]) -> Option<[f64; 2]> {
 pub const RESTORED: &str = "what was pruned counts as it was when it was pruned; training would have to bring it back";
 
 impl WhatIf {
+    /// Why it is no answer: a measured figure is no number, which no line of JSON can hold.
+    pub fn unmeasured(&self) -> Option<String> {
+        let is_finite = |figures: &[f64]| figures.iter().all(|x| x.is_finite());
+        let of_change = |change: Option<Change>| change.is_none_or(|c| is_finite(&[c.mean, c.se.unwrap_or(0.0)]));
+        let documents = |of: fn(&DocumentLoss) -> f64| self.losses.iter().all(|loss| of(loss).is_finite());
+        let loss = self.loss.unwrap_or_default();
+        let no_number =
+            |what: &str, when: &str| Some(format!("{what} is no finite number {when}: nothing can be told"));
+        let (now, then) = ("as things stand", "with these ratios");
+        if !loss[0].is_finite() || !documents(|loss| loss.before) {
+            return no_number("the dev loss", now);
+        }
+        if !loss[1].is_finite() || !documents(|loss| loss.after) || !of_change(self.delta) {
+            return no_number("the dev loss", then);
+        }
+        if !is_finite(&self.retained[..1]) {
+            return no_number("the importance", now);
+        }
+        if !is_finite(&self.retained) {
+            return no_number("the importance", then);
+        }
+        let is_scored = self.summaries.iter().all(|summary| is_finite(&summary.rouge_l)) && of_change(self.rouge);
+        let is_counted = is_finite(&self.sparsity) && is_finite(&[self.share, self.predicted]);
+        if is_scored && is_counted { None } else { no_number("a figure", then) }
+    }
+
     /// `loss 3.5512 → 3.5623, +0.0111 ± 0.0031`, or how far it is.
     pub fn line(&self) -> String {
         match (self.state, self.loss, &self.delta) {
@@ -185,5 +211,26 @@ mod tests {
         assert_eq!(Change::of_losses(&losses[..1]).unwrap().se, None);
         assert_eq!(Change::of_losses(&[]), None);
         assert_eq!(Change { mean: -0.0, se: Some(0.00044) }.shown(3), "+0.000 ± 0.000");
+    }
+    #[test]
+    fn a_figure_that_is_no_number_is_no_answer() {
+        let loss = |before, after| DocumentLoss { document: 0, tokens: 9, before, after };
+        let found = |before, after| {
+            let losses = vec![loss(3.5, 3.6), loss(before, after)];
+            let (loss, delta) = (mean_losses(&losses), Change::of_losses(&losses));
+            WhatIf { losses, loss, delta, retained: [0.9, 0.8], ..WhatIf::default() }
+        };
+        assert_eq!((found(3.5, 3.4).unmeasured(), WhatIf::default().unmeasured()), (None, None));
+        let told = |found: &WhatIf| found.unmeasured().unwrap();
+        assert!(told(&found(f64::NAN, 3.4)).starts_with("the dev loss is no finite number as things stand"));
+        for after in [f64::NAN, f64::INFINITY] {
+            assert!(told(&found(3.5, after)).starts_with("the dev loss is no finite number with these ratios"));
+        }
+        let lost = WhatIf { retained: [0.9, f64::NAN], ..found(3.5, 3.4) };
+        assert!(told(&lost).starts_with("the importance is no finite number with these ratios"));
+        // What has an answer comes back from its line.
+        let line = serde_json::to_vec(&found(3.5, 3.4)).unwrap();
+        assert!(serde_json::from_slice::<WhatIf>(&line).is_ok());
+        assert!(serde_json::from_slice::<WhatIf>(&serde_json::to_vec(&found(3.5, f64::NAN)).unwrap()).is_err());
     }
 }

@@ -1,5 +1,8 @@
 //! Checkpoints: everything that the rest of a run depends on, written aside, synced and renamed.
 
+#[cfg(test)]
+mod tests;
+
 use super::optimizer::Optimizer;
 use crate::lora::export::file;
 use crate::lora::{Adapter, MergedSet};
@@ -17,6 +20,8 @@ use std::path::{Path, PathBuf};
 
 /// How many checkpoints are kept.
 const KEPT: usize = 2;
+/// How often they are listed anew where those that were listed have gone.
+const LOOKS: usize = 3;
 
 /// Where a run stands, beside its tensors.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -193,22 +198,38 @@ pub(crate) fn list(checkpoints: &Path) -> Vec<PathBuf> {
     found.into_iter().map(|f| f.1).collect()
 }
 
-/// The newest checkpoint that can be read, and a sentence about every one that could not.
+/// The newest checkpoint that can be read, and a sentence about every one that could not. Only for the worker that holds
+/// the run: what cannot be read is put out of the way, as it would count as one of those that are kept.
 pub fn newest(checkpoints: &Path) -> (Option<Checkpoint>, Vec<String>) {
-    let mut complaints = Vec::new();
-    for folder in list(checkpoints) {
-        match read(&folder) {
-            Ok(checkpoint) => return (Some(checkpoint), complaints),
-            Err(e) => {
-                complaints.push(format!("{e}; going on from the checkpoint before it"));
-                // Out of the way: it would count as one of those that are kept.
-                let mut name = std::ffi::OsString::from("damaged-");
-                name.push(folder.file_name().unwrap_or_default());
-                std::fs::rename(&folder, folder.with_file_name(name)).ok();
+    let (found, unreadable) = readable(checkpoints);
+    let put_aside = |(folder, complaint): (PathBuf, String)| {
+        let mut name = std::ffi::OsString::from("damaged-");
+        name.push(folder.file_name().unwrap_or_default());
+        std::fs::rename(&folder, folder.with_file_name(name)).ok();
+        complaint
+    };
+    (found, unreadable.into_iter().map(put_aside).collect())
+}
+
+/// The same for those who only ask: every checkpoint stays where it is. With each one that cannot be read, a sentence.
+pub fn readable(checkpoints: &Path) -> (Option<Checkpoint>, Vec<(PathBuf, String)>) {
+    let mut unreadable = Vec::new();
+    for _ in 0..LOOKS {
+        unreadable.clear();
+        let mut is_gone = false;
+        for folder in list(checkpoints) {
+            match read(&folder) {
+                Ok(checkpoint) => return (Some(checkpoint), unreadable),
+                // The worker removes the oldest ones: then there are newer ones than were listed.
+                Err(_) if !folder.exists() => is_gone = true,
+                Err(e) => unreadable.push((folder, format!("{e}; going on from the checkpoint before it"))),
             }
         }
+        if !is_gone {
+            break;
+        }
     }
-    (None, complaints)
+    (None, unreadable)
 }
 
 /// Where the run stands at a checkpoint.

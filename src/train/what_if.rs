@@ -12,13 +12,13 @@ mod writing;
 
 use super::step;
 use super::task::Task;
-use crate::Result;
 use crate::lora::{MergedSet, SquareSums};
 use crate::prune::scratch::{self, Scratch};
 use crate::prune::{Key, Pruner};
 use crate::recipe::Recipe;
 use crate::recipe::ratios::Rule;
 use crate::run::what_if::{Change, DocumentLoss, Progress, WhatIf, mean_losses};
+use crate::{Error, Result};
 use reading::{Early, From, GivenUp, Inputs, losses};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -112,7 +112,7 @@ impl Answers {
     /// The answer; one that was given up is not known again.
     ///
     /// # Errors
-    /// When a rule is malformed, memory is short, or `asker` fails.
+    /// When a rule is malformed, a measured figure is no number, memory is short, or `asker` fails.
     pub fn answer(&mut self, subject: &Subject<'_>, question: &Question, asker: &mut dyn Asker) -> Result<WhatIf> {
         if let Some(known) = self.known(subject, question)? {
             return Ok(known);
@@ -128,12 +128,14 @@ impl Answers {
         };
         let other = self.masks(subject, &question.rules, &mut found)?;
         found.seconds = clock.elapsed().as_secs_f64();
+        readable(&found)?;
         asker.news(&found)?;
         let measured = self.measure(subject, &other, (documents, samples), &mut found, clock, asker)?;
         found.seconds = clock.elapsed().as_secs_f64();
         if let Err(GivenUp(why)) = measured {
             (found.state, found.text) = (Progress::Cancelled, why);
         } else {
+            readable(&found)?;
             found.state = Progress::Done;
             self.known.insert(settings(subject, question, &self.sizes)?, found.clone());
         }
@@ -204,6 +206,7 @@ impl Answers {
             .collect();
         found.loss = mean_losses(&found.losses);
         found.delta = Change::of_losses(&found.losses);
+        readable(found)?;
         if samples == 0 {
             return Ok(Ok(()));
         }
@@ -211,6 +214,11 @@ impl Answers {
         asker.news(found)?;
         self.write(subject, &other.set, samples, found, clock, asker)
     }
+}
+
+/// Refuses figures that are no numbers: whoever waits could not read them.
+fn readable(found: &WhatIf) -> Result<()> {
+    found.unmeasured().map_or(Ok(()), |why| Err(Error::user(why)))
 }
 
 /// What decides the answer.

@@ -282,11 +282,14 @@ fn legend(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map, (grid, paint): 
             format!("{} minus {run}", app.measure.label())
         }
         None if paint.change => format!("change of {}", app.measure.label()),
-        None if app.is_live() && app.measure.is_expected() && !app.ratios.draft.is_empty() => {
-            format!("{} with the draft", app.measure.label())
-        }
-        None if app.is_live() && app.measure.is_expected() && !app.pending.is_empty() => {
-            format!("{} as asked", app.measure.label())
+        // A ratio is asked for, not foretold.
+        None if app.is_live() && app.measure.follows_ratios() && app.measure != Measure::Ratio => {
+            let of = match (app.ratios.draft.is_empty(), app.pending.is_empty()) {
+                (false, _) => " with the draft",
+                (true, false) => " as asked",
+                (true, true) => "",
+            };
+            format!("{}{of}", app.measure.label())
         }
         None => app.measure.label().to_owned(),
     };

@@ -127,7 +127,10 @@ pub fn now(run: &RunDir) -> Result<App> {
     let mut tail = Tail::new(run.clone());
     loop {
         let news = tail.poll()?;
-        update(&mut app, Message::Run { events: news.events, state: news.state, caught_up: news.caught_up });
+        let message = Message::Run { events: news.events, state: news.state, caught_up: news.caught_up };
+        if update(&mut app, message).contains(&Effect::ReadSensitivity) {
+            update(&mut app, beside::sensitivity(run.path()));
+        }
         if news.caught_up {
             update(&mut app, Message::Tick(crate::run::now()));
             return Ok(app);

@@ -137,7 +137,7 @@ fn other(app: &App, theme: &Theme, at: usize, width: usize) -> Vec<Line<'static>
     let mut lines = vec![head(app, theme, at, width, (0, 0))];
     let reference = fit::limit(fit::wrap(&[(&document.reference, theme.good)], room), SHORT, room, theme);
     labelled("reference", theme, reference, &mut lines);
-    if let Some(one) = app.samples.get(&at).and_then(|all| all.last()) {
+    if let Some(one) = reading::newest(app, at) {
         let pieces = in_reference(&one.text, &words(&document.reference), theme);
         let text = body(app, theme, &Part::Version(one.version()), &one.text, pieces, room);
         lines.extend(summary(one, "", true, fit::limit(text, SHORT, room, theme), theme, room));

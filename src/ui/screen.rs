@@ -8,6 +8,7 @@ use super::{draw, export, input, sets, status};
 use crate::Result;
 use crate::app::looks::Frames;
 use crate::app::update::update;
+use crate::app::watch::method;
 use crate::app::{App, Effect, Message};
 use crate::recipe::ratios::Rule;
 use crate::run::replay::Clock;
@@ -80,6 +81,45 @@ pub fn show(
     signals: &Signals,
     from_list: bool,
 ) -> Result<Ending> {
+    let mut app = fresh(dir, options);
+    app.from_list = from_list;
+    follow(app, dir, options, theme, screen, signals)
+}
+
+/// The same from a list of methods: at `method`, if there is one.
+///
+/// # Errors
+/// When it is no run, or the terminal is gone.
+pub(super) fn show_at(
+    dir: &Path,
+    method: Option<&str>,
+    options: &WatchOptions,
+    theme: &mut Theme,
+    screen: &mut Screen,
+    signals: &Signals,
+) -> Result<Ending> {
+    let mut app = fresh(dir, options);
+    app.from_list = true;
+    if let Some(method) = method {
+        method::want(&mut app, method);
+    }
+    follow(app, dir, options, theme, screen, signals)
+}
+
+/// A screen of which nothing is known yet.
+fn fresh(dir: &Path, options: &WatchOptions) -> App {
+    let label = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    App::new(&label, options.read_only)
+}
+
+fn follow(
+    mut app: App,
+    dir: &Path,
+    options: &WatchOptions,
+    theme: &mut Theme,
+    screen: &mut Screen,
+    signals: &Signals,
+) -> Result<Ending> {
     let (sender, news) = mpsc::sync_channel(tail::WAITING);
     let stop = Arc::new(AtomicBool::new(false));
     // Nobody waits for the follower's end: it only reads, and comes to it within a look at the run.
@@ -87,9 +127,6 @@ pub fn show(
         Some(speed) => Some(replay::follow(dir, speed, sender, Arc::clone(&stop))?.0),
         None => tail::follow(dir, sender, Arc::clone(&stop)).map(|_| None)?,
     };
-    let label = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut app = App::new(&label, options.read_only);
-    app.from_list = from_list;
     app.looks.themes = options::themes(theme);
     app.looks.debug = options.debug;
     app.looks.replay = options.replay;
@@ -140,14 +177,14 @@ impl Loop<'_> {
         let mut drawn: Option<Instant> = None;
         let mut second = 0u64;
         let pace = if self.options.slow_link { SLOW_FRAME } else { FRAME };
-        self.first(news);
+        self.first(news)?;
         loop {
             if self.signals.quit() {
                 return Ok(());
             }
             self.dirty |= self.screen.heed(self.signals)?;
             self.tick(&mut second)?;
-            let more = self.take(news);
+            let more = self.take(news)?;
             for message in self.beside.news() {
                 self.dirty = true;
                 self.answer |= matches!(message, Message::Looked { .. });
@@ -236,41 +273,44 @@ impl Loop<'_> {
     }
 
     /// Takes in what is there at the start, so that the first frame shows it.
-    fn first(&mut self, news: &Receiver<TailUpdate>) {
+    fn first(&mut self, news: &Receiver<TailUpdate>) -> Result<()> {
         let start = Instant::now();
         loop {
             let limit = if self.app.read.is_some() { FIRST_OF_LONG } else { FIRST };
-            let Some(left) = limit.checked_sub(start.elapsed()) else { return };
-            let Ok(new) = news.recv_timeout(left) else { return };
+            let Some(left) = limit.checked_sub(start.elapsed()) else { return Ok(()) };
+            let Ok(new) = news.recv_timeout(left) else { return Ok(()) };
             let whole = new.caught_up;
-            self.hear(new);
+            self.hear(new)?;
             if whole {
-                return;
+                return Ok(());
             }
         }
     }
 
     /// Takes in some news; true if there may be more.
-    fn take(&mut self, news: &Receiver<TailUpdate>) -> bool {
+    fn take(&mut self, news: &Receiver<TailUpdate>) -> Result<bool> {
         let start = Instant::now();
         while let Ok(new) = news.try_recv() {
-            self.hear(new);
+            self.hear(new)?;
             if start.elapsed() >= TAKE {
-                return true;
+                return Ok(true);
             }
         }
-        false
+        Ok(false)
     }
 
-    fn hear(&mut self, TailUpdate { events, state, caught_up, read, gone, .. }: TailUpdate) {
+    fn hear(&mut self, TailUpdate { events, state, caught_up, read, gone, .. }: TailUpdate) -> Result<()> {
         self.dirty = true;
-        update(self.app, Message::Run { events, state, caught_up });
+        for effect in update(self.app, Message::Run { events, state, caught_up }) {
+            self.carry_out(effect)?;
+        }
         if gone != self.app.gone {
             update(self.app, Message::Gone(gone));
         }
         if read != self.app.read {
             update(self.app, Message::Read(read));
         }
+        Ok(())
     }
 
     /// Takes everything that is typed within `wait`, and what comes with it; true to leave.

@@ -173,7 +173,7 @@ fn table(app: &App, theme: &Theme, (width, room): (usize, usize)) -> Vec<Line<'s
 fn called(by: By, name: &str) -> String {
     match by {
         By::Projection => format!("all {name}"),
-        By::Factor => format!("all {name}"),
+        By::Factor | By::RoleFactor => format!("all {name}"),
         By::Adapter => format!("{name} A+B"),
         By::Layer | By::Module | By::AdapterFactor => name.to_owned(),
     }

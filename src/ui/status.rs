@@ -3,6 +3,7 @@
 use super::fit::{self, Fact, fact, facts};
 use super::log;
 use crate::app::looks::Frames;
+use crate::app::sensitivity::guidance_line;
 use crate::app::{App, Tone, action};
 use crate::run::RunState;
 use crate::text::counted;
@@ -17,6 +18,9 @@ use ratatui::widgets::Paragraph;
 pub const SILENT: f64 = 15.0;
 /// Lines of the last word.
 const NOTICE: usize = 3;
+/// Lines of what the sensitivity says, and columns below which there is no room for it.
+const GUIDANCE: usize = 2;
+const GUIDED: usize = 60;
 
 /// The state's glyph and style.
 pub fn state(theme: &Theme, state: RunState) -> (&'static str, Style) {
@@ -147,8 +151,18 @@ fn progress(app: &App, theme: &Theme, width: usize) -> Line<'static> {
     facts(all, "  ", width)
 }
 
-/// The last word of a run that is over, in a few lines.
+/// The last word of a run that is over, in a few lines; below it what its measured sensitivity says.
 pub fn notice(app: &App, theme: &Theme, width: u16) -> Vec<Line<'static>> {
+    let mut lines = last_word(app, theme, width);
+    let width = usize::from(width);
+    if let Some(said) = guidance_line(app).filter(|_| width >= GUIDED) {
+        let said = super::ratios::spelled(&said, theme);
+        lines.extend(fit::limit(fit::wrap(&[(&said, theme.dim)], width), GUIDANCE, width, theme));
+    }
+    lines
+}
+
+fn last_word(app: &App, theme: &Theme, width: u16) -> Vec<Line<'static>> {
     let gone = "the worker is gone without a last word; `lopper resume` goes on from its last checkpoint";
     let (tone, text) = match (&app.notice, app.state) {
         (_, RunState::Crashed) => (Tone::Bad, app.gone.as_deref().unwrap_or(gone)),

@@ -33,7 +33,7 @@ pub fn of_draft(app: &App) -> Option<(Forecast, Forecast)> {
 
 /// The forecasts of the ratios as they are now and with `other` ratios for some matrices.
 pub fn both(app: &App, other: impl Fn(usize) -> Option<f64>) -> Option<(Forecast, Forecast)> {
-    let (started, modules) = (app.started.as_ref()?, app.modules.as_ref()?);
+    let (started, modules) = (app.started.as_ref()?, app.drafted()?);
     let (mut now, mut then) = (Sum::default(), Sum::default());
     for (at, matrix) in started.matrices.iter().enumerate() {
         let Some(base) = app.present_ratio(at) else { continue };
@@ -60,9 +60,9 @@ pub struct Outlook<'a> {
 }
 
 impl<'a> Outlook<'a> {
-    /// Of the live step, `None` before there is one.
+    /// Of the step that drafts are over, `None` before there is one.
     pub fn new(app: &'a App) -> Option<Self> {
-        let modules = app.modules.as_ref()?;
+        let modules = app.drafted()?;
         Some(Self { matrices: &app.started.as_ref()?.matrices, modules, share: modules.share() })
     }
 

@@ -128,7 +128,6 @@ pub fn notice(app: &mut App) {
 
 /// The clock: asks once the draft has been quiet for long enough.
 pub fn tick(app: &mut App, now: f64) -> Vec<Effect> {
-    lost(app);
     notice(app);
     match app.ratios.trial.quiet {
         Quiet::Unknown => app.ratios.trial.quiet = Quiet::Since(now),
@@ -189,14 +188,14 @@ pub fn not_sent(app: &mut App) {
     variants::refresh(app);
 }
 
-/// A worker that is gone without a word answers nothing any more: what it was asked ends here.
+/// The run is over: a worker that is gone without a word answers nothing any more, and what it was asked ends here.
 pub fn lost(app: &mut App) {
-    let waits = |asked: &&Asked| asked.of_worker && !asked.over;
-    if !app.state.is_over() || !app.ratios.trial.asked.iter().any(|asked| waits(&asked)) {
+    let waiting = app.ratios.trial.asked.iter().filter(|asked| asked.of_worker && !asked.over);
+    let requests: Vec<String> = waiting.map(|asked| asked.id.clone()).collect();
+    if requests.is_empty() {
         return;
     }
     let text = "the worker is gone; the next edit asks anew".to_owned();
-    let requests: Vec<String> = app.ratios.trial.asked.iter().filter(waits).map(|asked| asked.id.clone()).collect();
     for request in requests {
         // What is known of it stays.
         let known = app.ratios.trial.found.clone().filter(|found| found.request == request).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::Sensitivity;
 use crate::app::update::toast;
-use crate::app::{App, Measure};
+use crate::app::{App, Effect, Measure};
 use crate::run::sensitivity::{By, Measured};
 
 /// Ratio and rise of the dev loss in 0.001 nats per token, by rising ratio.
@@ -19,10 +19,14 @@ pub fn is_selected(app: &App, name: &str) -> bool {
 }
 
 /// The map at the next lower or higher ratio that something was pruned to.
-pub fn turn(app: &mut App, up: bool) {
-    if !show(app) {
-        return;
+pub fn turn(app: &mut App, up: bool) -> Vec<Effect> {
+    if show(app) {
+        choose_next(app, up);
     }
+    unread(app)
+}
+
+fn choose_next(app: &mut App, up: bool) {
     let now = app.sensitivity.ratio();
     let mut ratios = app.sensitivity.ratios();
     // What whole adapters alone were pruned to is on no map.
@@ -38,10 +42,16 @@ pub fn turn(app: &mut App, up: bool) {
 }
 
 /// Curves in the place of the table, or the table again.
-pub fn toggle_curves(app: &mut App) {
+pub fn toggle_curves(app: &mut App) -> Vec<Effect> {
     if show(app) {
         app.sensitivity.curves ^= true;
     }
+    unread(app)
+}
+
+/// What an earlier screen measured lies in the run's file.
+fn unread(app: &App) -> Vec<Effect> {
+    if app.sensitivity.all.is_empty() { vec![Effect::ReadSensitivity] } else { Vec::new() }
 }
 
 /// Whether the map is on show; it is from now on, unless it cannot be.

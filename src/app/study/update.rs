@@ -81,7 +81,11 @@ fn over(study: &mut Study, overlay: Overlay, key: &str) -> Vec<Effect> {
         Overlay::Runs { row, runs, at } => {
             let last = runs.len().saturating_sub(1);
             match key {
-                "enter" => return runs.into_iter().nth(at).map(|(_, run)| Effect::Watch(run)).into_iter().collect(),
+                "enter" => {
+                    let method = study.method(&row);
+                    let chosen = runs.into_iter().nth(at);
+                    return chosen.map(|(_, run)| Effect::Watch { run, method }).into_iter().collect();
+                }
                 "esc" | "q" => {}
                 _ => {
                     let at = scrolled(key, at, last).unwrap_or(at);
@@ -148,7 +152,10 @@ fn open(study: &mut Study) -> Vec<Effect> {
     let mut runs: Vec<_> = row.parts.iter().filter_map(|part| Some((label(part), part.run.clone()?))).collect();
     match runs.len() {
         0 => toast(study, &format!("{}: no run of it was begun", row.name)),
-        1 => return runs.pop().map(|(_, run)| Effect::Watch(run)).into_iter().collect(),
+        1 => {
+            let method = study.method(&row.name);
+            return runs.pop().map(|(_, run)| Effect::Watch { run, method }).into_iter().collect();
+        }
         _ => study.overlay = Some(Overlay::Runs { row: row.name, runs, at: 0 }),
     }
     Vec::new()

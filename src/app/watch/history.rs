@@ -167,6 +167,11 @@ impl History {
         self.stages.get(&index)
     }
 
+    /// The last stage of this method.
+    pub fn stage_of(&self, method: &str) -> Option<&Stage> {
+        self.stages.values().rev().find(|stage| stage.method == method)
+    }
+
     /// Indices of the first step of each stage.
     pub fn stage_starts(&self) -> Vec<usize> {
         let changed = |i: &usize| *i == 0 || self.frames[*i].place.stage != self.frames[*i - 1].place.stage;

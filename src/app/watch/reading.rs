@@ -17,6 +17,8 @@ pub type Version = (usize, usize);
 pub struct Reading {
     /// The version on show, the newest if left out.
     pub version: Option<Version>,
+    /// The method whose newest versions are meant by that, where it has written any; every method's if left out.
+    pub method: Option<String>,
     /// Without the differences to the version before.
     pub plain: bool,
     /// Lines scrolled. Only the drawing knows how the lines wrap: it notes here how far it went, so that a key
@@ -60,7 +62,26 @@ pub fn versions(app: &App) -> &[Written] {
 pub fn shown(app: &App) -> Option<usize> {
     let all = versions(app);
     let chosen = app.watch.reading.version.and_then(|v| all.iter().position(|w| w.version() == v));
-    chosen.or(all.len().checked_sub(1))
+    chosen.or_else(|| last(app, all))
+}
+
+/// The newest of a document's versions, of those that are meant.
+fn last(app: &App, all: &[Written]) -> Option<usize> {
+    let method = app.watch.reading.method.as_ref();
+    let own = method.and_then(|method| all.iter().rposition(|written| written.method == *method));
+    own.or(all.len().checked_sub(1))
+}
+
+/// What was written newest of a document that is not on show.
+pub fn newest(app: &App, document: usize) -> Option<&Written> {
+    let all = app.samples.get(&document)?;
+    all.get(last(app, all)?)
+}
+
+/// Shows what a method has written, of every document, until another version is chosen.
+pub fn follow(app: &mut App, method: &str) {
+    app.watch.reading.method = Some(method.to_owned());
+    turn(app);
 }
 
 /// Another document is on show.
@@ -90,6 +111,7 @@ fn step(app: &mut App, forward: bool) {
     let version = all.get(to).filter(|_| to + 1 < all.len()).map(Written::version);
     let reading = &mut app.watch.reading;
     reading.version = version;
+    reading.method = None;
     reading.follow = false;
     reading.top.set(0);
 }

@@ -75,6 +75,14 @@ fn show(app: &mut App, to: usize) {
     }
 }
 
+/// Shows the last step of a stage that is kept.
+pub(super) fn show_end(app: &mut App, stage: usize) {
+    let to = app.watch.history.index(Place { stage, step: usize::MAX });
+    if app.watch.history.place(to).is_some_and(|place| place.stage == stage) {
+        show(app, to);
+    }
+}
+
 fn back(app: &mut App, by: usize) {
     app.watch.scrub.next = None;
     if app.watch.history.is_empty() || (live(app) == 0 && app.watch.scrub.shown.is_none()) {

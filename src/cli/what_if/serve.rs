@@ -9,7 +9,7 @@ use crate::run::sensitivity::By;
 use crate::run::what_if::{Progress, WhatIf};
 use crate::train::orders::REPLACED;
 use crate::train::what_if::reopened::Reopened;
-use crate::train::what_if::sensitivity::{Plan, measure};
+use crate::train::what_if::sensitivity::{Measuring, Plan};
 use crate::train::what_if::suggest::{Documents, ROUNDS, suggest};
 use crate::train::what_if::{self, Answers, Asker};
 use crate::{Error, Result};
@@ -212,14 +212,10 @@ impl Patient<'_> {
         let (run, open, id) = (self.run, self.open, self.id.to_owned());
         match question {
             Question::Sensitivity { ratios, documents } => {
+                let mut measuring = Measuring::of(run, open, 0..*documents)?;
                 for (i, ratio) in ratios.iter().enumerate() {
-                    let plan = Plan {
-                        by: By::ALL.to_vec(),
-                        ratios: vec![*ratio],
-                        ablations: i == 0,
-                        documents: 0..*documents,
-                    };
-                    let whole = measure(run, open, &plan, self, &mut |measured, _| {
+                    let plan = Plan { by: By::ALL.to_vec(), ratios: vec![*ratio], ablations: i == 0 };
+                    let whole = measuring.measure(&plan, self, &mut |measured, _| {
                         say(&id, Said::Measured(Box::new(measured.clone())))
                     })?;
                     if !whole {

@@ -1,6 +1,6 @@
 //! A run without a worker, loaded to be asked: what it ended with, or its newest checkpoint.
 
-use super::super::checkpoint::{self, Checkpoint, Position};
+use super::super::checkpoint::{self, Checkpoint, Position, list};
 use super::super::plan::{self, Pruning};
 use super::super::stage::prune_settings;
 use super::super::task::Task;
@@ -15,26 +15,44 @@ use crate::run::{RunDir, RunState};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// A checkpoint that could not be read, as it was then: one that is written anew by the same name is another.
+#[derive(Debug, PartialEq)]
+struct Unreadable {
+    folder: PathBuf,
+    since: Option<SystemTime>,
+}
+
+impl Unreadable {
+    fn of(folder: &Path) -> Self {
+        let since = std::fs::metadata(folder).and_then(|meta| meta.modified()).ok();
+        Self { folder: folder.to_path_buf(), since }
+    }
+}
 
 /// Which set of a run is asked. A run that goes on has another one sooner or later.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Source {
     /// The best set of a run that is finished, the last of one that is not.
     finished: bool,
-    /// The newest checkpoint.
+    /// The newest checkpoint that could be read.
     folder: PathBuf,
     /// Where the run stood at it: a resumed run may come by the same name again.
     position: Position,
+    /// Newer ones, which could not.
+    unreadable: Vec<Unreadable>,
 }
 
 impl Source {
-    /// What [`Reopened::load`] would choose now; `None` where there is nothing to ask.
-    fn of(run: &RunDir) -> Option<Self> {
-        let finished = is_finished(run);
-        let readable = |folder: PathBuf| checkpoint::position(&folder).ok().map(|position| (folder, position));
-        let (folder, position) = checkpoint::list(&run.checkpoints()).into_iter().find_map(readable)?;
-        Some(Self { finished, folder, position })
+    /// Whether [`Reopened::load`] would choose it now.
+    fn is_current(&self, run: &RunDir) -> bool {
+        let folders = list(&run.checkpoints()).into_iter();
+        let mut others = folders.filter(|folder| !self.unreadable.contains(&Unreadable::of(folder)));
+        let newest = others.find_map(|folder| checkpoint::position(&folder).ok().map(|position| (folder, position)));
+        let is_it = |(folder, position): (PathBuf, Position)| folder == self.folder && position == self.position;
+        is_finished(run) == self.finished && newest.is_some_and(is_it)
     }
 }
 
@@ -75,7 +93,9 @@ impl Reopened {
         recipe.eval.encoder = None;
         // Before the checkpoint: what a run writes last is there when it is finished.
         let finished = is_finished(run);
-        let (newest, mut notes) = checkpoint::newest(&run.checkpoints());
+        let (newest, unreadable) = checkpoint::readable(&run.checkpoints());
+        let skipped = unreadable.iter().map(|(folder, _)| Unreadable::of(folder)).collect();
+        let mut notes: Vec<String> = unreadable.into_iter().map(|(_, why)| why).collect();
         let Some(checkpoint) = newest else {
             let path = crate::text::printable(&run.path().display().to_string()).into_owned();
             return Err(Error::user(format!("{path} has no checkpoint to ask: it is {}", run.state().word())));
@@ -96,7 +116,8 @@ impl Reopened {
         let step = fill(&checkpoint, &set, &mut pruner, finished, &mut notes)?;
         let matrices = matrices(&task.adapters);
         let stage = (number, stage.label.clone());
-        let source = Source { finished, folder: checkpoint.folder, position: checkpoint.position };
+        let (folder, position) = (checkpoint.folder, checkpoint.position);
+        let source = Source { finished, folder, position, unreadable: skipped };
         Ok(Self { recipe, task, set, pruner, step, stage, matrices, notes, source })
     }
 
@@ -107,7 +128,7 @@ impl Reopened {
 
     /// Whether the run would be asked by the same set if it were loaded now: not so once it has gone on.
     pub fn is_current(&self, run: &RunDir) -> bool {
-        Source::of(run).as_ref() == Some(&self.source)
+        self.source.is_current(run)
     }
 
     /// It, to be asked.
@@ -180,4 +201,35 @@ fn fill(
     }
     checkpoint.fill("now", set)?;
     Ok(checkpoint.position.step)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_stays_the_current_one_beside_a_newer_checkpoint_that_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("recipe.toml"), "").unwrap();
+        let run = RunDir::open(folder.path()).unwrap();
+        let write = |step| {
+            let position = Position { v: 1, step, ..Position::default() };
+            checkpoint::write(&run.checkpoints(), &position, None, None).unwrap()
+        };
+        write(1);
+        let newest = write(2);
+        std::fs::write(newest.join("state.safetensors"), b"half").unwrap();
+        let (found, unreadable) = checkpoint::readable(&run.checkpoints());
+        let Checkpoint { folder, position, .. } = found.unwrap();
+        let unreadable = unreadable.iter().map(|(folder, _)| Unreadable::of(folder)).collect();
+        let source = Source { finished: false, folder, position, unreadable };
+        assert!(source.position.step == 1 && source.is_current(&run));
+        assert!(newest.exists(), "whoever asks leaves it where it is");
+        // Written again it can be read.
+        std::fs::remove_dir_all(&newest).unwrap();
+        std::fs::create_dir(run.checkpoints().join("stage-0-step-0")).unwrap();
+        assert!(source.is_current(&run), "what lies before it does not matter");
+        assert!(write(2) == newest && !source.is_current(&run));
+    }
 }

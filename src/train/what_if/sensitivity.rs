@@ -5,7 +5,9 @@ use super::reopened::Reopened;
 use super::{Answers, Asker, Question, Subject};
 use crate::Result;
 use crate::module::{Factor, Projection};
+use crate::prune::Pruner;
 use crate::recipe::ratios::Rule;
+use crate::recipe::{AdapterEntry, Role};
 use crate::run::sensitivity::{self, By, Measured};
 use crate::run::what_if::{Progress, WhatIf};
 use crate::run::{RunDir, origin};
@@ -33,8 +35,6 @@ pub struct Plan {
     pub ratios: Vec<f64>,
     /// Whether whole adapters are left out as well.
     pub ablations: bool,
-    /// The dev documents.
-    pub documents: Range<usize>,
 }
 
 /// The groups of the matrices in the set.
@@ -46,6 +46,16 @@ pub fn groups(open: &Reopened, by: By) -> Vec<Group> {
         By::Factor => [Factor::A, Factor::B]
             .map(|factor| Group { by, name: factor.to_string(), rule: rule("*".into(), "*", Some(factor)) })
             .to_vec(),
+        By::RoleFactor => {
+            let group = |role: Role, of: &str, factor: Factor| Group {
+                by,
+                name: format!("{} {factor}", role.name()),
+                rule: rule("*".into(), of, Some(factor)),
+            };
+            let roles = [Role::Target, Role::Related];
+            let named = roles.into_iter().filter_map(|role| Some((role, any_of(&of_role(open, role))?)));
+            named.flat_map(|(role, of)| [Factor::A, Factor::B].map(|factor| group(role, &of, factor))).collect()
+        }
         By::Adapter => {
             let group = |name: String| Group { by, rule: rule("*".into(), &globset::escape(&name), None), name };
             adapters(open).into_iter().map(group).collect()
@@ -69,11 +79,32 @@ pub fn groups(open: &Reopened, by: By) -> Vec<Group> {
     }
 }
 
-/// The names of the adapters in the set, in the recipe's order.
-fn adapters(open: &Reopened) -> Vec<String> {
+/// The adapters in the set, in the recipe's order.
+fn entries(open: &Reopened) -> impl Iterator<Item = &AdapterEntry> {
     let segments = open.set.modules.values().flat_map(|m| &m.segments);
     let all: BTreeSet<usize> = segments.map(|s| s.adapter).collect();
-    all.iter().filter_map(|adapter| open.recipe.adapters.get(*adapter).map(|a| a.name.clone())).collect()
+    all.into_iter().filter_map(|adapter| open.recipe.adapters.get(adapter))
+}
+
+/// Their names.
+fn adapters(open: &Reopened) -> Vec<String> {
+    entries(open).map(|adapter| adapter.name.clone()).collect()
+}
+
+/// The names of those of a role.
+fn of_role(open: &Reopened, role: Role) -> Vec<&str> {
+    entries(open).filter(|adapter| adapter.role == role).map(|adapter| adapter.name.as_str()).collect()
+}
+
+/// The glob that takes adapters of these names and no other: `{utils,games}`; `None` of no name.
+fn any_of(names: &[&str]) -> Option<String> {
+    // Between braces a comma parts names.
+    let escaped = |name: &&str| globset::escape(name).replace(',', "[,]");
+    match names {
+        [] => None,
+        [name] => Some(globset::escape(name)),
+        names => Some(format!("{{{}}}", names.iter().map(escaped).collect::<Vec<_>>().join(","))),
+    }
 }
 
 /// Everything in order: coarse groups before fine ones, and of each the first ratio of all before the second, so
@@ -108,62 +139,135 @@ fn fingerprint(open: &Reopened, [from, to]: [usize; 2]) -> String {
     text
 }
 
-/// Measures what is not known yet and calls `told` with every measurement (whether it was known); ends early when
-/// `asker` gives up. True when all is there. Every group gets the ratios that are named, also under a schedule.
-///
-/// # Errors
-/// When the run's file fails, or memory is short.
-pub fn measure(
-    run: &RunDir,
-    open: &Reopened,
-    plan: &Plan,
-    asker: &mut dyn Asker,
-    told: &mut dyn FnMut(&Measured, bool) -> Result<()>,
-) -> Result<bool> {
-    let known = sensitivity::read(run)?;
-    let at = (open.stage.0, open.step, open.pruner.settings().rules.len());
-    let end = plan.documents.end.min(open.task.dev.references.len());
-    let documents = [plan.documents.start.min(end), end];
-    let on = fingerprint(open, documents);
-    let unscheduled = open.unscheduled()?;
-    let subject = Subject { pruner: unscheduled.as_ref().unwrap_or(&open.pruner), ..open.subject() };
-    let mut answers = Answers::default();
-    for (group, rule) in measurements(open, plan) {
-        let typed = rule.typed();
-        if let Some(known) = known.iter().find(|m| m.is_of(at, &typed, documents, &on)) {
-            told(known, true)?;
-            continue;
-        }
-        if asker.gives_up()?.is_some() {
-            return Ok(false);
-        }
-        let ratio = rule.ratio;
-        let question = Question { rules: vec![rule], documents: documents[0]..documents[1], samples: 0 };
-        let found = answers.answer(&subject, &question, asker)?;
-        if found.state != Progress::Done {
-            return Ok(false);
-        }
-        let WhatIf { loss: Some(loss), delta: Some(delta), sparsity, retained, restored, seconds, .. } = found else {
-            continue;
-        };
-        let (by, group) = (group.by, group.name);
-        let measured = Measured {
-            at,
-            by,
-            group,
-            rule: typed,
-            ratio,
-            documents,
-            on: on.clone(),
-            loss,
-            delta,
-            sparsity,
-            retained,
-            restored,
-            seconds,
-        };
-        sensitivity::append(run, &measured)?;
-        told(&measured, false)?;
+/// Measurements of one set on the same documents.
+#[derive(Debug)]
+pub struct Measuring<'a> {
+    run: &'a RunDir,
+    open: &'a Reopened,
+    /// What was measured so far, of whichever set.
+    known: Vec<Measured>,
+    documents: [usize; 2],
+    /// What they and the base are.
+    on: String,
+    /// What prunes in the place of the run's own, where its schedule is under way.
+    unscheduled: Option<Pruner>,
+    answers: Answers,
+}
+
+impl<'a> Measuring<'a> {
+    /// Begins, on these dev documents.
+    ///
+    /// # Errors
+    /// When the run's file cannot be read, or memory is short.
+    pub fn of(run: &'a RunDir, open: &'a Reopened, documents: Range<usize>) -> Result<Self> {
+        let known = sensitivity::read(run)?;
+        let end = documents.end.min(open.task.dev.references.len());
+        let documents = [documents.start.min(end), end];
+        let on = fingerprint(open, documents);
+        Ok(Self { run, open, known, documents, on, unscheduled: open.unscheduled()?, answers: Answers::default() })
     }
-    Ok(true)
+
+    /// Measures what is not known yet and calls `told` with every measurement (whether it was known); ends early when
+    /// `asker` gives up. True when all is there. Every group gets the ratios that are named, also under a schedule.
+    ///
+    /// # Errors
+    /// When the run's file fails, or memory is short.
+    pub fn measure(
+        &mut self,
+        plan: &Plan,
+        asker: &mut dyn Asker,
+        told: &mut dyn FnMut(&Measured, bool) -> Result<()>,
+    ) -> Result<bool> {
+        let (open, documents) = (self.open, self.documents);
+        let at = (open.stage.0, open.step, open.pruner.settings().rules.len());
+        let subject = Subject { pruner: self.unscheduled.as_ref().unwrap_or(&open.pruner), ..open.subject() };
+        for (group, rule) in measurements(open, plan) {
+            let typed = rule.typed();
+            let known = || self.known.iter().filter(|m| m.is_of(at, &typed, documents, &self.on));
+            if let Some(known) = known().find(|m| m.by == group.by && m.group == group.name) {
+                told(known, true)?;
+                continue;
+            }
+            // The same matrices under another name, as the one adapter of a role.
+            if let Some(other) = known().next() {
+                let measured = Measured { by: group.by, group: group.name, ..other.clone() };
+                keep(self.run, &mut self.known, measured, told)?;
+                continue;
+            }
+            if asker.gives_up()?.is_some() {
+                return Ok(false);
+            }
+            let ratio = rule.ratio;
+            let question = Question { rules: vec![rule], documents: documents[0]..documents[1], samples: 0 };
+            let found = self.answers.answer(&subject, &question, asker)?;
+            if found.state != Progress::Done {
+                return Ok(false);
+            }
+            let WhatIf { loss: Some(loss), delta: Some(delta), sparsity, retained, restored, seconds, .. } = found
+            else {
+                continue;
+            };
+            let (by, group) = (group.by, group.name);
+            let measured = Measured {
+                at,
+                by,
+                group,
+                rule: typed,
+                ratio,
+                documents,
+                on: self.on.clone(),
+                loss,
+                delta,
+                sparsity,
+                retained,
+                restored,
+                seconds,
+            };
+            keep(self.run, &mut self.known, measured, told)?;
+        }
+        Ok(true)
+    }
+}
+
+/// Puts a new measurement into the file, tells it, and knows it from then on.
+fn keep(
+    run: &RunDir,
+    known: &mut Vec<Measured>,
+    measured: Measured,
+    told: &mut dyn FnMut(&Measured, bool) -> Result<()>,
+) -> Result<()> {
+    sensitivity::append(run, &measured)?;
+    told(&measured, false)?;
+    known.push(measured);
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::module::ModuleId;
+    use crate::recipe::ratios::Ratios;
+
+    #[test]
+    fn the_adapters_of_a_role_are_one_rule_that_can_be_typed_and_takes_no_others() {
+        let others = ["gam", "games2", "utilsgames", "utils,games", "x"];
+        let sets: [&[&str]; 5] =
+            [&["games"], &["utils", "games"], &["a,b", "a", "記事"], &["{a,b}", "[c]"], &["sci*nce", "a?", "b"]];
+        for names in sets {
+            let adapter = any_of(names).unwrap();
+            assert_eq!(adapter.contains(','), names.len() > 1, "{adapter}");
+            let rule = Rule { modules: "*".into(), adapter, factor: Some(Factor::B), ratio: 0.7 };
+            assert_eq!(Rule::parse(&rule.typed()).unwrap(), rule);
+            let ratios = Ratios::new(0.0, &[rule]).unwrap();
+            let of = |name: &str, factor| ratios.of(ModuleId::new(0, Projection::QProj), name, factor);
+            for name in names {
+                assert_eq!((of(name, Factor::B), of(name, Factor::A)), (0.7, 0.0), "{name}");
+            }
+            for name in others {
+                assert_eq!(of(name, Factor::B), 0.0, "{name}");
+            }
+        }
+        assert_eq!(any_of(&[]), None);
+    }
 }

@@ -40,7 +40,7 @@ fn all(app: &App, theme: &Theme, rows_below: usize) -> (Vec<Curve>, usize) {
     let takes = |(by, name): &(By, String)| match by {
         By::Module | By::Layer | By::Projection => true,
         By::AdapterFactor => view::is_selected(app, name),
-        By::Factor | By::Adapter => false,
+        By::Factor | By::RoleFactor | By::Adapter => false,
     };
     let measured = rows(app).into_iter().filter(takes);
     let mut found: Vec<Curve> = measured

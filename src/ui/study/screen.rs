@@ -192,7 +192,7 @@ impl Loop<'_> {
             for effect in update(&mut self.study, message) {
                 match effect {
                     Effect::Quit => return Ok(true),
-                    Effect::Watch(path) => self.watch(&path)?,
+                    Effect::Watch { run, method } => self.watch(&run, method.as_deref())?,
                     Effect::Suspend => self.screen.suspend(self.signals)?,
                     Effect::Redraw => self.screen.redraw()?,
                 }
@@ -201,13 +201,13 @@ impl Loop<'_> {
         Ok(false)
     }
 
-    /// The screen of a run, and back.
-    fn watch(&mut self, path: &Path) -> Result<()> {
+    /// The screen of a run, at the method of the row, and back.
+    fn watch(&mut self, path: &Path, method: Option<&str>) -> Result<()> {
         self.follower.look(false);
         self.dress();
         // A run that is gone is told here; the screen of a run would begin with nothing.
         let result = RunDir::open(path)
-            .and_then(|_| screen::show(path, self.options, self.theme, self.screen, self.signals, true));
+            .and_then(|_| screen::show_at(path, method, self.options, self.theme, self.screen, self.signals));
         let result = match result {
             Ok(Ending { set_up: Some(rules), .. }) => {
                 let source = Source::Run(path.to_path_buf(), rules);
@@ -242,7 +242,7 @@ pub fn picture_of_study(folder: &Path, theme: &Theme, size: (u16, u16), keys: &[
     for key in keys {
         picture::check_key(key)?;
         for effect in update(&mut study, Message::Key(key.clone())) {
-            if let Effect::Watch(_) = effect {
+            if matches!(effect, Effect::Watch { .. }) {
                 return Err(Error::user(format!("the key {key:?} leads out of the table; a picture does not")));
             }
         }

@@ -539,7 +539,7 @@ fn slopes_tell_what_the_loss_does_across_their_band() {
         let (mut nats, mut targets) = (0.0, 0);
         for batch in micro_batches(sequences, &all, settings.micro_tokens) {
             let gradients = &mut Gradients::default();
-            nats += step::pass(&open.task, &set, settings, &batch, (None, 1.0), gradients, None).unwrap().nats;
+            nats += step::pass(&open.task, &set, &batch, (None, 1.0), gradients, None).unwrap().nats;
             targets += batch.targets.len();
         }
         nats / targets as f64
@@ -734,12 +734,12 @@ fn what_should_be_known_of_a_set_is_told_with_every_answer() {
     let whole = std::fs::read_dir(run.checkpoints()).unwrap().next().unwrap().unwrap().path();
     let damage = || {
         let folder = run.checkpoints().join("stage-9-step-1");
-        // Where the one before was put aside.
-        std::fs::remove_dir_all(folder.with_file_name("damaged-stage-9-step-1")).ok();
         std::fs::create_dir(&folder).unwrap();
         std::fs::copy(whole.join("position.json"), folder.join("position.json")).unwrap();
         std::fs::write(folder.join("state.safetensors"), b"half").unwrap();
     };
+    // A question leaves it where it is.
+    let mend = || std::fs::remove_dir_all(run.checkpoints().join("stage-9-step-1")).unwrap();
     let is_note = |text: &str| text.contains("stage-9-step-1") && text.contains(" is damaged: ");
     let path = utf8(run.path());
     for args in [&["what-if", path, "--set", "*=0.9"][..], &["suggest", path, "--sparsity", "0.6"]] {
@@ -752,12 +752,12 @@ fn what_should_be_known_of_a_set_is_told_with_every_answer() {
             assert_eq!(said.code, Some(0), "{said:?}");
             serde_json::from_str(&said.out).unwrap()
         };
-        damage();
         let found = asked();
         let notes = found["notes"].as_array().unwrap();
         assert!(notes.len() == 1 && is_note(notes[0].as_str().unwrap()), "{found}");
         assert_eq!((found["run"].as_str(), found["stage"].as_str()), (Some(&*run.name()), Some(OWN)));
         assert!(found["step"].as_u64() > Some(0) && found["seconds"].as_f64() > Some(0.0), "{found}");
+        mend();
         assert_eq!(asked()["notes"], json!([]));
     }
     damage();

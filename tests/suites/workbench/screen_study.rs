@@ -21,7 +21,8 @@ fn an_evaluation_is_opened_from_the_list_and_a_row_of_it() {
     screen.press("\r");
     screen.shows(&["seed 3 finished", "seed 4 finished"]);
     screen.press("j\r");
-    screen.shows(&["tiny-seed-4", "q back"]);
+    // At the method of the row: what it has written.
+    screen.shows(&["tiny-seed-4", "q back", "reference"]);
     screen.press("q");
     screen.shows(&["by loss ↓", "q back"]);
     screen.press("q");

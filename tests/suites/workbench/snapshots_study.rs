@@ -223,9 +223,13 @@ fn rows_are_sorted_by_figures_and_open_their_runs() {
     assert_eq!(study.current().unwrap().name, "target adapter alone");
     // Two seeds: a choice; one that has begun: at once; none: a sentence.
     assert!(press(&mut study, &["enter"]).is_empty());
-    assert_eq!(press(&mut study, &["down", "enter"]), [Effect::Watch("/runs/games-eval/games-seed-2-x".into())]);
+    let watch = |seed: u64, method: &str| {
+        let run = format!("/runs/games-eval/games-seed-{seed}-x").into();
+        [Effect::Watch { run, method: Some(method.into()) }]
+    };
+    assert_eq!(press(&mut study, &["down", "enter"]), watch(2, "target adapter alone"));
     press(&mut study, &["end"]);
-    assert_eq!(press(&mut study, &["enter"]), [Effect::Watch("/runs/games-eval/games-seed-1-x".into())]);
+    assert_eq!(press(&mut study, &["enter"]), watch(1, "merge + prune once + fine-tune"));
     // What comes in leaves the cursor on its row, and a damaged name is harmless.
     let mut next = evaluation();
     next.lines[3].parts.iter_mut().for_each(|part| part.run = None);

@@ -4,7 +4,7 @@ use super::*;
 use crate::app::Message;
 use crate::app::ratios::tests::{app, press, tell};
 use crate::app::update::update;
-use crate::run::event::EventBody;
+use crate::run::event::{Dev, EventBody, Modules};
 use crate::run::inquiry::{Answer, Said};
 use crate::run::what_if::Change;
 
@@ -80,4 +80,35 @@ fn the_end_of_the_process_that_was_asked_is_an_answer() {
     let answer = Answer { id: "screen-1".into(), said: Said::WhatIf(Box::new(ended)) };
     update(&mut app, Message::Answered(Box::new(answer)));
     assert_eq!(words(&app).unwrap(), "not measured: the process has ended");
+}
+
+#[test]
+fn a_draft_of_a_finished_run_begins_from_the_ratios_of_its_best_step() {
+    let mut app = app();
+    let best = |step, best| EventBody::Dev(Dev { step, best, ..Dev::default() });
+    // The ratios of half of the matrices were lowered after the best step.
+    let first = app.modules.clone().unwrap();
+    let half = first.ratio.len() / 2;
+    let mut later = Modules { step: 2, ..first };
+    later.ratio[half..].fill(Some(0.2));
+    later.sparsity[half..].fill(Some(0.2));
+    tell(&mut app, vec![best(1, true), EventBody::Modules(later.clone()), best(2, false)], RunState::Running);
+    assert_eq!((app.present_ratio(0), app.present_ratio(half)), (Some(0.5), Some(0.2)));
+    tell(&mut app, Vec::new(), RunState::Finished);
+    assert_eq!((app.present_ratio(0), app.present_ratio(half)), (Some(0.5), Some(0.5)), "the result's");
+    press(&mut app, "a f +");
+    tick(&mut app, 100.0);
+    let effects = tick(&mut app, 100.2);
+    let [Effect::Inquire(Question::WhatIf { rules, .. })] = &effects[..] else { panic!("{effects:?}") };
+    assert!(rules.len() == 1 && rules[0].ratio == 0.55, "{rules:?}");
+    // The whole set of ratios that the answer is of, and the map, are those that are measured.
+    let whole = whole(&app);
+    assert!(whole.iter().all(|(at, ratio)| *ratio == if *at == 0 { 0.55 } else { 0.5 }), "{whole:?}");
+    let column = |measure| app.ratios.expected(&app, measure).unwrap();
+    assert_eq!(column(crate::app::Measure::Ratio)[half..], vec![Some(0.5); half][..]);
+    assert_eq!(column(crate::app::Measure::Sparsity)[half..], vec![Some(0.5); half][..]);
+    // Where they are still the same the last step's state tells more.
+    press(&mut app, "u");
+    tell(&mut app, vec![best(2, true)], RunState::Finished);
+    assert_eq!((app.present_ratio(half), app.drafted().unwrap().step), (Some(0.2), 2));
 }

@@ -49,6 +49,23 @@ fn rarely(rule: &str) -> Command {
     Command::WhatIf { rules: vec![Rule::parse(rule).unwrap()], documents: 3, samples: 0, share: 0.01 }
 }
 
+/// Asks at `step`, and again after the answer; then `more` says what to order, by how many orders there were.
+fn asks_twice(
+    step: usize,
+    mut more: impl FnMut(usize, &EventBody) -> Option<Command>,
+) -> impl FnMut(&EventBody) -> Option<Command> {
+    let mut orders = 0;
+    move |body: &EventBody| {
+        let order = match orders {
+            0 => is_step_of(body, step).then(|| rarely("*=0.9")),
+            1 => is_answer(body, "what_if").then(|| rarely("*=0.8")),
+            so_far => more(so_far, body),
+        };
+        orders += usize::from(order.is_some());
+        order
+    }
+}
+
 /// The last words on what-ifs, and where in the journal they are.
 fn last_words(said: &[EventBody]) -> Vec<(usize, &WhatIf)> {
     let all = said.iter().enumerate();
@@ -76,22 +93,11 @@ fn is_step_of(body: &EventBody, step: usize) -> bool {
 fn a_stop_ends_a_what_if_that_waits_for_its_share_of_time() {
     let project = Project::new();
     project.recipe("", "epochs = 5");
-    let mut asked = 0;
-    let (_, outcome, said) = talked(&project, &mut |body| match body {
-        body if asked == 0 && is_step_of(body, 2) => {
-            asked = 1;
-            Some(rarely("*=0.9"))
-        }
-        body if asked == 1 && is_answer(body, "what_if") => {
-            asked = 2;
-            Some(rarely("*=0.8"))
-        }
-        EventBody::Step(_) if asked == 2 => {
-            asked = 3;
-            Some(Command::Stop)
-        }
+    let mut asks = asks_twice(2, |orders, body| match body {
+        EventBody::Step(_) if orders == 2 => Some(Command::Stop),
         _ => None,
     });
+    let (_, outcome, said) = talked(&project, &mut asks);
     assert!(matches!(outcome, Outcome::Stopped(_)), "{outcome:?}");
     let ends = last_words(&said);
     let [(_, first), (at, second)] = &ends[..] else { panic!("{ends:?}") };
@@ -110,26 +116,12 @@ fn a_stop_ends_a_what_if_that_waits_for_its_share_of_time() {
 fn a_pause_lets_a_what_if_go_first_that_waits_for_its_share_of_time() {
     let project = Project::new();
     project.recipe("", "epochs = 5");
-    let mut asked = 0;
-    let (_, outcome, said) = talked(&project, &mut |body| match body {
-        body if asked == 0 && is_step_of(body, 2) => {
-            asked = 1;
-            Some(rarely("*=0.9"))
-        }
-        body if asked == 1 && is_answer(body, "what_if") => {
-            asked = 2;
-            Some(rarely("*=0.8"))
-        }
-        EventBody::Step(_) if asked == 2 => {
-            asked = 3;
-            Some(Command::Pause)
-        }
-        body if asked == 3 && is_answer(body, "what_if") => {
-            asked = 4;
-            Some(Command::Resume)
-        }
+    let mut asks = asks_twice(2, |orders, body| match body {
+        EventBody::Step(_) if orders == 2 => Some(Command::Pause),
+        body if orders == 3 && is_answer(body, "what_if") => Some(Command::Resume),
         _ => None,
     });
+    let (_, outcome, said) = talked(&project, &mut asks);
     assert!(matches!(outcome, Outcome::Finished(_)), "{outcome:?}");
     let ends = last_words(&said);
     let [(_, first), (at, second)] = &ends[..] else { panic!("{ends:?}") };
@@ -141,19 +133,8 @@ fn a_pause_lets_a_what_if_go_first_that_waits_for_its_share_of_time() {
 #[test]
 fn the_end_of_the_training_ends_a_what_if_that_waits_before_anything_is_scored() {
     let project = Project::new();
-    let mut asked = 0;
-    let (_, outcome, said) = talked(&project, &mut |body| match body {
-        // The last but one.
-        body if asked == 0 && is_step_of(body, 5) => {
-            asked = 1;
-            Some(rarely("*=0.9"))
-        }
-        body if asked == 1 && is_answer(body, "what_if") => {
-            asked = 2;
-            Some(rarely("*=0.8"))
-        }
-        _ => None,
-    });
+    // The last step but one.
+    let (_, outcome, said) = talked(&project, &mut asks_twice(5, |_, _| None));
     assert!(matches!(outcome, Outcome::Finished(_)), "{outcome:?}");
     let ends = last_words(&said);
     let [(_, first), (at, second)] = &ends[..] else { panic!("{ends:?}") };
