@@ -9,6 +9,9 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+#[path = "blocks.rs"]
+mod blocks;
+
 /// Random numbers that are used again and again, from another place for each tensor.
 const NUMBERS: usize = 1 << 24;
 
@@ -58,10 +61,12 @@ const SHAPES: [Shape; 3] = [
     },
 ];
 
-/// The folder of a base of that shape under `target/shapes`, written if it is not there: bf16, the demo's tokenizer.
+/// The folder of a base of that shape under `target/shapes`, written if it is not there: bf16, or with `-q4k` behind the name
+/// one GGUF file in blocks of `Q4_K`; the demo's tokenizer.
 pub fn base(name: &str) -> PathBuf {
-    let Some(shape) = SHAPES.into_iter().find(|shape| shape.name == name) else {
-        panic!("no shape {name}: {}", SHAPES.map(|shape| shape.name).join(", "));
+    let plain = name.strip_suffix("-q4k");
+    let Some(shape) = SHAPES.into_iter().find(|shape| shape.name == plain.unwrap_or(name)) else {
+        panic!("no shape {name}: {}, or with -q4k", SHAPES.map(|shape| shape.name).join(", "));
     };
     let folder = Path::new("target/shapes").join(name);
     if folder.join("config.json").is_file() {
@@ -71,15 +76,34 @@ pub fn base(name: &str) -> PathBuf {
     for file in ["tokenizer.json", "tokenizer_config.json"] {
         std::fs::copy(Path::new("assets/demo/base").join(file), folder.join(file)).unwrap();
     }
-    let mut random = ChaCha8Rng::seed_from_u64(1);
-    // As wide as a trained model's: sums over `hidden` of them stay near 1.
-    let wide = 1.7 / (shape.hidden as f32).sqrt();
-    let bytes: Vec<u8> =
-        (0..NUMBERS).flat_map(|_| bf16::from_f32((random.random::<f32>() * 2.0 - 1.0) * wide).to_le_bytes()).collect();
+    if plain.is_some() {
+        blocks::write(shape, &folder.join("model.gguf"));
+    } else {
+        write_numbers(shape, &folder);
+    }
     let Shape { hidden, intermediate, layers, heads, kv_heads, vocabulary, tie, .. } = shape;
-    let head = hidden / heads;
-    let mut index = BTreeMap::new();
-    for part in 0..=layers {
+    let config = json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": hidden,
+        "intermediate_size": intermediate, "num_hidden_layers": layers, "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads, "head_dim": hidden / heads, "max_position_embeddings": 8192,
+        "vocab_size": vocabulary, "rms_norm_eps": 1e-5, "rope_theta": 500_000.0, "tie_word_embeddings": tie,
+        "attention_bias": false, "mlp_bias": false, "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "bfloat16",
+    });
+    // Last: a folder with it is whole.
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    folder
+}
+
+impl Shape {
+    /// Half the range of its numbers: as wide as a trained model's, sums over `hidden` of them stay near 1.
+    fn wide(self) -> f32 {
+        1.7 / (self.hidden as f32).sqrt()
+    }
+
+    /// Names and sizes of a layer's tensors, and behind the last layer those of the rest.
+    fn tensors(self, part: usize) -> Vec<(String, Vec<usize>)> {
+        let Self { hidden, intermediate, layers, heads, kv_heads, vocabulary, tie, .. } = self;
+        let head = hidden / heads;
         let mut tensors: Vec<(String, Vec<usize>)> = Vec::new();
         if part == layers {
             tensors.push(("model.embed_tokens.weight".into(), vec![vocabulary, hidden]));
@@ -101,8 +125,21 @@ pub fn base(name: &str) -> PathBuf {
             add("mlp.up_proj", &[intermediate, hidden]);
             add("mlp.down_proj", &[hidden, intermediate]);
         }
+        tensors
+    }
+}
+
+/// Files of bf16, one a layer.
+fn write_numbers(shape: Shape, folder: &Path) {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let wide = shape.wide();
+    let bytes: Vec<u8> =
+        (0..NUMBERS).flat_map(|_| bf16::from_f32((random.random::<f32>() * 2.0 - 1.0) * wide).to_le_bytes()).collect();
+    let mut index = BTreeMap::new();
+    for part in 0..=shape.layers {
         let file = format!("model-{part:05}.safetensors");
-        let data: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+        let data: Vec<(String, Vec<usize>, Vec<u8>)> = shape
+            .tensors(part)
             .into_iter()
             .map(|(name, shape)| {
                 let count: usize = shape.iter().product();
@@ -123,16 +160,6 @@ pub fn base(name: &str) -> PathBuf {
     }
     let index = json!({ "metadata": {}, "weight_map": index });
     std::fs::write(folder.join("model.safetensors.index.json"), index.to_string()).unwrap();
-    let config = json!({
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": hidden,
-        "intermediate_size": intermediate, "num_hidden_layers": layers, "num_attention_heads": heads,
-        "num_key_value_heads": kv_heads, "head_dim": head, "max_position_embeddings": 8192, "vocab_size": vocabulary,
-        "rms_norm_eps": 1e-5, "rope_theta": 500_000.0, "tie_word_embeddings": tie, "attention_bias": false,
-        "mlp_bias": false, "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "bfloat16",
-    });
-    // Last: a folder with it is whole.
-    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
-    folder
 }
 
 /// Floating-point operations a second of a product of bf16 matrices of 8192 x 8192 on `device`: the best of some.

@@ -47,7 +47,8 @@ model.train()
 
 squares, weights, mask = {}, {}, None
 for name, layer in model.named_modules():
-    if isinstance(layer, LoraLayer):
+    # Nothing is measured for a prune that there is none of.
+    if isinstance(layer, LoraLayer) and s["ratio"] > 0:
         for kind in ("lora_A", "lora_B"):
             for adapter, linear in getattr(layer, kind).items():
                 key = f"{name}.{kind}.{adapter}"
