@@ -92,6 +92,7 @@ pub fn event(mut event: Event) -> Event {
         EventBody::WhatIf(what_if) => self::what_if(what_if),
         EventBody::Report(report) => {
             tidy(&mut report.split);
+            tidy(&mut report.tokens);
             report.rows.truncate(100);
             report.rows.iter_mut().for_each(|row| tidy(&mut row.method));
         }

@@ -142,6 +142,8 @@ fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluatio
     };
     let mut ending = Ending::of(out);
     let mut progress = Progress::read(out);
+    // A seed that is tried again forgets its earlier runs: they are this evaluation's all the same.
+    let before: Vec<String> = progress.runs.iter().map(|(_, name)| name.clone()).collect();
     progress.begin();
     let (mut outcomes, mut split) = (Vec::new(), String::new());
     let (mut last, mut failure) = (None, None);
@@ -172,7 +174,7 @@ fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluatio
         if number + 1 < plan.seeds.len() {
             found.notes.push(format!("seeds so far: {} of {}", number + 1, plan.seeds.len()));
         }
-        found.notes.extend(tested.as_ref().and_then(|run| looked_at(run, out, &progress)));
+        found.notes.extend(tested.as_ref().and_then(|run| looked_at(run, out, &progress, &before)));
         found.encoder.clone_from(&encoder);
         found.notes.extend(notes.clone());
         write(&found, out)?;
@@ -185,8 +187,8 @@ fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluatio
 }
 
 /// A sentence on other runs that have scored the same test set; `None` where there are none.
-fn looked_at(run: &RunDir, out: &Path, progress: &Progress) -> Option<String> {
-    let own: Vec<String> = progress.runs.iter().map(|(_, name)| name.clone()).collect();
+fn looked_at(run: &RunDir, out: &Path, progress: &Progress, before: &[String]) -> Option<String> {
+    let own: Vec<String> = progress.runs.iter().map(|(_, name)| name).chain(before).cloned().collect();
     // A folder beside this one that cannot be read is no reason to have no table.
     let others = looks::by_others(run, out, &own).unwrap_or(0);
     let who = counted(others, "other run");

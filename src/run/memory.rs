@@ -44,8 +44,9 @@ struct Version {
     tree: &'static str,
     limit: &'static str,
     used: &'static str,
-    /// File pages that can be dropped, in `memory.stat`.
-    droppable: &'static str,
+    /// File pages that can be dropped, in `memory.stat`: also those that were read more than once, as a base is by every
+    /// run of it.
+    droppable: [&'static str; 2],
 }
 
 const VERSIONS: [Version; 2] = [
@@ -54,7 +55,7 @@ const VERSIONS: [Version; 2] = [
         tree: "",
         limit: "memory.max",
         used: "memory.current",
-        droppable: "inactive_file ",
+        droppable: ["inactive_file ", "active_file "],
     },
     Version {
         line: |line| {
@@ -64,7 +65,7 @@ const VERSIONS: [Version; 2] = [
         tree: "memory",
         limit: "memory.limit_in_bytes",
         used: "memory.usage_in_bytes",
-        droppable: "total_inactive_file ",
+        droppable: ["total_inactive_file ", "total_active_file "],
     },
 ];
 
@@ -84,8 +85,9 @@ impl Version {
             let number = |name: &str| std::fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
             if let (Some(limit), Some(used)) = (number(self.limit), number(self.used)) {
                 let stat = std::fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-                let droppable = stat.lines().find_map(|l| l.strip_prefix(self.droppable)?.trim().parse::<u64>().ok());
-                let left = limit.saturating_sub(used.saturating_sub(droppable.unwrap_or(0)));
+                let pages = |name: &str| stat.lines().find_map(|l| l.strip_prefix(name)?.trim().parse::<u64>().ok());
+                let droppable: u64 = self.droppable.into_iter().filter_map(pages).sum();
+                let left = limit.saturating_sub(used.saturating_sub(droppable));
                 least = Some(least.map_or(left, |least: u64| least.min(left)));
             }
             if !folder.pop() {
@@ -114,7 +116,7 @@ mod tests {
         write(&inner, "max\n", "5\n");
         assert_eq!(allowed(mount.path(), "0::/a/b\n"), None);
         write(&mount.path().join("a"), "1000\n", "700\n");
-        std::fs::write(mount.path().join("a/memory.stat"), "anon 1\ninactive_file 100\n").unwrap();
+        std::fs::write(mount.path().join("a/memory.stat"), "anon 1\ninactive_file 60\nactive_file 40\n").unwrap();
         assert_eq!(allowed(mount.path(), "0::/a/b\n"), Some(400));
         write(&inner, "300\n", "200\n");
         assert_eq!(allowed(mount.path(), "1:cpu:/x\n0::/a/b\n"), Some(100));
@@ -123,7 +125,8 @@ mod tests {
         std::fs::create_dir_all(&old).unwrap();
         std::fs::write(old.join("memory.limit_in_bytes"), "90\n").unwrap();
         std::fs::write(old.join("memory.usage_in_bytes"), "60\n").unwrap();
-        std::fs::write(old.join("memory.stat"), "inactive_file 0\ntotal_inactive_file 20\n").unwrap();
+        std::fs::write(old.join("memory.stat"), "inactive_file 0\ntotal_inactive_file 15\ntotal_active_file 5\n")
+            .unwrap();
         assert_eq!(allowed(mount.path(), "4:cpu,memory:/c\n0::/\n"), Some(50));
         assert_eq!(allowed(mount.path(), "4:cpu,memory:/c\n0::/a/b\n"), Some(50));
         assert_eq!(allowed(mount.path(), "4:cpu,memoryless:/c\n0::/\n"), None);

@@ -1,10 +1,14 @@
 //! How often a test set has been scored: one that was looked at more than once is no clean test any more.
 
 use super::list;
-use crate::run::event::EventBody;
+use crate::run::event::{EventBody, Started};
 use crate::run::{RunDir, RunState, journal};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
+
+/// Events and bytes from a journal's beginning within which a run that began has said what it found.
+const FIRST_EVENTS: usize = 1000;
+const FIRST_BYTES: u64 = 16 << 20;
 
 /// Runs that have scored the test set of `run`, itself included, also where they came to no end: in the folder of runs
 /// that holds `study`, and in the evaluations and sweeps beside it. A test set is the same where name and contents of its
@@ -61,15 +65,28 @@ fn has_scored(run: &RunDir) -> bool {
 
 /// The hash of the test set that a run has found; `None` where it has none or was not begun.
 fn test_set(run: &RunDir) -> Option<String> {
-    let EventBody::Started(started) = journal::last_of(&run.journal_file(), "started").ok()??.body else { return None };
+    let started =
+        first_started(run).or_else(|| match journal::last_of(&run.journal_file(), "started").ok()??.body {
+            EventBody::Started(started) => Some(started),
+            _ => None,
+        })?;
     started.origin.inputs.iter().find(|input| input.key == "data.test").map(|input| input.sha256.clone())
+}
+
+/// Where it stands in a run that was never gone on with: near the beginning, however long the journal is.
+fn first_started(run: &RunDir) -> Option<Box<Started>> {
+    let events = journal::Reader::new(&run.journal_file()).read(FIRST_EVENTS, FIRST_BYTES).ok()?;
+    events.into_iter().find_map(|event| match event.body {
+        EventBody::Started(started) => Some(started),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::run::event::{Report, ReportRow, Started};
+    use crate::run::event::{Report, ReportRow};
     use crate::run::journal::Journal;
     use crate::run::origin::{Input, Origin};
 

@@ -156,10 +156,13 @@ impl Reader {
     }
 }
 
+/// Bytes of a table at most: a sweep's has a number for every trial and document.
+const TABLE: u64 = 64 << 20;
+
 /// The table of a study; `None` where there is none yet.
 pub(super) fn table<T: serde::de::DeserializeOwned>(folder: &Path, kind: Kind) -> Result<Option<T>> {
     let path = kind.table(folder);
-    let bytes = match bounded::bytes(&path, bounded::SETTINGS) {
+    let bytes = match bounded::bytes(&path, TABLE) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io("read", &path, &e)),

@@ -234,7 +234,7 @@ impl Context<'_> {
         Ok(Pruner::new(&recipe.prune, names, recipe.seed)?.scratch(set, &[], Some(&squares))?.set)
     }
 
-    /// Scores the dev set and writes the samples that the training has time for: at the first evaluation, the best ones and
+    /// Scores the dev set and writes the samples that the training has time for: at the first evaluation and
     /// the last one in any case. Whether it is the best so far, `None` when stopped.
     fn evaluate(&mut self, set: &MergedSet, last: bool, budget: &mut Budget) -> Result<Option<bool>> {
         let step = self.position.step;
@@ -263,6 +263,12 @@ impl Context<'_> {
             let clock = Instant::now();
             self.samples(Some(set), step)?;
             budget.add_samples(clock.elapsed().as_secs_f64());
+        } else if budget.leaves_out() {
+            let text = format!(
+                "the samples of step {step} are left out: they would take more than a tenth of the training's time; the \
+                 last evaluation has some, and a key writes them at any time"
+            );
+            self.session.record(EventBody::Warning { text })?;
         }
         Ok(Some(better))
     }

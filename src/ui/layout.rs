@@ -66,9 +66,13 @@ fn all(app: &App, body: Rect) -> Vec<(Pane, Rect, Rect)> {
     let map_height = (body.height * 2 / 3).clamp(22, 33);
     let [map, chart] = Layout::vertical([Constraint::Length(map_height), Constraint::Min(0)]).areas(left);
     let rows = app.report.as_ref().map_or(1, |r| r.rows.len()).clamp(1, 8) as u16;
-    let [samples, report, log] =
-        Layout::vertical([Constraint::Min(12), Constraint::Length(rows + 4), Constraint::Length(body.height / 6 + 2)])
-            .areas(right);
+    let cut = u16::from(app.report.as_ref().is_some_and(|r| !r.tokens.is_empty()));
+    let [samples, report, log] = Layout::vertical([
+        Constraint::Min(12),
+        Constraint::Length(rows + 4 + cut),
+        Constraint::Length(body.height / 6 + 2),
+    ])
+    .areas(right);
     let inner = |area: Rect| Rect {
         x: area.x + 2,
         y: area.y + 1,

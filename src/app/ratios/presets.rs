@@ -19,7 +19,7 @@ struct Matrix {
 
 /// The presets for these matrices.
 pub fn all(app: &App, scope: &[usize]) -> Vec<Item> {
-    let (Some(started), Some(modules)) = (&app.started, &app.modules) else { return Vec::new() };
+    let (Some(started), Some(modules)) = (&app.started, app.drafted()) else { return Vec::new() };
     let matrices: Vec<Matrix> = scope
         .iter()
         .filter_map(|&at| {

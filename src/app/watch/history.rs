@@ -100,6 +100,7 @@ impl History {
         while self.frames.back().is_some_and(|f| f.place.stage > stage.index) {
             self.frames.pop_back();
         }
+        self.stages.split_off(&stage.index);
         self.stages.insert(stage.index, stage.clone());
         if self.stages.len() > STAGES {
             self.stages.pop_first();

@@ -119,7 +119,9 @@ impl Column {
     pub fn shown(&self, row: &Row) -> String {
         if self.head == INTERVAL {
             let digits = self.digits;
-            return row.rouge_l_bounds.map_or(String::new(), |(low, high)| format!("{low:.digits$}–{high:.digits$}"));
+            return row
+                .rouge_l_bounds
+                .map_or(String::new(), |(low, high)| format!("{low:.digits$} to {high:.digits$}"));
         }
         self.of(row).map_or(String::new(), |figure| self.text(&figure))
     }

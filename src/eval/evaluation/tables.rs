@@ -36,7 +36,7 @@ pub fn text(of: &Evaluation) -> String {
     let mut left_out = Vec::new();
     // Beside a spread the interval is one number too many.
     if of.rows.iter().any(|row| row.seeds.len() > 1) {
-        left_out.extend(columns.extract_if(.., |column| column.head == INTERVAL));
+        columns.retain(|column| column.head != INTERVAL);
     }
     let mut lines = aligned(of, &columns);
     while lines.iter().any(|line| line.width() > WIDTH) && columns.len() > 1 {
@@ -175,7 +175,6 @@ fn latex_text(text: &str) -> String {
             '~' => out.push_str("\\textasciitilde{}"),
             '^' => out.push_str("\\textasciicircum{}"),
             '±' => out.push_str("$\\pm$"),
-            '–' => out.push_str("--"),
             '<' => out.push_str("$<$"),
             '>' => out.push_str("$>$"),
             '|' => out.push_str("$|$"),

@@ -89,7 +89,8 @@ pub(super) fn of_step(recipe: &Recipe, loaded: Loaded<'_>) -> Need {
         moments: if recipe.train.optimizer == OptimizerKind::Adamw { 2 } else { 0 },
         sensitivity: recipe.prune.importance == Importance::Sensitivity,
         passes: steps.len(),
-        largest: steps.into_iter().next().unwrap_or_default(),
+        // The longest example's pass may be half empty.
+        largest: steps.into_iter().max_by_key(|s| s.iter().map(|s| s.0).sum::<usize>()).unwrap_or_default(),
         evaluation: Vec::new(),
         samples: Prompts::default(),
         summaries: Prompts::default(),

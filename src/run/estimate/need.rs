@@ -151,8 +151,8 @@ impl Need {
         let tokens: u64 = sequences.iter().map(|s| s.0 as u64).sum();
         let (q, kv) = self.heads();
         let dropout = if self.dropout { 2 * self.config.intermediate.max(self.config.hidden) as u64 } else { 0 };
-        // Also before the mask is added, where that is not done in place.
-        let scores = || self.scores(sequences) * if self.in_steps() { 3 } else { 1 };
+        // Also before the mask is added, where that is not done in place, and in f32 beside it.
+        let scores = || self.scores(sequences) * if self.in_steps() { 6 } else { 1 };
         let scores = self.attention_in_memory(sequences).map_or_else(scores, |[scratch, _]| scratch);
         (tokens * (2 * q + 2 * kv + dropout) + scores) * self.width()
     }
@@ -205,6 +205,14 @@ impl Need {
         (self.kept() + row, 2 * row + self.backward(s).max(self.forward(s)).max(logits), logits)
     }
 
+    /// Masks of dropout, which are kept until a pass is over: a bit an input. A card draws them anew.
+    fn dropout_bits(&self) -> u64 {
+        let inputs: usize = Projection::ALL.iter().map(|p| self.config.linear_shape(*p).1).sum();
+        let layers = self.ranks.iter().filter(|rank| **rank > 0).count();
+        let tokens: usize = self.largest.iter().map(|s| s.0).sum();
+        if self.dropout && !self.card { (layers * tokens * inputs / 8) as u64 } else { 0 }
+    }
+
     /// Answering: (one layer's activations, keys and values, working room).
     fn writing(&self, prompts: &Prompts) -> (u64, u64) {
         let sequences: Sequences = prompts.lengths.iter().map(|t| (*t, 1)).collect();
@@ -233,6 +241,7 @@ impl Need {
         let moments = ("optimiser moments", 4 * self.moments * n);
         let masks = ("prune masks", masks);
         let held = [base, unpacked, adapters, moments, masks, program];
+        let bits = ("dropout masks", self.dropout_bits());
         let gradients = |there: bool| ("gradients", if there { 4 * n } else { 0 });
         let (activations, working, logits) = self.training();
         let with = |more: &[(&'static str, u64)]| held.iter().chain(more).copied().collect::<Vec<_>>();
@@ -250,6 +259,7 @@ impl Need {
                 let logits = if working > logits { ("logits", 0) } else { ("logits", logits) };
                 with(&[
                     gradients(self.passes > 1 || self.recomputes()),
+                    bits,
                     ("activations", activations),
                     ("working room", working + self.tables(&self.largest) - logits.1),
                     logits,

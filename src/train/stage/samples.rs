@@ -24,6 +24,8 @@ pub(super) struct Budget {
     last: f64,
     /// ... and the quickest.
     least: Option<f64>,
+    /// Whether some were left out.
+    left_out: bool,
 }
 
 impl Budget {
@@ -37,6 +39,11 @@ impl Budget {
         self.sampled += seconds;
         self.last = seconds;
         self.least = Some(self.least.map_or(seconds, |least| least.min(seconds)));
+    }
+
+    /// Some are left out; true the first time.
+    pub fn leaves_out(&mut self) -> bool {
+        !std::mem::replace(&mut self.left_out, true)
     }
 
     /// Whether samples may be written now: they are cheap, or stay within their share if they take as long as the last time.
