@@ -108,10 +108,15 @@ impl Sweep {
         self.trials.iter().filter(|t| t.budget.is_none()).filter_map(|t| Some((t, t.score.as_ref()?)))
     }
 
+    /// The best whole trial and its score; `None` where none came to its end. Call it on a ranked sweep.
+    pub fn best(&self) -> Option<(&Trial, &Score)> {
+        self.whole().next()
+    }
+
     /// How far a whole trial is from the best one; `None` of the best, of a part of the training, and where documents are
     /// not known or not the same. Call it on a ranked sweep.
     pub fn to_best(&self, trial: &Trial) -> Option<ToBest> {
-        let (best, _) = self.whole().next()?;
+        let (best, _) = self.best()?;
         let (one, other) = (&trial.by_document, &best.by_document);
         if trial.budget.is_some() || trial.run == best.run || one.is_empty() || one.len() != other.len() {
             return None;
@@ -125,7 +130,7 @@ impl Sweep {
     /// The error is that of their difference, and of the best one's mean where documents are not known. Call it on a
     /// ranked sweep.
     pub fn near(&self) -> (usize, usize) {
-        let Some((_, best)) = self.whole().next() else { return (0, 0) };
+        let Some((_, best)) = self.best() else { return (0, 0) };
         let is_near = |trial: &Trial, score: &Score| {
             let (behind, error) = match self.to_best(trial) {
                 Some(to_best) => (-to_best.difference, to_best.error),

@@ -135,7 +135,7 @@ pub(super) fn swept(recipe: &Recipe, study: &study::Plan, out: &Path) -> Result<
     let mut ending = Ending::of(out);
     let Some(mut sweep) = run(plan, recipe, begun, &mut ending, out)? else { return Ok(None) };
     sweep.rank();
-    let Some(best) = sweep.whole().next().map(|(trial, _)| trial.clone()) else {
+    let Some(best) = sweep.best().map(|(trial, _)| trial.clone()) else {
         let why = sweep.trials.iter().find_map(|trial| trial.failed.clone()).unwrap_or_default();
         return Err(Error::user(format!("no trial came to its end: {why}")));
     };
@@ -259,7 +259,7 @@ fn run(plan: &Plan, recipe: &Recipe, mut sweep: Sweep, ending: &mut Ending<'_>, 
 /// Writes the tables of the trials so far.
 fn show(mut sweep: Sweep, out: &Path) -> Result<()> {
     sweep.rank();
-    let best = sweep.whole().next().map(|(trial, _)| trial.run.clone());
+    let best = sweep.best().map(|(trial, _)| trial.run.clone());
     if let Some(run) = best {
         sweep.tokens = segmentation(&out.join(run))?.label();
     }

@@ -3,7 +3,8 @@
 mod lines;
 mod studies;
 
-pub(super) use lines::{each_line, kind};
+pub(super) use lines::each_line;
+pub(crate) use lines::kind;
 
 use super::event::{Event, EventBody, Report, Rouge};
 use super::notes::Notes;

@@ -1,13 +1,12 @@
 //! How often a test set has been scored: one that was looked at more than once is no clean test any more.
 
 use super::list;
-use crate::run::event::{EventBody, Started};
-use crate::run::{RunDir, RunState, journal};
+use crate::run::event::{Event, EventBody, Started};
+use crate::run::{RunDir, RunState, journal, listing};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// Events and bytes from a journal's beginning within which a run that began has said what it found.
-const FIRST_EVENTS: usize = 1000;
+/// Bytes from a journal's beginning within which a run that began has said what it found.
 const FIRST_BYTES: u64 = 16 << 20;
 
 /// Runs that have scored the test set of `run`, itself included, also where they came to no end: in the folder of runs
@@ -75,11 +74,17 @@ fn test_set(run: &RunDir) -> Option<String> {
 
 /// Where it stands in a run that was never gone on with: near the beginning, however long the journal is.
 fn first_started(run: &RunDir) -> Option<Box<Started>> {
-    let events = journal::Reader::new(&run.journal_file()).read(FIRST_EVENTS, FIRST_BYTES).ok()?;
-    events.into_iter().find_map(|event| match event.body {
-        EventBody::Started(started) => Some(started),
-        _ => None,
-    })
+    let mut first = None;
+    let look = |line: &[u8]| {
+        if listing::kind(line) == Some("started")
+            && let Ok(EventBody::Started(started)) = Event::parse(line).map(|event| event.body)
+        {
+            first = Some(started);
+        }
+        first.is_none()
+    };
+    journal::Reader::new(&run.journal_file()).lines(FIRST_BYTES, look).ok()?;
+    first
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ fn cells(sweep: &Sweep, trial: &Trial) -> Vec<Cell> {
             let rouge = score.rouge;
             let to_best = sweep.to_best(trial);
             // The best one stands at its own place when they are sorted by it.
-            let is_best = sweep.whole().next().is_some_and(|(best, _)| best.run == trial.run);
+            let is_best = sweep.best().is_some_and(|(best, _)| best.run == trial.run);
             let behind = to_best.map(|found| found.difference).or(is_best.then_some(0.0));
             cells.extend([
                 plain(rouge.rouge_l, tables::with_error(&format!("{:.2}", rouge.rouge_l), score.error)),

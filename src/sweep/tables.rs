@@ -56,7 +56,7 @@ fn cells(of: &Sweep, trial: &Trial) -> Vec<String> {
 
 /// What the figures are, what was chosen and how sure that is, in plain words.
 pub fn legend(of: &Sweep) -> Vec<String> {
-    let documents = of.whole().next().map_or(0, |(_, score)| score.documents);
+    let documents = of.best().map_or(0, |(_, score)| score.documents);
     let mut lines = vec![format!(
         "{} dev documents, greedy summaries; R: ROUGE F over {}, ± standard error over documents; loss in nats per summary token",
         documents, of.tokens

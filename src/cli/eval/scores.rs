@@ -9,6 +9,7 @@ use crate::recipe::Recipe;
 use crate::run::RunDir;
 use crate::run::event::{Event, EventBody, Report};
 use crate::run::journal::Reader;
+use crate::run::listing;
 use crate::text::printable;
 use crate::train::result;
 use std::collections::HashMap;
@@ -94,17 +95,12 @@ pub(super) fn read(
     Ok(Some(outcomes))
 }
 
-/// Bytes of a line that has its type.
-const HEAD: usize = 128;
-
 /// The loss on dev of what each training has kept, by its method, as the run has told it: nothing is computed.
 fn dev_losses(run: &RunDir) -> Result<HashMap<String, f64>> {
     let (mut method, mut losses) = (String::new(), HashMap::new());
     let look = |line: &[u8]| {
         // Most lines are of other types, and long.
-        let head = &line[..line.len().min(HEAD)];
-        let is = |kind: &[u8]| head.windows(kind.len()).any(|part| part == kind);
-        if is(b"\"type\":\"stage\"") || is(b"\"type\":\"dev\"") {
+        if matches!(listing::kind(line), Some("stage" | "dev")) {
             match Event::parse(line).map(|event| event.body) {
                 Ok(EventBody::Stage(stage)) => method = stage.method,
                 Ok(EventBody::Dev(dev)) if dev.best => {

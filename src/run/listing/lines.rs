@@ -29,7 +29,7 @@ pub(in crate::run) fn each_line(file: &mut File, from: u64, mut see: impl FnMut(
 }
 
 /// The type of the event in a line, as the journal's writer puts it there.
-pub(in crate::run) fn kind(line: &[u8]) -> Option<&str> {
+pub(crate) fn kind(line: &[u8]) -> Option<&str> {
     const KEY: &[u8] = b"\"type\":\"";
     let head = &line[..line.len().min(TYPE_WITHIN)];
     let at = head.windows(KEY.len()).position(|w| w == KEY)? + KEY.len();
