@@ -26,7 +26,7 @@ impl From<candle_core::Error> for Error {
         let text = error.to_string();
         if ["OUT_OF_MEMORY", "STATUS_ALLOC"].iter().any(|sign| text.contains(sign)) {
             return Self::user(format!(
-                "{CARD_FULL}: lower train.micro_tokens, set train.recompute = true, or use a smaller base"
+                "{CARD_FULL}: lower train.micro_tokens or data.max_document_tokens, or use a smaller base"
             ));
         }
         Self::fault(format!("in the tensor library: {}", text.lines().next().unwrap_or_default()))

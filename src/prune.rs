@@ -275,7 +275,7 @@ impl Pruner {
                 let bad =
                     if f32::from_bits(most).is_finite() { None } else { scores.iter().position(|s| !s.is_finite()) };
                 if let Some(bad) = bad {
-                    return Err(Error::fault(format!(
+                    return Err(Error::user(format!(
                         "the importance of entry {bad} of {id} {} is {}: the training has diverged; lower the learning rate",
                         key.2, scores[bad]
                     )));

@@ -120,7 +120,8 @@ pub(super) struct Kernel {
 impl Kernel {
     pub fn of(device: &CudaDevice, source: Source, name: &str) -> Result<Self> {
         let (module, ptx) = source.ptx();
-        let function = device.get_or_load_custom_func(name, module, ptx)?.into_cuda_function();
+        let lacking = |error: Error| Error::Msg(format!("the kernel {name} of {module}: {error}"));
+        let function = device.get_or_load_custom_func(name, module, ptx).map_err(lacking)?.into_cuda_function();
         Ok(Self { function, stream: device.cuda_stream() })
     }
 

@@ -63,6 +63,8 @@ __device__ void column_squares(const T *x, float *parts, unsigned rows, unsigned
     if (column >= columns) return;
     unsigned from = blockIdx.y * at_once, to = from + at_once < rows ? from + at_once : rows;
     float sum = 0;
+    // The next rows are on their way while one is added: of z there are few columns, and its threads would only wait.
+#pragma unroll 16
     for (unsigned row = from; row < to; row++) {
         float v = load(x[(size_t)row * columns + column]);
         sum += v * v;
@@ -103,6 +105,7 @@ extern "C" __global__ void __launch_bounds__(256) column_sums(const float *parts
     unsigned column = blockIdx.x * blockDim.x + threadIdx.x;
     if (column >= columns) return;
     double sum = 0;
+#pragma unroll 16
     for (unsigned part = 0; part < count; part++) sum += parts[(size_t)part * columns + column];
     sums[column] = (float)sum;
 }

@@ -51,7 +51,27 @@ pub struct Adapter {
     pub base: Option<String>,
 }
 
+/// Words of a model's name that say how it is stored, not what it is.
+const PACKING: [&str; 12] =
+    ["meta", "unsloth", "bnb", "4bit", "8bit", "gguf", "awq", "gptq", "int4", "int8", "fp8", "hf"];
+
+/// The words of the name in `ORG/NAME` that say which model it is; `None` of a path, of which nothing can be told.
+fn model(base: &str) -> Option<Vec<String>> {
+    let (org, name) = base.split_once('/')?;
+    if org.is_empty() || org.starts_with('.') || name.is_empty() || name.contains('/') {
+        return None;
+    }
+    let name = name.to_lowercase();
+    Some(name.split(['-', '_']).filter(|word| !PACKING.contains(word)).map(str::to_owned).collect())
+}
+
 impl Adapter {
+    /// The base that its file names, where that is another model than `base`, both by their names on the hub.
+    pub fn other_base(&self, base: &str) -> Option<&str> {
+        let own = self.base.as_deref()?;
+        (model(own)? != model(base)?).then_some(own)
+    }
+
     /// Reads a PEFT folder (`adapter_config.json` and `adapter_model.safetensors`) for a base of shape `config`.
     ///
     /// # Errors
@@ -119,5 +139,59 @@ impl Adapter {
             }
         }
         Ok(Self { modules, dropout: self.dropout, rslora: self.rslora, base: self.base.clone() })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn another_base_is_one_of_another_name_and_not_of_another_packing() {
+        let other = |own: Option<&str>, base: &str| {
+            let adapter =
+                Adapter { modules: BTreeMap::new(), dropout: 0.0, rslora: false, base: own.map(str::to_owned) };
+            adapter.other_base(base).map(str::to_owned)
+        };
+        let llama = "meta-llama/Llama-3.1-8B";
+        for own in [llama, "unsloth/Meta-Llama-3.1-8B-bnb-4bit", "them/llama-3.1-8b_GGUF"] {
+            assert_eq!(other(Some(own), llama), None, "{own}");
+        }
+        for own in ["meta-llama/Llama-3-8B", "meta-llama/Llama-3.1-8B-Instruct", "mistralai/Mistral-7B-v0.1"] {
+            assert_eq!(other(Some(own), llama).as_deref(), Some(own));
+        }
+        // What a folder holds its name does not say.
+        for own in ["/data/base", "./base", "base", "a/b/c", "models/", ""] {
+            assert_eq!(other(Some(own), llama), None, "{own}");
+        }
+        assert_eq!((other(None, llama), other(Some("a/b"), "/data/base")), (None, None));
+    }
+
+    #[test]
+    fn matrices_in_half_precision_are_read_as_the_numbers_that_they_are() {
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/llama");
+        let config = Config::read(&base).unwrap();
+        let from = base.join("adapter");
+        let whole = Adapter::read(&from, &config, &Device::Cpu).unwrap();
+        let numbers = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for dtype in [DType::BF16, DType::F16] {
+            let folder = tempfile::tempdir().unwrap();
+            let tensors = candle_core::safetensors::load(from.join("adapter_model.safetensors"), &Device::Cpu).unwrap();
+            let half: HashMap<String, Tensor> =
+                tensors.into_iter().map(|(name, x)| (name, x.to_dtype(dtype).unwrap())).collect();
+            candle_core::safetensors::save(&half, folder.path().join("adapter_model.safetensors")).unwrap();
+            std::fs::copy(from.join("adapter_config.json"), folder.path().join("adapter_config.json")).unwrap();
+            let read = Adapter::read(folder.path(), &config, &Device::Cpu).unwrap();
+            assert_eq!(read.modules.len(), whole.modules.len());
+            for (id, pair) in &read.modules {
+                let want = &whole.modules[id];
+                for (got, want) in [(&pair.a, &want.a), (&pair.b, &want.b)] {
+                    let rounded = want.to_dtype(dtype).unwrap().to_dtype(DType::F32).unwrap();
+                    assert_eq!(numbers(got), numbers(&rounded), "{id} {dtype:?}");
+                }
+            }
+        }
     }
 }

@@ -205,7 +205,7 @@ fn write_model(
                 return weights.tensor(&planned.name, &planned.shape, planned.dtype, &Device::Cpu);
             };
             let weight = weights.tensor(&planned.name, &planned.shape, DType::F32, &Device::Cpu)?;
-            Ok((weight + delta(module)?)?)
+            stored(&(weight + delta(module)?)?, planned)
         })?;
         map.extend(part.iter().map(|planned| (planned.name.clone(), json!(name))));
     }
@@ -225,6 +225,20 @@ fn delta(module: &MergedModule) -> Result<Tensor> {
         scaled.push((b.narrow(0, segment.start, segment.rank)? * segment.scale)?);
     }
     Ok(Tensor::cat(&scaled, 0)?.t()?.contiguous()?.matmul(&a)?)
+}
+
+/// `sum` in the type of the file; refused where a number of it is too large for that: it would become infinity.
+fn stored(sum: &Tensor, planned: &Planned) -> Result<Tensor> {
+    let stored = sum.to_dtype(planned.dtype)?;
+    // x · 0 is 0 for every finite x and NaN for the others.
+    if (stored.to_dtype(DType::F32)? * 0.0)?.sum_all()?.to_scalar::<f32>()? == 0.0 {
+        return Ok(stored);
+    }
+    Err(Error::user(format!(
+        "{} with the adapters added holds a number that {:?} cannot: lower their weights, or use the adapter beside its \
+         base",
+        planned.name, planned.dtype
+    )))
 }
 
 /// Consecutive tensors in shards of at most `limit` bytes (one tensor at least).
@@ -248,6 +262,29 @@ fn split(plan: &[Planned], limit: usize) -> Vec<Vec<Planned>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::lora::Segment;
+    use crate::module::Projection;
+
+    #[test]
+    fn a_sum_that_the_bases_type_cannot_hold_is_refused() {
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/mistral");
+        let config = Config::read(&base).unwrap();
+        let id = ModuleId::new(0, Projection::QProj);
+        let (d_out, d_in) = config.linear_shape(id.projection);
+        let ones = |width: usize| Tensor::ones((1, width), DType::F32, &Device::Cpu).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let write = |name: &str, scale: f64| {
+            let segments = vec![Segment { adapter: 0, start: 0, rank: 1, scale }];
+            let set = MergedSet { modules: [(id, MergedModule { a: ones(d_in), b: ones(d_out), segments })].into() };
+            merged_model(&out.path().join(name), &base, &config, &set, |_, _| {})
+        };
+        // The largest number of f16 is 65,504.
+        write("fits", 6e4).unwrap();
+        let error = write("does-not", 7e4).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("q_proj.weight with the adapters added holds a number that F16"), "{error}");
+        assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 1, "nothing half written stays");
+    }
 
     #[test]
     fn a_model_in_shards_is_the_same_model() {

@@ -80,6 +80,24 @@ fn first_line(text: &str) -> String {
     crate::text::printable(text.lines().next().unwrap_or_default()).into_owned()
 }
 
+/// The oldest card that kernels are compiled for, where the build says it: `80`, `90a`.
+#[cfg(feature = "cuda")]
+const OLDEST: Option<&str> = option_env!("CUDA_COMPUTE_CAP");
+
+/// Why a card of this compute capability (major, minor) runs none of the kernels that are compiled for `oldest` cards, if so:
+/// its driver would say that no sooner than at the first of them, candle's or lopper's.
+#[cfg(any(feature = "cuda", test))]
+fn too_old((major, minor): (i32, i32), oldest: Option<&str>) -> Option<String> {
+    let oldest: i32 = oldest?.trim_end_matches(|c: char| c.is_ascii_lowercase()).parse().ok()?;
+    (10 * major + minor < oldest).then(|| {
+        let (major_built, minor_built) = (oldest / 10, oldest % 10);
+        format!(
+            "the card has compute capability {major}.{minor}, and this lopper's kernels are for \
+             {major_built}.{minor_built} and later"
+        )
+    })
+}
+
 /// The card as a device, or why it cannot be one.
 fn card(ordinal: usize) -> std::result::Result<Place, String> {
     if let Some(obstacle) = obstacle() {
@@ -88,6 +106,13 @@ fn card(ordinal: usize) -> std::result::Result<Place, String> {
     // Every thread has a queue of its own on this device: only one thread may use it.
     let device = caught(|| Device::new_cuda(ordinal).map_err(|e| e.to_string()))
         .map_err(|e| format!("the card cannot be used: {}", first_line(&e)))?;
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(card) = &device
+        && let Ok(have) = card.cuda_stream().context().compute_capability()
+        && let Some(why) = too_old(have, OLDEST)
+    {
+        return Err(why);
+    }
     // Without it steps are slower, and that is all.
     #[cfg(feature = "cuda")]
     let note = match &device {
@@ -195,7 +220,9 @@ fn named() -> std::result::Result<Vec<String>, String> {
                 let (free, total) = context.mem_get_info().map_err(|e| e.to_string())?;
                 let gib = |bytes: usize| bytes as f64 / f64::from(1 << 30);
                 let memory = format!("{:.1} of {:.1} GiB free", gib(free), gib(total));
-                Ok(format!("cuda:{ordinal} {}, {memory}", first_line(&name)))
+                let line = format!("cuda:{ordinal} {}, {memory}", first_line(&name));
+                let old = context.compute_capability().ok().and_then(|have| too_old(have, OLDEST));
+                Ok(old.map_or_else(|| line.clone(), |why| format!("{line}; not used: {why}")))
             })
             .collect()
     })
@@ -240,6 +267,20 @@ mod tests {
         assert!(open("gpu", None).is_err());
         assert_eq!(check("cuda:0", Some(0)).map_err(|e| e.to_string()), refusal.map(|_| ()).map_err(|e| e.to_string()));
         assert_eq!(check("auto", None).map_err(|e| e.to_string()), Ok(()));
+    }
+
+    #[test]
+    fn a_card_older_than_the_kernels_is_named_with_what_they_are_for() {
+        let why = too_old((7, 5), Some("80")).unwrap();
+        assert!(why.contains("capability 7.5") && why.contains("for 8.0 and later"), "{why}");
+        for newer in [(8, 0), (8, 6), (9, 0), (12, 0)] {
+            assert_eq!(too_old(newer, Some("80")), None);
+        }
+        assert!(too_old((8, 9), Some("90a")).is_some_and(|why| why.contains("for 9.0")));
+        assert_eq!(too_old((9, 0), Some("90a")), None);
+        // A build that took the card at hand does not say it.
+        assert_eq!(too_old((7, 5), None), None);
+        assert_eq!(too_old((7, 5), Some("native")), None);
     }
 
     #[test]

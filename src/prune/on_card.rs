@@ -294,7 +294,7 @@ impl Pruner {
 fn check(asked: &[Asked], outcomes: &[Outcome]) -> Result<()> {
     match asked.iter().zip(outcomes).find(|(_, outcome)| outcome.broken) {
         None => Ok(()),
-        Some((Asked { key: (id, _, factor), .. }, _)) => Err(Error::fault(format!(
+        Some((Asked { key: (id, _, factor), .. }, _)) => Err(Error::user(format!(
             "an importance of {id} {factor} is not a number: the training has diverged; lower the learning rate"
         ))),
     }

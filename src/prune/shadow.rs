@@ -64,7 +64,9 @@ impl Pruner {
         Ok(true)
     }
 
-    /// Takes what is zero in `set` for pruned, where nothing else is known: what comes back is zero then.
+    /// Takes what is zero in `set` for pruned, where nothing else is known: what comes back is zero then. A matrix that
+    /// is zero altogether and not to be pruned whole is new (B of an adapter that nothing has trained): held, it would
+    /// never be trained.
     ///
     /// # Errors
     /// When the device fails.
@@ -77,12 +79,56 @@ impl Pruner {
             for (factor, tensor) in [(Factor::A, &module.a), (Factor::B, &module.b)] {
                 let rows: Vec<Vec<f32>> = tensor.to_vec2()?;
                 for segment in &module.segments {
-                    let zeros = rows[segment.rows()].iter().flatten().map(|w| u8::from(*w == 0.0)).collect();
-                    stand.masks.insert((*id, segment.adapter, factor), zeros);
+                    let mut mask: Vec<u8> =
+                        rows[segment.rows()].iter().flatten().map(|w| u8::from(*w == 0.0)).collect();
+                    let name = self.names.get(segment.adapter).map_or("", String::as_str);
+                    if !mask.contains(&0) && self.ratios.of(*id, name, factor) < 1.0 {
+                        mask.fill(0);
+                    }
+                    stand.masks.insert((*id, segment.adapter, factor), mask);
                 }
             }
         }
         self.set_stand(stand)?;
         self.lie_with(set)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::lora::{MergedModule, Segment, SquareSums};
+    use crate::module::Projection;
+    use crate::recipe::{Importance, Prune};
+    use candle_core::{Device, Tensor};
+
+    #[test]
+    fn what_is_zero_is_held_and_a_matrix_that_nothing_trained_yet_is_not() {
+        let id = ModuleId::new(0, Projection::QProj);
+        let make = |values: [f32; 8]| Tensor::from_slice(&values, (2, 4), &Device::Cpu).unwrap();
+        let a = make([1.0, 0.0, 2.0, 0.0, 3.0, 0.0, 4.0, 0.0]);
+        let segments = vec![Segment { adapter: 0, start: 0, rank: 2, scale: 1.0 }];
+        let set = MergedSet { modules: [(id, MergedModule { a, b: make([0.0; 8]), segments })].into() };
+        let settings = Prune { importance: Importance::Magnitude, hold: true, ..Prune::default() };
+        let masks = |ratio| {
+            let mut pruner = Pruner::new(&Prune { ratio, ..settings.clone() }, vec!["x".into()], 1).unwrap();
+            pruner.take_zeros(&set).unwrap();
+            let of = |factor| pruner.mask((id, 0, factor)).unwrap().unwrap().to_vec();
+            (of(Factor::A), of(Factor::B), pruner)
+        };
+        let (of_a, of_b, mut pruner) = masks(0.5);
+        assert_eq!((of_a, of_b), (vec![0, 1, 0, 1, 0, 1, 0, 1], vec![0; 8]));
+        // Trained, it is pruned as any other; what was zero in A stays so.
+        let module = &set.modules[&id];
+        module.b.slice_set(&make([1.0, 8.0, 2.0, 7.0, 3.0, 6.0, 4.0, 5.0]), 0, 0).unwrap();
+        module.a.slice_set(&make([9.0; 8]), 0, 0).unwrap();
+        pruner.prune(&set, &SquareSums::default(), None, 1.0, 1).unwrap();
+        let numbers = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(numbers(&module.b), [0.0, 8.0, 0.0, 7.0, 0.0, 6.0, 0.0, 5.0]);
+        assert_eq!(numbers(&module.a), [9.0, 0.0, 9.0, 0.0, 9.0, 0.0, 9.0, 0.0]);
+        // What is to be pruned whole is under its mask from the beginning.
+        module.b.slice_set(&make([0.0; 8]), 0, 0).unwrap();
+        assert_eq!(masks(1.0).1, vec![1; 8]);
     }
 }

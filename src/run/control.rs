@@ -167,7 +167,10 @@ impl Inbox {
                 Ok(request) if self.answered.insert(request.id.clone()) => requests.push(request),
                 Ok(_) => {}
                 Err(e) => {
-                    complaints.push(format!("a line of control.jsonl is no command that this version knows: {e}"));
+                    // It repeats words of the line.
+                    let why = e.to_string();
+                    let why = crate::text::printable(&why);
+                    complaints.push(format!("a line of control.jsonl is no command that this version knows: {why}"));
                 }
             }
         }
@@ -220,5 +223,9 @@ mod tests {
         let (requests, complaints) = Inbox::new(folder.path(), HashSet::new()).read().unwrap();
         assert!(requests.is_empty());
         assert_eq!(complaints.len(), 2);
+        let line = b"{\"v\":1,\"id\":\"x\",\"t\":1.0,\"command\":\"\\u001b[2Jhey\"}\n";
+        std::fs::write(folder.path().join("control.jsonl"), line).unwrap();
+        let (_, complaints) = Inbox::new(folder.path(), HashSet::new()).read().unwrap();
+        assert!(complaints[0].contains("[2Jhey") && !complaints[0].contains('\u{1b}'), "{complaints:?}");
     }
 }

@@ -35,7 +35,8 @@ fn want_of_memory(run: &RunDir, log: &str) -> Option<String> {
     };
     let why = reason(log, kills())?;
     let path = printable(&run.path().display().to_string()).into_owned();
-    Some(format!("{why}{}{}", at_the_time(event("step"), started.as_ref()), advice(run, &path)))
+    let recomputed = started.as_ref().and_then(|started| started.origin.recomputed);
+    Some(format!("{why}{}{}", at_the_time(event("step"), started.as_ref()), advice(run, recomputed, &path)))
 }
 
 /// Why memory is to blame: what the worker printed, or the kernel's count of processes killed for want of memory, when
@@ -63,22 +64,37 @@ fn at_the_time(step: Option<EventBody>, started: Option<&Started>) -> String {
     if facts.is_empty() { String::new() } else { format!(" ({})", facts.join("; ")) }
 }
 
-/// What can be lowered, from what the recipe has.
-fn advice(run: &RunDir, path: &str) -> String {
+/// What can be lowered, from what the recipe has and the layers that the last worker forwarded again.
+fn advice(run: &RunDir, recomputed: Option<[usize; 2]>, path: &str) -> String {
     let Ok(recipe) = run.recipe() else { return String::new() };
-    let train = &recipe.train;
-    let mut lower = vec![format!("--set train.micro_tokens={}", (train.micro_tokens / 2).max(1))];
-    if train.recompute != Recompute::Always {
-        lower.push("--set train.recompute=true".into());
-    }
+    let (mut lower, besides) = less(&recipe, recomputed);
     if recipe.dtype != BaseType::Stored && saved_by_packing(&recipe) > 0 {
         lower.push("--set dtype=stored".into());
     }
     format!(
-        ": free some, or lower what a step needs (train.micro_tokens is {}): `lopper resume {path} {}`",
-        train.micro_tokens,
+        ": free some, or lower what a step needs (train.micro_tokens is {}): `lopper resume {path} {}`{besides}",
+        recipe.train.micro_tokens,
         lower.join("`, `")
     )
+}
+
+/// Settings with which a step needs less and a resume may begin, and in words what none of them can lower.
+/// `recomputed` are the layers that are forwarded again already, and of how many.
+pub(crate) fn less(recipe: &Recipe, recomputed: Option<[usize; 2]>) -> (Vec<String>, String) {
+    let train = &recipe.train;
+    let mut lower = vec![format!("--set train.micro_tokens={}", (train.micro_tokens / 2).max(1))];
+    // The topmost layer is needed first: forwarded again it saves next to nothing.
+    let some_are_left = recomputed.is_none_or(|[again, of]| again + 1 < of);
+    if train.recompute != Recompute::Always && some_are_left {
+        lower.push("--set train.recompute=true".into());
+    }
+    let longest = recipe.data.max_document_tokens;
+    let besides = if train.micro_tokens <= longest {
+        format!("; a pass takes a document at least: a new run with data.max_document_tokens below {longest} helps")
+    } else {
+        String::new()
+    };
+    (lower, besides)
 }
 
 /// Bytes that the base would take less as it is stored; 0 where that cannot be told.
@@ -89,8 +105,31 @@ fn saved_by_packing(recipe: &Recipe) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_left_to_lower_is_advised() {
+        let recipe = |train: &str| {
+            let adapter = "[[adapters]]\nname = 'x'\nrole = 'target'\n";
+            Recipe::parse(&format!("base = 'b'\n[data]\ntrain = 't'\ndev = 'd'\n{adapter}[train]\n{train}")).unwrap()
+        };
+        let half = "--set train.micro_tokens=1024";
+        let both = [half, "--set train.recompute=true"];
+        let auto = |recomputed| less(&recipe(""), recomputed).0;
+        assert_eq!(auto(None), both);
+        assert_eq!([auto(Some([0, 32])), auto(Some([12, 32]))], [both, both]);
+        // All but the topmost one, or all.
+        assert_eq!([auto(Some([31, 32])), auto(Some([32, 32]))], [[half], [half]]);
+        assert_eq!(less(&recipe("recompute = true"), None).0, [half]);
+        assert_eq!(less(&recipe("recompute = false"), Some([0, 32])).0, both);
+        // Where a pass is no longer than a document may be, documents are what is left.
+        assert_eq!(less(&recipe(""), None).1, "");
+        let (lower, besides) = less(&recipe("micro_tokens = 1024"), None);
+        assert_eq!(lower[0], "--set train.micro_tokens=512");
+        assert!(besides.contains("data.max_document_tokens below 1024"), "{besides}");
+    }
 
     #[test]
     fn memory_is_blamed_where_something_points_at_it() {

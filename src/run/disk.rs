@@ -13,7 +13,8 @@ pub const AGAIN: Duration = Duration::from_secs(60);
 /// Bytes that this user can still write where `path` lies; `None` where the system does not tell.
 pub fn free(path: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(path).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    // A file system of no blocks at all counts none: some that lie on a network or in a program say nothing else.
+    (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 fn spare(run: &Path) -> PathBuf {
@@ -29,4 +30,18 @@ pub fn keep(run: &Path) {
 /// Gives the room back that [`keep`] took.
 pub fn release(run: &Path) {
     std::fs::remove_file(spare(run)).ok();
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_that_counts_no_blocks_is_not_full() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(free(folder.path()).is_some());
+        assert_eq!(free(Path::new("/proc")), None);
+        assert_eq!(free(&folder.path().join("gone")), None);
+    }
 }

@@ -24,7 +24,7 @@ pub struct Estimate {
     pub device: String,
     /// `f32`, `bf16`, or `stored` for that of their file: type of the frozen weights in memory.
     pub dtype: &'static str,
-    /// What needs most: `training`, `pruning`, `writing summaries`, `loading`.
+    /// What needs most: `training`, `pruning`, `writing summaries`, `loading`, `writing a checkpoint`.
     pub moment: &'static str,
     /// The memory of that moment by part, largest first; without those that are 0.
     pub parts: Vec<Part>,
@@ -87,8 +87,22 @@ impl Estimate {
         if self.recomputed == 0 && self.other_recompute < self.total {
             remedies.push("set train.recompute = \"auto\"");
         }
-        remedies.push("lower train.micro_tokens");
-        let remedy = format!("{}, or use a smaller base", remedies.join(", "));
+        // What is lowered has to be of the moment that needs most.
+        match self.moment {
+            "writing samples" | "writing summaries" => {
+                remedies.push("lower data.max_document_tokens or samples.max_new_tokens");
+            }
+            "scoring by the encoder" => remedies.push("leave out eval.encoder"),
+            "pruning" | "writing a checkpoint" => remedies.push("use fewer adapters or such of a lower rank"),
+            "loading" => {}
+            _ => remedies.push("lower train.micro_tokens"),
+        }
+        remedies.push("use a smaller base");
+        let remedy = match remedies.as_slice() {
+            [one] => (*one).to_owned(),
+            [first @ .., last] => format!("{}, or {last}", first.join(", ")),
+            [] => String::new(),
+        };
         Some(format!(
             "about {} are needed and {} are free on {}: {remedy}",
             bytes(self.total),
@@ -184,7 +198,7 @@ pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estim
         other_recompute: other.most().1.iter().map(|p| p.bytes).sum(),
         free,
         cards: if card.is_some() { device::free_on_cards() } else { Vec::new() },
-        steps: stages.iter().map(|s| s.steps).sum(),
+        steps: stages.iter().fold(0, |all: usize, stage| all.saturating_add(stage.steps)),
         seconds: speed.tokens.map(|_| stages.iter().filter_map(|s| s.seconds).sum()),
         stages,
         tokens_per_second: speed.tokens,
@@ -199,7 +213,7 @@ fn need(recipe: &Recipe, preview: &Preview, config: &Config, outlines: &[Outline
     let mut scored = lengths("dev").to_vec();
     scored.extend_from_slice(lengths("test"));
     scored.sort_unstable_by_key(|s| std::cmp::Reverse(s.1));
-    let evaluation = need::passes(&scored, recipe.train.micro_tokens).into_iter().next().unwrap_or_default();
+    let evaluation = need::fullest(need::passes(&scored, recipe.train.micro_tokens));
     let answers = |split: &str, limit: usize| {
         let all: Vec<usize> = lengths(split).iter().take(limit).map(|s| s.0).collect();
         let mut batches = Vec::new();
@@ -265,5 +279,26 @@ mod tests {
         assert_eq!(estimate.problem(), Some(format!("{needed}lower train.micro_tokens, or use a smaller base")));
         estimate.free = Some(9_000_000_000);
         assert_eq!(estimate.problem(), None);
+    }
+
+    #[test]
+    fn a_remedy_is_one_for_the_moment_that_needs_most() {
+        let of = |moment| Estimate { moment, total: 2_000_000_000, free: Some(1_000_000_000), ..Estimate::default() };
+        // No other choice of layers would take less.
+        let remedy = |moment| {
+            let other_recompute = 2_000_000_000;
+            let text = Estimate { other_recompute, ..of(moment) }.problem().unwrap_or_default();
+            text.split_once(": ").map(|(_, remedy)| remedy.to_owned()).unwrap_or_default()
+        };
+        for (moment, want) in [
+            ("training", "lower train.micro_tokens, or use a smaller base"),
+            ("checking on dev", "lower train.micro_tokens, or use a smaller base"),
+            ("writing summaries", "lower data.max_document_tokens or samples.max_new_tokens, or use a smaller base"),
+            ("pruning", "use fewer adapters or such of a lower rank, or use a smaller base"),
+            ("scoring by the encoder", "leave out eval.encoder, or use a smaller base"),
+            ("loading", "use a smaller base"),
+        ] {
+            assert_eq!(remedy(moment), want, "{moment}");
+        }
     }
 }

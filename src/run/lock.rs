@@ -94,7 +94,7 @@ impl Lock {
         match attempt {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(taken(run)),
-            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, &e)),
+            Err(TryLockError::Error(e)) => return Err(not_locked(&path, &e)),
         }
         fault::point("lock");
         let epoch = read(&mut file).map_or_else(|| recovered(&mut file), |h| h.epoch) + 1;
@@ -142,6 +142,19 @@ impl Drop for Lock {
     }
 }
 
+/// The sentence for a file that cannot be locked at all, as on some shared disks.
+fn not_locked(path: &Path, error: &std::io::Error) -> Error {
+    use rustix::io::Errno;
+    match Errno::from_io_error(error) {
+        Some(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP) => Error::user(format!(
+            "cannot lock {}: this file system has no locks, which keep two workers from one run; put the runs on \
+             another disk (--runs FOLDER or LOPPER_RUNS)",
+            crate::text::printable(&path.display().to_string())
+        )),
+        _ => Error::io("lock", path, error),
+    }
+}
+
 /// Who holds the run, or held it last.
 pub fn holder(run: &Path) -> Option<Holder> {
     read(&mut bounded::open(&place(run)).ok()?)
@@ -171,4 +184,23 @@ pub fn is_held(run: &Path) -> bool {
     let Ok(file) = bounded::open(&place(run)) else { return false };
     // A shared lock is refused exactly while a worker has the exclusive one.
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_disk_without_locks_is_told_with_what_to_do() {
+        let of = |errno: Errno| not_locked(Path::new("/net/runs/x/worker.lock"), &errno.into());
+        for errno in [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP] {
+            let error = of(errno);
+            assert_eq!(error.exit_code(), 2, "{error}");
+            let text = error.to_string();
+            assert!(text.contains("/net/runs/x/worker.lock: this file system has no locks"), "{text}");
+            assert!(text.contains("LOPPER_RUNS"), "{text}");
+        }
+        assert_eq!(of(Errno::IO).exit_code(), 1);
+    }
 }

@@ -33,6 +33,9 @@ pub struct Origin {
     pub free: Option<u64>,
     /// Processes that the kernel has killed for want of memory since it started.
     pub oom_kills: Option<u64>,
+    /// Layers that are forwarded again on the way back, and of how many; `None` of a worker of before this was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recomputed: Option<[usize; 2]>,
 }
 
 /// One input of a run.
@@ -99,6 +102,8 @@ pub fn look(recipe: &Recipe) -> Origin {
         inputs: inputs(recipe),
         free: memory::free(),
         oom_kills: memory::kills(),
+        // Known once the task is loaded.
+        recomputed: None,
     }
 }
 
@@ -109,6 +114,14 @@ pub fn changes(before: &Origin, now: &Origin) -> Vec<String> {
         if let Some(old) = before.settings.get(key).filter(|old| *old != value) {
             said.push(format!("{key} is {value}, it was {old} before"));
         }
+    }
+    if let (Some([old, _]), Some([again, of])) = (before.recomputed, now.recomputed)
+        && old != again
+    {
+        said.push(format!(
+            "of {of} layers {again} are forwarded again on the way back, {old} before: the numbers stay the same, \
+             the pace may not"
+        ));
     }
     for input in &now.inputs {
         let Some(old) = before.inputs.iter().find(|old| old.key == input.key) else { continue };
@@ -277,5 +290,18 @@ mod tests {
         let of = |value: &str| Origin { settings: [("dtype".into(), value.into())].into(), ..Origin::default() };
         assert_eq!(changes(&of("f32"), &of("bf16")), ["dtype is bf16, it was f32 before"]);
         assert!(changes(&of("f32"), &of("f32")).is_empty());
+    }
+
+    #[test]
+    fn another_choice_of_layers_is_said_and_an_unknown_one_is_not() {
+        let of = |recomputed| Origin { recomputed, ..Origin::default() };
+        let said = changes(&of(Some([12, 32])), &of(Some([0, 32])));
+        assert!(said.len() == 1 && said[0].starts_with("of 32 layers 0 are forwarded again"), "{said:?}");
+        assert!(said[0].contains("12 before: the numbers stay the same"), "{said:?}");
+        for (before, now) in [(Some([12, 32]), Some([12, 32])), (None, Some([12, 32])), (Some([12, 32]), None)] {
+            assert_eq!(changes(&of(before), &of(now)), Vec::<String>::new());
+        }
+        // What an earlier lopper has written is read, and says nothing of it.
+        assert_eq!(serde_json::from_str::<Origin>(r#"{"seed":5}"#).unwrap().recomputed, None);
     }
 }

@@ -123,7 +123,7 @@ pub fn write(
     fault::point("checkpoint");
     let need = tensors.values().map(|t| (t.elem_count() * t.dtype().size_in_bytes()) as u64).sum::<u64>() + disk::SLACK;
     if let Some(free) = disk::free(checkpoints).filter(|free| *free < need) {
-        let place = crate::text::printable(&checkpoints.display().to_string()).into_owned();
+        let place = shown(checkpoints);
         let text = format!("a checkpoint needs {}, {place} has {}; free some space", bytes(need), bytes(free));
         return Err(Error::Full { text, need });
     }
@@ -164,7 +164,7 @@ fn not_written(path: &Path, error: &candle_core::Error) -> Error {
         candle_core::Error::SafeTensor(safetensors::SafeTensorError::IoError(e)) => Error::io("write", path, e),
         other => {
             let what = other.to_string();
-            Error::fault(format!("cannot write {}: {}", path.display(), what.lines().next().unwrap_or_default()))
+            Error::fault(format!("cannot write {}: {}", shown(path), what.lines().next().unwrap_or_default()))
         }
     }
 }
@@ -205,7 +205,16 @@ pub fn newest(checkpoints: &Path) -> (Option<Checkpoint>, Vec<String>) {
     let put_aside = |(folder, complaint): (PathBuf, String)| {
         let mut name = std::ffi::OsString::from("damaged-");
         name.push(folder.file_name().unwrap_or_default());
-        std::fs::rename(&folder, folder.with_file_name(name)).ok();
+        let mut aside = folder.with_file_name(&name);
+        let mut count = 1;
+        // An earlier one may have had the same name.
+        while aside.exists() {
+            count += 1;
+            let mut other = name.clone();
+            other.push(format!(".{count}"));
+            aside = folder.with_file_name(other);
+        }
+        std::fs::rename(&folder, aside).ok();
         complaint
     };
     (found, unreadable.into_iter().map(put_aside).collect())
@@ -213,23 +222,33 @@ pub fn newest(checkpoints: &Path) -> (Option<Checkpoint>, Vec<String>) {
 
 /// The same for those who only ask: every checkpoint stays where it is. With each one that cannot be read, a sentence.
 pub fn readable(checkpoints: &Path) -> (Option<Checkpoint>, Vec<(PathBuf, String)>) {
-    let mut unreadable = Vec::new();
+    let mut unreadable: Vec<(PathBuf, String)> = Vec::new();
+    let mut found = None;
     for _ in 0..LOOKS {
         unreadable.clear();
         let mut is_gone = false;
         for folder in list(checkpoints) {
             match read(&folder) {
-                Ok(checkpoint) => return (Some(checkpoint), unreadable),
+                Ok(checkpoint) => {
+                    found = Some(checkpoint);
+                    break;
+                }
                 // The worker removes the oldest ones: then there are newer ones than were listed.
                 Err(_) if !folder.exists() => is_gone = true,
-                Err(e) => unreadable.push((folder, format!("{e}; going on from the checkpoint before it"))),
+                Err(e) => unreadable.push((folder, e.to_string())),
             }
         }
-        if !is_gone {
+        if found.is_some() || !is_gone {
             break;
         }
     }
-    (None, unreadable)
+    let then = if found.is_some() {
+        "going on from the checkpoint before it"
+    } else {
+        "there is none before it that can be read"
+    };
+    unreadable.iter_mut().for_each(|(_, why)| *why = format!("{why}; {then}"));
+    (found, unreadable)
 }
 
 /// Where the run stands at a checkpoint.
@@ -239,14 +258,21 @@ pub fn readable(checkpoints: &Path) -> (Option<Checkpoint>, Vec<(PathBuf, String
 pub(crate) fn position(folder: &Path) -> Result<Position> {
     let path = folder.join("position.json");
     let json = crate::bounded::bytes(&path, 16 << 20).map_err(|e| Error::io("read", &path, &e))?;
-    serde_json::from_slice(&json).map_err(|e| Error::user(format!("{}: {e}", path.display())))
+    serde_json::from_slice(&json).map_err(|e| Error::user(format!("{}: {e}", shown(&path))))
+}
+
+/// A path, safe to show.
+fn shown(path: &Path) -> String {
+    crate::text::printable(&path.display().to_string()).into_owned()
 }
 
 fn read(folder: &Path) -> Result<Checkpoint> {
     let position = position(folder)?;
     let path = folder.join("state.safetensors");
     let tensors = candle_core::safetensors::load(&path, &Device::Cpu).map_err(|e| {
-        Error::user(format!("{} is damaged: {}", path.display(), e.to_string().lines().next().unwrap_or_default()))
+        let why = e.to_string();
+        let why = crate::text::printable(why.lines().next().unwrap_or_default());
+        Error::user(format!("{} is damaged: {why}", shown(&path)))
     })?;
     Ok(Checkpoint { folder: folder.to_path_buf(), position, tensors })
 }
@@ -280,15 +306,52 @@ impl Checkpoint {
         Ok(true)
     }
 
+    /// As [`Self::fill`], of what the rest of the run would be another without.
+    ///
+    /// # Errors
+    /// When one of the matrices is not there, or has another shape than the recipe's adapters.
+    pub fn fill_whole(&self, prefix: &str, set: &MergedSet) -> Result<()> {
+        if self.fill(prefix, set)? {
+            return Ok(());
+        }
+        Err(self.foreign(&format!("not all of the matrices {prefix:?}")))
+    }
+
+    /// Refuses a run whose recipe has only `stages` stages, where this was written in a later one.
+    ///
+    /// # Errors
+    /// When it was.
+    pub fn check_stage(&self, stages: usize) -> Result<()> {
+        if self.position.stage < stages {
+            return Ok(());
+        }
+        Err(self.foreign(&format!("stage {}, where the recipe has {stages}", self.position.stage + 1)))
+    }
+
+    /// The refusal of a checkpoint that has `what`, while the recipe asks for something else.
+    fn foreign(&self, what: &str) -> Error {
+        Error::user(format!(
+            "{} has {what}: it belongs to another recipe; put back the run's recipe.toml and adapters as they were, \
+             or start a new run",
+            shown(&self.folder)
+        ))
+    }
+
     /// The target adapter as it was trained alone, if it was.
     ///
     /// # Errors
-    /// When its shape is not that of `fresh`.
+    /// When its shape is not that of `fresh`, or modules of that are missing.
     pub fn target(&self, fresh: &Adapter) -> Result<Option<Adapter>> {
         let mut matrices = std::collections::BTreeMap::new();
         for (id, pair) in &fresh.modules {
             let get = |factor: &str| self.tensors.get(&format!("target.{id}.{factor}"));
-            let (Some(a), Some(b)) = (get("A"), get("B")) else { return Ok(None) };
+            let (Some(a), Some(b)) = (get("A"), get("B")) else {
+                // A target that is taken for untrained would be merged as it began.
+                if self.position.target_trained {
+                    return Err(self.foreign(&format!("a trained target adapter without {id}")));
+                }
+                return Ok(None);
+            };
             matrices.insert(*id, (a.to_device(pair.a.device())?, b.to_device(pair.b.device())?));
         }
         fresh.with_matrices(matrices).map(Some)

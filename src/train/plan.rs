@@ -70,7 +70,7 @@ impl Stage {
         match self.training {
             None => (0, 0),
             Some(t) if t.steps > 0 => (t.steps, per_epoch),
-            Some(t) => (t.epochs * per_epoch, per_epoch),
+            Some(t) => (t.epochs.saturating_mul(per_epoch), per_epoch),
         }
     }
 
@@ -194,6 +194,15 @@ mod tests {
         assert_eq!(labels(&plain), ["fine-tune"]);
         plain.prune.ratio = 0.5;
         assert_eq!(labels(&plain), ["fine-tune + prune"]);
+    }
+
+    #[test]
+    fn as_many_epochs_as_can_be_written_are_no_few_steps() {
+        let mut plain = recipe("");
+        plain.train.epochs = usize::MAX;
+        let stage = stages(&plain).remove(0);
+        assert_eq!(stage.steps(9, 4), (usize::MAX, 3));
+        assert_eq!(stage.steps(0, 4), (0, 0));
     }
 
     #[test]

@@ -16,7 +16,9 @@ use crate::lora::{Adapter, MergedSet};
 use crate::model::CARD_FULL;
 use crate::prune::{Key, MatrixState, Pruner};
 use crate::recipe::{self, BestBy, Recipe};
+use crate::run::crash;
 use crate::run::estimate::bytes;
+use crate::run::estimate::layers::Layers;
 use crate::run::event::{self, Dev, EventBody, MatrixInfo, Modules};
 use crate::run::session::{Session, with_room};
 use crate::{Error, Result};
@@ -160,9 +162,10 @@ impl Context<'_> {
         };
         let mut best: Option<MergedSet> = None;
         if let Some(checkpoint) = resume {
-            checkpoint.fill("now", &trainer.set)?;
-            let kept = trainer.set.snapshot()?;
-            if checkpoint.fill("best", &kept)? {
+            checkpoint.fill_whole("now", &trainer.set)?;
+            if checkpoint.position.best.is_some() {
+                let kept = trainer.set.snapshot()?;
+                checkpoint.fill_whole("best", &kept)?;
                 best = Some(kept);
             }
             checkpoint.restore(&trainer.set, &mut trainer.optimizer, trainer.pruner.as_mut())?;
@@ -211,7 +214,7 @@ impl Context<'_> {
             self.lr = learning_rate(&recipe.train, training.lr, step, total, per_epoch);
             let update = trainer
                 .step(step + 1, total, &chosen, self.lr)
-                .map_err(|e| with_figures(e, task.place.memory(), recipe.train.micro_tokens))?;
+                .map_err(|e| with_figures(e, task.place.memory(), recipe, task.layers))?;
             self.position.step += 1;
             let seconds = clock.elapsed().as_secs_f64();
             self.position.seconds += seconds;
@@ -371,15 +374,21 @@ impl Context<'_> {
     }
 }
 
-/// Where a card's memory is full: what it had, and what less of a step would be.
-fn with_figures(error: Error, memory: u64, micro_tokens: usize) -> Error {
+/// Where a card's memory is full: what it had, and what of a step is left to lower.
+fn with_figures(error: Error, memory: u64, recipe: &Recipe, layers: Layers) -> Error {
     match error {
-        Error::User(text) if text.starts_with(CARD_FULL) => Error::User(format!(
-            "{text}; {} were in use, train.micro_tokens is {micro_tokens}: `lopper resume RUN --set train.micro_tokens={}` goes \
-             on from the last checkpoint",
-            bytes(memory),
-            (micro_tokens / 2).max(1)
-        )),
+        Error::User(text) if text.starts_with(CARD_FULL) => {
+            let (settings, besides) = crash::less(recipe, Some([layers.again(), layers.of]));
+            Error::User(format!(
+                "{CARD_FULL}: {} were in use, train.micro_tokens is {}, {} of {} layers are forwarded again: \
+                 `lopper resume RUN {}` goes on from the last checkpoint{besides}; or use a smaller base",
+                bytes(memory),
+                recipe.train.micro_tokens,
+                layers.again(),
+                layers.of,
+                settings.join("`, `")
+            ))
+        }
         other => other,
     }
 }
@@ -412,16 +421,22 @@ fn short(x: f32) -> f32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
-    use super::{short, with_figures};
+    use super::{Layers, Recipe, short, with_figures};
     use crate::Error;
 
     #[test]
-    fn a_full_card_is_told_with_figures() {
-        let full = Error::user(format!("{}: set recompute = true", crate::model::CARD_FULL));
-        let text = with_figures(full, 78_000_000_000, 2048).to_string();
-        assert!(text.contains("78.0 GB were in use") && text.contains("--set train.micro_tokens=1024`"), "{text}");
-        assert_eq!(with_figures(Error::user("x"), 1, 1), Error::user("x"));
+    fn a_full_card_is_told_with_figures_and_with_what_is_left_to_lower() {
+        let recipe = "base = 'b'\n[data]\ntrain = 't'\ndev = 'd'\n[[adapters]]\nname = 'x'\nrole = 'target'\n";
+        let recipe = Recipe::parse(recipe).unwrap();
+        let full = || Error::user(format!("{}: use a smaller base", crate::model::CARD_FULL));
+        let text = |whole| with_figures(full(), 78_000_000_000, &recipe, Layers { whole, of: 32 }).to_string();
+        let (some, all) = (text(20), text(1));
+        assert!(some.contains("78.0 GB were in use") && some.contains("12 of 32 layers are forwarded again"), "{some}");
+        assert!(some.contains("--set train.micro_tokens=1024`, `--set train.recompute=true` goes on"), "{some}");
+        assert!(all.contains("31 of 32 layers") && !all.contains("train.recompute"), "{all}");
+        assert_eq!(with_figures(Error::user("x"), 1, &recipe, Layers::default()), Error::user("x"));
     }
 
     #[test]

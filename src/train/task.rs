@@ -130,6 +130,7 @@ impl Task {
         if let Some(text) = super::agreement::reached(&place.device)? {
             observer.record(EventBody::Warning { text })?;
         }
+        let named = crate::hub::place::of_cache(&recipe.base).map(|reference| reference.id);
         let mut adapters = Vec::with_capacity(recipe.adapters.len());
         for entry in &recipe.adapters {
             let adapter = match &entry.path {
@@ -138,6 +139,14 @@ impl Task {
                 }
                 None => Adapter::fresh(entry, &config, recipe.seed, &place.device)?,
             };
+            if let Some((other, base)) = named.as_deref().and_then(|base| Some((adapter.other_base(base)?, base))) {
+                let text = format!(
+                    "adapter {} says that it was trained on {other}, the base is {base}: its sizes fit, its numbers \
+                     may not",
+                    entry.name
+                );
+                observer.record(EventBody::Warning { text: crate::text::printable(&text).into_owned() })?;
+            }
             adapters.push((adapter, entry.weight));
         }
         let target = recipe.adapters.iter().position(|a| a.role == Role::Target);

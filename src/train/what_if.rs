@@ -114,32 +114,55 @@ impl Answers {
     /// # Errors
     /// When a rule is malformed, a measured figure is no number, memory is short, or `asker` fails.
     pub fn answer(&mut self, subject: &Subject<'_>, question: &Question, asker: &mut dyn Asker) -> Result<WhatIf> {
+        self.attempt(subject, question, asker)?.map_err(Error::user)
+    }
+
+    /// As [`Self::answer`]. Where only the ratios that were asked make a figure no number, the inner error says so:
+    /// another question can be answered then.
+    ///
+    /// # Errors
+    /// As [`Self::answer`], but for that.
+    pub fn attempt(
+        &mut self,
+        subject: &Subject<'_>,
+        question: &Question,
+        asker: &mut dyn Asker,
+    ) -> Result<std::result::Result<WhatIf, String>> {
         if let Some(known) = self.known(subject, question)? {
-            return Ok(known);
+            return Ok(Ok(known));
         }
+        let mut found = WhatIf { step: subject.step, rules: question.rules.clone(), ..WhatIf::default() };
+        match self.find(subject, question, &mut found, asker) {
+            Ok(()) => Ok(Ok(found)),
+            Err(error) => no_number_by_ratios(&found).map_or(Err(error), |why| Ok(Err(why))),
+        }
+    }
+
+    fn find(
+        &mut self,
+        subject: &Subject<'_>,
+        question: &Question,
+        found: &mut WhatIf,
+        asker: &mut dyn Asker,
+    ) -> Result<()> {
         let clock = Instant::now();
         let documents = question.documents.start..question.documents.end.min(subject.task.dev.references.len());
         let samples = question.samples.min(subject.task.dev.references.len());
-        let mut found = WhatIf {
-            step: subject.step,
-            rules: question.rules.clone(),
-            asked: [documents.len(), samples],
-            ..WhatIf::default()
-        };
-        let other = self.masks(subject, &question.rules, &mut found)?;
+        found.asked = [documents.len(), samples];
+        let other = self.masks(subject, &question.rules, found)?;
         found.seconds = clock.elapsed().as_secs_f64();
-        readable(&found)?;
-        asker.news(&found)?;
-        let measured = self.measure(subject, &other, (documents, samples), &mut found, clock, asker)?;
+        readable(found)?;
+        asker.news(found)?;
+        let measured = self.measure(subject, &other, (documents, samples), found, clock, asker)?;
         found.seconds = clock.elapsed().as_secs_f64();
         if let Err(GivenUp(why)) = measured {
             (found.state, found.text) = (Progress::Cancelled, why);
         } else {
-            readable(&found)?;
+            readable(found)?;
             found.state = Progress::Done;
             self.known.insert(settings(subject, question, &self.sizes)?, found.clone());
         }
-        Ok(found)
+        Ok(())
     }
 
     /// The copy with other masks, and what they are.
@@ -221,10 +244,41 @@ fn readable(found: &WhatIf) -> Result<()> {
     found.unmeasured().map_or(Ok(()), |why| Err(Error::user(why)))
 }
 
+/// Why the ratios that were asked make a figure no number, where all can be told of the set as it stands.
+fn no_number_by_ratios(found: &WhatIf) -> Option<String> {
+    let stands = [found.retained[0], found.sparsity[0]].iter().all(|x| x.is_finite());
+    let stands = stands && found.losses.iter().all(|loss| loss.before.is_finite());
+    found.unmeasured().filter(|_| stands)
+}
+
 /// What decides the answer.
 fn settings(subject: &Subject<'_>, question: &Question, sizes: &BTreeMap<Key, usize>) -> Result<Settings> {
     let ratios = subject.pruner.ratios_with(&question.rules)?;
     let name = |adapter: usize| subject.recipe.adapters.get(adapter).map_or("", |a| a.name.as_str());
     let bits = sizes.keys().map(|&(id, adapter, factor)| ratios.of(id, name(adapter), factor).to_bits()).collect();
     Ok((bits, question.documents.clone(), question.samples))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_that_the_ratios_spoil_is_told_from_one_that_is_none_anyway() {
+        let found = |before, after| WhatIf {
+            losses: vec![DocumentLoss { document: 0, tokens: 9, before, after }],
+            loss: Some([before, after]),
+            retained: [0.9, 0.8],
+            ..WhatIf::default()
+        };
+        assert_eq!(no_number_by_ratios(&found(3.5, 3.6)), None);
+        let why = no_number_by_ratios(&found(3.5, f64::INFINITY)).unwrap();
+        assert!(why.starts_with("the dev loss is no finite number with these ratios"), "{why}");
+        let why = no_number_by_ratios(&WhatIf { retained: [0.9, f64::NAN], ..WhatIf::default() }).unwrap();
+        assert!(why.starts_with("the importance is no finite number with these ratios"), "{why}");
+        // No other ratios help.
+        assert_eq!(no_number_by_ratios(&found(f64::NAN, f64::NAN)), None);
+        assert_eq!(no_number_by_ratios(&WhatIf { retained: [f64::NAN; 2], ..WhatIf::default() }), None);
+    }
 }

@@ -95,18 +95,26 @@ impl Settings {
         if !(0.0..1.0).contains(&dropout) {
             return Err(Error::user(format!("lora_dropout = {dropout}: a share from 0.0 to below 1.0 is needed")));
         }
+        let alpha = number(&map, "lora_alpha")?.unwrap_or(8.0);
+        if alpha == 0.0 {
+            return Err(Error::user("lora_alpha = 0: the adapter would add nothing, and no gradient would reach it"));
+        }
         let base = map.get("base_model_name_or_path").and_then(Value::as_str).map(str::to_owned);
         Ok(Self {
             rank,
-            alpha: number(&map, "lora_alpha")?.unwrap_or(8.0),
+            alpha,
             rslora: flag(&map, "use_rslora")?,
             rank_pattern: Pattern::new(
                 "rank_pattern",
-                pattern(&map, "rank_pattern", |v| v.as_u64().filter(|r| (1..=65_536).contains(r)).map(|r| r as usize))?,
+                pattern(&map, "rank_pattern", "a rank from 1 to 65536", |v| {
+                    v.as_u64().filter(|r| (1..=65_536).contains(r)).map(|r| r as usize)
+                })?,
             )?,
             alpha_pattern: Pattern::new(
                 "alpha_pattern",
-                pattern(&map, "alpha_pattern", |v| v.as_f64().filter(|a| a.is_finite()))?,
+                pattern(&map, "alpha_pattern", "a number other than 0", |v| {
+                    v.as_f64().filter(|a| a.is_finite() && *a != 0.0)
+                })?,
             )?,
             targets: targets(&map)?,
             dropout,
@@ -233,7 +241,12 @@ fn strings(key: &str, value: &Value) -> Result<Vec<String>> {
     list.ok_or_else(|| wrong(key, value, "a list of names"))
 }
 
-fn pattern<T>(map: &Map<String, Value>, key: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<(String, T)>> {
+fn pattern<T>(
+    map: &Map<String, Value>,
+    key: &str,
+    needed: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Result<Vec<(String, T)>> {
     match map.get(key) {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Object(entries)) => entries
@@ -241,7 +254,7 @@ fn pattern<T>(map: &Map<String, Value>, key: &str, read: impl Fn(&Value) -> Opti
             .map(|(name, value)| match read(value) {
                 Some(read) => Ok((name.clone(), read)),
                 None => {
-                    Err(Error::user(format!("{key} of {:?} = {}: a number is needed", printable(name), shown(value))))
+                    Err(Error::user(format!("{key} of {:?} = {}: {needed} is needed", printable(name), shown(value))))
                 }
             })
             .collect(),
@@ -335,6 +348,9 @@ mod tests {
         assert!(refused(r#","r":0"#).contains("r = 0"));
         assert!(refused(r#","lora_dropout":1.0"#).contains("lora_dropout"));
         assert!(refused(r#","rank_pattern":{"q_proj":-1}"#).contains("q_proj"));
+        assert!(refused(r#","lora_alpha":0"#).contains("lora_alpha = 0: the adapter would add nothing"));
+        assert!(refused(r#","alpha_pattern":{"q_proj":0}"#).contains("a number other than 0"));
+        assert_eq!(parse(r#","lora_alpha":-4,"alpha_pattern":{"q_proj":0.5}"#).unwrap().alpha, -4.0);
         assert!(refused(r#","target_modules":"all-linear","layers_to_transform":[0]"#).contains("layers_to_transform"));
         assert!(refused(r#","target_modules":null"#).contains("target_modules"));
     }

@@ -88,9 +88,9 @@ pub(super) fn of_step(recipe: &Recipe, loaded: Loaded<'_>) -> Need {
         dropout,
         moments: if recipe.train.optimizer == OptimizerKind::Adamw { 2 } else { 0 },
         sensitivity: recipe.prune.importance == Importance::Sensitivity,
+        prunes: recipe.prunes(),
         passes: steps.len(),
-        // The longest example's pass may be half empty.
-        largest: steps.into_iter().max_by_key(|s| s.iter().map(|s| s.0).sum::<usize>()).unwrap_or_default(),
+        largest: need::fullest(steps),
         evaluation: Vec::new(),
         samples: Prompts::default(),
         summaries: Prompts::default(),

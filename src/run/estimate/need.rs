@@ -53,6 +53,11 @@ pub(super) fn passes(sorted: &[(usize, usize)], micro_tokens: usize) -> Vec<Sequ
     all
 }
 
+/// The one with the most tokens: that of the longest sequence may be half empty.
+pub(super) fn fullest(passes: Vec<Sequences>) -> Sequences {
+    passes.into_iter().max_by_key(|s| s.iter().map(|s| s.0).sum::<usize>()).unwrap_or_default()
+}
+
 /// What the formula needs to know.
 #[derive(Debug, Clone)]
 pub(super) struct Need {
@@ -73,6 +78,8 @@ pub(super) struct Need {
     /// Moments that the optimiser keeps of each number.
     pub moments: u64,
     pub sensitivity: bool,
+    /// Whether anything is pruned: what entries were before that is kept.
+    pub prunes: bool,
     /// Passes of the largest step.
     pub passes: usize,
     /// The largest pass of training.
@@ -227,9 +234,11 @@ impl Need {
     /// The moments and their parts.
     fn moments(&self) -> Vec<(&'static str, Vec<(&'static str, u64)>)> {
         let n = self.numbers;
-        // On a card masks lie with what was pruned; sensitivities stay in this machine's memory.
+        // Masks and what was pruned; in this machine's memory also sensitivities, and all of it of the best set too.
         let host = u64::from(!self.card);
-        let masks = n + host * if self.sensitivity { 4 * n } else { 0 } + (1 - host) * 4 * n;
+        let smoothed = if self.sensitivity { 4 * n } else { 0 };
+        let pruned = if self.prunes { 4 * n } else { 0 };
+        let masks = if self.card { 5 * n } else { 2 * (n + pruned + smoothed) };
         let base = ("base weights", self.base());
         let program = if self.card { 600_000_000 } else { PROGRAM + TOKENIZER * self.tokenizer };
         let program = ("program, tokenizer", program);
@@ -276,6 +285,8 @@ impl Need {
             // Its file, and its numbers.
             ("scoring by the encoder", [&light[..], &[("encoder", 2 * self.encoder)]].concat()),
             ("loading", [&light[..], &[("largest tensor", self.largest_tensor())]].concat()),
+            // Moments and masks are copied, and written from there.
+            ("writing a checkpoint", with(&[("copies", host * (4 * self.moments * n + masks.1))])),
         ]
     }
 

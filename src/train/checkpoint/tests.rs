@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::lora::Pair;
+use crate::module::{ModuleId, Projection};
+use candle_core::DType;
 
 fn at(checkpoints: &Path, step: usize) -> PathBuf {
     write(checkpoints, &Position { v: 1, step, ..Position::default() }, None, None).unwrap()
@@ -24,6 +27,11 @@ fn only_the_worker_puts_a_checkpoint_aside_that_cannot_be_read() {
     assert_eq!((found.unwrap().folder, complaints.len()), (first, 1));
     assert!(!second.exists() && checkpoints.join("damaged-stage-0-step-2").exists());
     assert_eq!(newest(&checkpoints).1, Vec::<String>::new());
+    // One of the same name is damaged later: both are out of the way.
+    assert_eq!(at(&checkpoints, 2), second);
+    std::fs::write(second.join("state.safetensors"), b"half").unwrap();
+    assert_eq!(newest(&checkpoints).1.len(), 1);
+    assert!(!second.exists() && checkpoints.join("damaged-stage-0-step-2.2").exists());
 }
 
 #[test]
@@ -34,5 +42,42 @@ fn without_a_checkpoint_that_can_be_read_there_is_none() {
     std::fs::create_dir(folder.path().join("stage-0-step-1")).unwrap();
     let (found, unreadable) = readable(folder.path());
     assert!(found.is_none() && unreadable.len() == 1, "{unreadable:?}");
+    assert!(unreadable[0].1.ends_with("; there is none before it that can be read"), "{unreadable:?}");
     assert!(folder.path().join("stage-0-step-1").exists());
+}
+
+/// A new adapter of rank 2 at these projections of one layer, 4 wide.
+fn adapter(projections: &[Projection]) -> Adapter {
+    let zeros = |shape: (usize, usize)| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+    let pair = || Pair { a: zeros((2, 4)), b: zeros((4, 2)), alpha: 4.0, scaling: 2.0 };
+    let modules = projections.iter().map(|projection| (ModuleId::new(0, *projection), pair())).collect();
+    Adapter { modules, dropout: 0.0, rslora: false, base: None }
+}
+
+#[test]
+fn a_checkpoint_of_another_recipe_is_refused_and_not_taken_in_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let (narrow, wide) = (adapter(&[Projection::QProj]), adapter(&[Projection::QProj, Projection::VProj]));
+    let set = MergedSet::merged(&[(narrow.clone(), 1.0)]).unwrap();
+    let optimizer = Optimizer::new(&crate::recipe::Train::default());
+    let state = State { set: &set, best: None, optimizer: &optimizer, pruner: None };
+    let position = Position { v: 1, stage: 2, step: 3, target_trained: true, ..Position::default() };
+    write(folder.path(), &position, Some(&narrow), Some(state)).unwrap();
+    let found = readable(folder.path()).0.unwrap();
+    let told = |error: Error, what: &str| {
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains(what) && text.contains("stage-2-step-3 has "), "{text}");
+    };
+    found.fill_whole("now", &set).unwrap();
+    let other = MergedSet::merged(&[(wide.clone(), 1.0)]).unwrap();
+    told(found.fill_whole("now", &other).unwrap_err(), "not all of the matrices \"now\"");
+    told(found.fill_whole("best", &set).unwrap_err(), "not all of the matrices \"best\"");
+    found.check_stage(3).unwrap();
+    told(found.check_stage(2).unwrap_err(), "stage 3, where the recipe has 2");
+    assert!(found.target(&narrow).unwrap().is_some());
+    told(found.target(&wide).unwrap_err(), "a trained target adapter without layers.0.self_attn.v_proj");
+    // Where it was not trained alone there is nothing to miss.
+    write(folder.path(), &Position { step: 4, target_trained: false, ..position }, None, Some(state)).unwrap();
+    assert!(readable(folder.path()).0.unwrap().target(&wide).unwrap().is_none());
 }

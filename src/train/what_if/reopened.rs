@@ -189,7 +189,8 @@ fn fill(
         return Ok(0);
     }
     checkpoint.restore_pruner(set, pruner)?;
-    if finished && checkpoint.fill("best", set)? {
+    if finished && checkpoint.position.best.is_some() {
+        checkpoint.fill_whole("best", set)?;
         if pruner.return_to_best()? {
             pruner.lie_with(set)?;
         } else {
@@ -199,7 +200,7 @@ fn fill(
         }
         return Ok(checkpoint.position.best.map_or(checkpoint.position.step, |best| best.1));
     }
-    checkpoint.fill("now", set)?;
+    checkpoint.fill_whole("now", set)?;
     Ok(checkpoint.position.step)
 }
 

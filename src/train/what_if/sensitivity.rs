@@ -37,6 +37,32 @@ pub struct Plan {
     pub ablations: bool,
 }
 
+/// A group of which nothing can be told at a ratio. It is kept in no file: the next time it is tried again.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Unmeasured {
+    /// What its matrices have in common.
+    pub by: By,
+    /// The group, as people read it.
+    pub group: String,
+    /// Its matrices as a rule is typed, with the ratio.
+    pub rule: String,
+    /// The ratio.
+    pub ratio: f64,
+    /// Why.
+    pub text: String,
+}
+
+/// What is told of a group at a ratio.
+#[derive(Debug, Clone, Copy)]
+pub enum Told<'a> {
+    /// It was measured before.
+    Known(&'a Measured),
+    /// It was measured now.
+    New(&'a Measured),
+    /// It cannot be measured: a figure is no number with this ratio.
+    None(&'a Unmeasured),
+}
+
 /// The groups of the matrices in the set.
 pub fn groups(open: &Reopened, by: By) -> Vec<Group> {
     let rule = |modules: String, adapter: &str, factor| Rule { modules, adapter: adapter.into(), factor, ratio: 0.0 };
@@ -167,16 +193,16 @@ impl<'a> Measuring<'a> {
         Ok(Self { run, open, known, documents, on, unscheduled: open.unscheduled()?, answers: Answers::default() })
     }
 
-    /// Measures what is not known yet and calls `told` with every measurement (whether it was known); ends early when
-    /// `asker` gives up. True when all is there. Every group gets the ratios that are named, also under a schedule.
+    /// Measures what is not known yet and calls `told` with every group; ends early when `asker` gives up. True when
+    /// all was told. Every group gets the ratios that are named, also under a schedule.
     ///
     /// # Errors
-    /// When the run's file fails, or memory is short.
+    /// When the run's file fails, memory is short, or nothing can be told of the set as it stands.
     pub fn measure(
         &mut self,
         plan: &Plan,
         asker: &mut dyn Asker,
-        told: &mut dyn FnMut(&Measured, bool) -> Result<()>,
+        told: &mut dyn FnMut(Told<'_>) -> Result<()>,
     ) -> Result<bool> {
         let (open, documents) = (self.open, self.documents);
         let at = (open.stage.0, open.step, open.pruner.settings().rules.len());
@@ -185,7 +211,7 @@ impl<'a> Measuring<'a> {
             let typed = rule.typed();
             let known = || self.known.iter().filter(|m| m.is_of(at, &typed, documents, &self.on));
             if let Some(known) = known().find(|m| m.by == group.by && m.group == group.name) {
-                told(known, true)?;
+                told(Told::Known(known))?;
                 continue;
             }
             // The same matrices under another name, as the one adapter of a role.
@@ -199,7 +225,15 @@ impl<'a> Measuring<'a> {
             }
             let ratio = rule.ratio;
             let question = Question { rules: vec![rule], documents: documents[0]..documents[1], samples: 0 };
-            let found = self.answers.answer(&subject, &question, asker)?;
+            let found = match self.answers.attempt(&subject, &question, asker)? {
+                Ok(found) => found,
+                // Of this group alone: the others can be measured.
+                Err(text) => {
+                    let Group { by, name: group, .. } = group;
+                    told(Told::None(&Unmeasured { by, group, rule: typed, ratio, text }))?;
+                    continue;
+                }
+            };
             if found.state != Progress::Done {
                 return Ok(false);
             }
@@ -234,10 +268,10 @@ fn keep(
     run: &RunDir,
     known: &mut Vec<Measured>,
     measured: Measured,
-    told: &mut dyn FnMut(&Measured, bool) -> Result<()>,
+    told: &mut dyn FnMut(Told<'_>) -> Result<()>,
 ) -> Result<()> {
     sensitivity::append(run, &measured)?;
-    told(&measured, false)?;
+    told(Told::New(&measured))?;
     known.push(measured);
     Ok(())
 }

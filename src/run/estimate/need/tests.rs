@@ -34,6 +34,7 @@ fn need(config: Config, rank: usize, length: usize) -> Need {
         dropout: false,
         moments: 2,
         sensitivity: false,
+        prunes: false,
         passes: 1,
         largest: vec![(length, 16); 4],
         evaluation: vec![(length, 16); 2],
@@ -68,7 +69,14 @@ fn smollm2_by_hand() {
     assert_eq!(part(training, "activations"), 30 * 36_438_016 + 1024 * 576 * 4);
     assert_eq!(part(training, "optimiser moments"), 8 * 19_537_920);
     assert_eq!(part(training, "adapters"), 12 * 19_537_920);
-    assert_eq!(part(training, "prune masks"), 19_537_920);
+    // Masks, and those of the best set.
+    assert_eq!(part(training, "prune masks"), 2 * 19_537_920);
+    // With them what was pruned, and the sensitivities: nine bytes an entry.
+    let prunes = Need { prunes: true, sensitivity: true, ..need.clone() };
+    assert_eq!(part(&prunes.moments()[0].1, "prune masks"), 2 * 9 * 19_537_920);
+    // Two moments in f32, and the masks.
+    let (moment, parts) = moments.last().unwrap();
+    assert_eq!((*moment, part(parts, "copies")), ("writing a checkpoint", 10 * 19_537_920));
     assert_eq!(part(training, "gradients"), 0);
     assert_eq!(part(&moments[1].1, "gradients"), 4 * 19_537_920);
     // 264 tokens of 2 · 192 numbers in 30 layers.
@@ -123,6 +131,15 @@ fn passes_are_cut_as_training_cuts_them() {
         let got: Vec<Vec<usize>> = passes(&sorted, micro).iter().map(|p| p.iter().map(|s| s.0).collect()).collect();
         assert_eq!(got, want, "{micro}");
     }
+}
+
+#[test]
+fn the_pass_with_the_most_tokens_counts_and_not_that_of_the_longest_sequence() {
+    let sequences = [(6, 12), (3, 9), (3, 9), (3, 9)];
+    let all = passes(&sequences, 20);
+    assert_eq!(all, [vec![(12, 6)], vec![(9, 6); 2], vec![(9, 6)]]);
+    assert_eq!(fullest(all), [(9, 6); 2]);
+    assert!(fullest(Vec::new()).is_empty());
 }
 
 #[test]
