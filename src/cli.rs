@@ -1,5 +1,4 @@
 //! The command line: what a user types, and what each command does.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod check;
 mod eval;
@@ -25,8 +24,10 @@ use crate::run::{RunDir, RunState, change, launch, listing, start, worker};
 use crate::text::{printable, printable_lines};
 use crate::ui::{self, WatchOptions};
 use crate::{Error, Result, config, contained, demo, terminal, train};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use color_eyre::config::{HookBuilder, Theme};
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -84,6 +85,8 @@ struct Tape {
 impl From<Look> for WatchOptions {
     fn from(look: Look) -> Self {
         let Look { theme, ascii, mouse, slow_link, no_probe, debug } = look;
+        // A variable that is empty says nothing.
+        let theme = theme.filter(|name| !name.is_empty());
         Self { ascii, mouse, theme, slow_link, no_probe, debug, ..Self::default() }
     }
 }
@@ -323,8 +326,16 @@ enum Verb {
 #[derive(Debug, clap::Args)]
 struct Place {
     /// Folder that holds the runs
-    #[arg(long, env = "LOPPER_RUNS", default_value = "runs")]
+    #[arg(long, env = "LOPPER_RUNS", default_value = RUNS, value_parser = OsStringValueParser::new().map(runs_folder))]
     runs: PathBuf,
+}
+
+/// Where runs are if nothing else is said.
+const RUNS: &str = "runs";
+
+/// The folder that holds the runs; a variable that is empty says nothing.
+fn runs_folder(said: OsString) -> PathBuf {
+    if said.is_empty() { RUNS.into() } else { said.into() }
 }
 
 /// Parses the command line, does what it says, and returns the exit code: 0, 1 for a fault, 2 for
@@ -332,7 +343,7 @@ struct Place {
 pub fn main() -> ExitCode {
     let colours = if std::io::stderr().is_terminal() { Theme::dark() } else { Theme::new() };
     if let Err(e) = HookBuilder::default().display_env_section(false).theme(colours).install() {
-        eprintln!("lopper: {e}");
+        outcome::tell(&format!("lopper: {e}"));
     }
     contained::quieten();
     crate::data::render::serve_by(own_file());
@@ -371,12 +382,12 @@ fn dispatch(cli: Cli) -> Result<u8> {
     }
     let Some(verb) = cli.command else {
         if on_terminal() {
-            let place = std::env::var_os("LOPPER_RUNS").filter(|p| !p.is_empty()).map(PathBuf::from);
-            let folder = cli.folder.or(place).unwrap_or_else(|| PathBuf::from("runs"));
+            let place = || runs_folder(std::env::var_os("LOPPER_RUNS").unwrap_or_default());
+            let folder = cli.folder.unwrap_or_else(place);
             ui::runs::list(&folder, &WatchOptions { record: cli.record, ..look.into() })?;
         } else {
             use clap::CommandFactory;
-            Cli::command().print_help().map_err(|e| Error::fault(e.to_string()))?;
+            say(&Cli::command().render_help().to_string())?;
         }
         return Ok(0);
     };
@@ -458,12 +469,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
             if text.is_empty() { Ok(code) } else { say(&text).map(|()| code) }
         }
         Verb::Sensitivity { asked } => {
-            let (text, code) = sensitivity::report(&asked, &mut |line| eprintln!("{line}"))?;
+            let (text, code) = sensitivity::report(&asked, &mut outcome::tell)?;
             say(&text).map(|()| code)
         }
-        Verb::Suggest { asked } => {
-            suggest::report(&asked, &mut |line| eprintln!("{line}")).and_then(|text| say(&text)).map(|()| 0)
-        }
+        Verb::Suggest { asked } => suggest::report(&asked, &mut outcome::tell).and_then(|text| say(&text)).map(|()| 0),
         Verb::Eval { asked } => match eval::report(&asked)? {
             Some(text) => say(&text).map(|()| 0),
             None => Ok(130),
@@ -681,5 +690,17 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_folder_of_runs_that_is_empty_is_none() {
+        use clap::Parser;
+        let of = |args: &[&str]| match super::Cli::try_parse_from(args).map(|cli| cli.command) {
+            Ok(Some(super::Verb::Runs { place })) => Some(place.runs),
+            _ => None,
+        };
+        assert_eq!(of(&["lopper", "runs", "--runs", ""]), Some("runs".into()));
+        assert_eq!(of(&["lopper", "runs", "--runs", "a b"]), Some("a b".into()));
+        assert_eq!(super::runs_folder("".into()), std::path::Path::new("runs"));
     }
 }

@@ -5,7 +5,7 @@ use crate::hub::{self, AdapterFacts, BaseEntry};
 use crate::model::device;
 use crate::recipe::Recipe;
 use crate::run::estimate::{self, Estimate, bytes};
-use crate::text::printable;
+use crate::text::{self, printable};
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -45,7 +45,7 @@ impl Findings {
             "name": recipe.name, "base": self.base, "adapters": adapters, "data": self.data, "estimate": self.estimate,
             "warnings": self.warnings(recipe),
         });
-        serde_json::to_string_pretty(&value).map_err(|e| Error::fault(e.to_string()))
+        text::json(&value)
     }
 
     fn warnings(&self, recipe: &Recipe) -> Vec<String> {

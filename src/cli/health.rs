@@ -41,6 +41,8 @@ pub fn report(runs: &Path) -> Result<String> {
     line("locale", crate::text::printable(&env("LANG")).into_owned())?;
     let state = if runs.is_dir() { "there" } else { "made by the first run" };
     line("runs", format!("{} ({state})", runs.display()))?;
-    line("demo", format!("{} (unpacked by `lopper demo`)", crate::demo::folder()?.display()))?;
+    // Where there is no home, this is told as the rest is.
+    let demo = crate::demo::folder().map(|folder| format!("{} (unpacked by `lopper demo`)", folder.display()));
+    line("demo", demo.unwrap_or_else(|why| why.to_string()))?;
     Ok(out)
 }

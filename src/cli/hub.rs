@@ -16,7 +16,7 @@ use crate::hub::search::{Facets, Hit, Query, Sort};
 use crate::hub::{self, card, supply};
 use crate::run::RunDir;
 use crate::run::estimate::bytes;
-use crate::text::{counted, printable};
+use crate::text::{self, counted, printable};
 use crate::theme::Theme;
 use crate::{Error, Result};
 use clap::Subcommand;
@@ -25,6 +25,9 @@ use std::path::{Path, PathBuf};
 
 /// Adapters whose headers are read at the same time.
 const AT_ONCE: usize = 8;
+/// Pages of a search that are read where few results are asked for: a filter that the hub does not know may leave
+/// nothing of any.
+const PAGES: usize = 40;
 
 /// What is done with the hub.
 #[derive(Debug, Subcommand)]
@@ -183,25 +186,28 @@ pub fn run(verb: &Verb, theme: &Theme) -> Result<u8> {
 }
 
 fn as_json(value: &impl serde::Serialize) -> Result<()> {
-    say(&serde_json::to_string_pretty(value).map_err(|e| Error::fault(e.to_string()))?)
+    say(&text::json(value)?)
 }
 
 fn search(client: &Client, query: &Query, limit: usize, json: bool) -> Result<u8> {
     if client.environment().offline {
         return cached(client, query, json);
     }
+    let most = PAGES.max(2 * limit.div_ceil(hub::search::PAGE));
     let found = supply::wait(async {
-        let (mut hits, mut next, mut first) = (Vec::new(), None, true);
-        while hits.len() < limit && (first || next.is_some()) {
+        let (mut hits, mut next, mut read) = (Vec::new(), None, 0);
+        while hits.len() < limit && read < most && (read == 0 || next.is_some()) {
             let page = client.search(query, next.as_ref()).await?;
             hits.extend(page.hits);
-            (next, first) = (page.next, false);
+            (next, read) = (page.next, read + 1);
         }
+        // The end of what is looked at, not of what there is.
+        let ended = hits.len() < limit && next.is_some();
         let more = next.is_some() || hits.len() > limit;
         hits.truncate(limit);
-        Ok((hits, more))
+        Ok((hits, more, ended))
     });
-    let (hits, more) = found?;
+    let (hits, more, ended) = found?;
     if json {
         as_json(&hits)?;
         return Ok(0);
@@ -211,7 +217,10 @@ fn search(client: &Client, query: &Query, limit: usize, json: bool) -> Result<u8
     } else {
         table::hits(&hits, |hit| is_cached(client, hit))
     };
-    if more {
+    if ended {
+        let looked_at = most.saturating_mul(hub::search::PAGE);
+        text += &format!("\nof the first {looked_at} that the hub names; more words of the name find others");
+    } else if more {
         text += &format!("\nmore than {}; --limit shows more", counted(limit, "result"));
     }
     if let Some(cached) = beside(client, query, &hits) {

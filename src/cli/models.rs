@@ -2,7 +2,7 @@
 
 use crate::hub::{self, AdapterEntry, BaseEntry, Catalog};
 use crate::run::estimate::bytes;
-use crate::text::printable;
+use crate::text::{self, printable};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ pub fn report(folders: &[PathBuf], runs: &Path, as_json: bool) -> Result<String>
     };
     let found = hub::scan(&roots);
     if as_json {
-        return serde_json::to_string_pretty(&found).map_err(|e| Error::fault(e.to_string()));
+        return text::json(&found);
     }
     Ok(lines(&found))
 }

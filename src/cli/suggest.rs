@@ -6,13 +6,13 @@ use crate::recipe::sets;
 use crate::run::RunDir;
 use crate::run::proposal::{Goal, Proposal};
 use crate::run::what_if::RESTORED;
-use crate::text::printable_lines;
+use crate::text::{self, printable, printable_lines};
 use crate::train::what_if::reopened::Reopened;
 use crate::train::what_if::suggest::{Documents, ROUNDS, suggest};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Rules that are written out.
@@ -69,7 +69,8 @@ pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<String> {
     }
     let goal = match (asked.sparsity, asked.max_loss) {
         (Some(sparsity), _) => Goal::Sparsity(sparsity),
-        (None, Some(most)) => Goal::MaxLoss(most),
+        (None, Some(most)) if most.is_finite() => Goal::MaxLoss(most),
+        (None, Some(most)) => return Err(Error::user(format!("--max-loss {most}: a number of nats is needed"))),
         (None, None) => return Err(Error::user("--sparsity or --max-loss is needed")),
     };
     if asked.documents == Some(0) {
@@ -79,6 +80,10 @@ pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<String> {
         return Err(Error::user("--rounds 0: at least one is needed"));
     }
     let run = RunDir::open(&asked.run)?;
+    if let Some(path) = &asked.out {
+        // Before minutes of search.
+        free_place(path)?;
+    }
     let clock = Instant::now();
     let mut interrupted = Interrupted::listen();
     let open = Reopened::load(&run)?;
@@ -102,9 +107,21 @@ pub fn report(asked: &Asked, progress: &mut dyn FnMut(&str)) -> Result<String> {
             notes: &open.notes,
             verified_on_choosing: chose_all(&found),
         };
-        return serde_json::to_string_pretty(&told).map_err(|e| Error::fault(e.to_string()));
+        return text::json(&told);
     }
     Ok(printable_lines(&lines(&found, &open.notes, seconds)))
+}
+
+/// Refuses a place where no new file can be made.
+fn free_place(path: &Path) -> Result<()> {
+    let refused = |why: &str| Err(Error::user(format!("--out {}: {why}", printable(&path.display().to_string()))));
+    if path.symlink_metadata().is_ok() {
+        return refused("it exists; name a new file");
+    }
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() || folder.is_dir() => Ok(()),
+        _ => refused("its folder does not exist; make it first"),
+    }
 }
 
 /// Whether no other documents verify than those that chose.
@@ -154,4 +171,23 @@ fn lines(found: &Proposal, notes: &[String], seconds: f64) -> String {
     let (measured, slopes) = (found.measured, found.slopes);
     write!(text, "{measured} what-ifs and {slopes} times the slopes measured, {seconds:.1} s").ok();
     text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_without_room_for_a_new_file_is_refused_before_the_search() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| free_place(&folder.path().join(name)).map_err(|e| (e.exit_code(), e.to_string()));
+        assert_eq!(at("rules.toml"), Ok(()));
+        assert_eq!(free_place(Path::new("no-such-file-here.toml")), Ok(()));
+        std::fs::write(folder.path().join("there.toml"), "").unwrap();
+        let (code, said) = at("there.toml").unwrap_err();
+        assert!(code == 2 && said.ends_with("there.toml: it exists; name a new file"), "{said}");
+        let (code, said) = at("nowhere/rules.toml").unwrap_err();
+        assert!(code == 2 && said.contains("its folder does not exist"), "{said}");
+    }
 }

@@ -11,7 +11,7 @@ use crate::run::journal;
 use crate::run::tail::Tail;
 use crate::run::what_if::{Progress, RESTORED, WhatIf};
 use crate::run::{RunDir, RunState};
-use crate::text::printable;
+use crate::text::{self, printable};
 use crate::train::what_if::reopened::Reopened;
 use crate::train::what_if::{Answers, Question};
 use crate::{Error, Result};
@@ -92,8 +92,7 @@ pub fn report(asked: &Asked) -> Result<(String, u8)> {
             known => known,
         };
         let told = Told { found: &found, run: run.name(), stage, notes: &notes };
-        let text = serde_json::to_string_pretty(&told).map_err(|e| Error::fault(e.to_string()))?;
-        return Ok((text, code));
+        return text::json(&told).map(|text| (text, code));
     }
     let mut text: Vec<String> = notes.iter().map(|note| format!("note: {}", printable(note))).collect();
     lines(&found, &mut text);

@@ -1,5 +1,7 @@
 //! JSONL files of documents and summaries.
 
+mod foreign;
+
 use crate::text::printable;
 use crate::{Error, Result, recipe};
 use serde_json::Value;
@@ -53,7 +55,7 @@ impl Dataset {
     /// CRLF line ends and blank lines are accepted. Lines after the limit are not looked at.
     ///
     /// # Errors
-    /// Names file and line and what is wrong there: not UTF-8, not JSON, not an object, a field that
+    /// Names file and line and what is wrong there: another format, not UTF-8, not JSON, not an object, a field that
     /// is missing, empty or no text, a line above [`LINE_LIMIT`]; or that the file has no example.
     pub fn read(path: &Path, fields: Fields<'_>, limit: usize) -> Result<Self> {
         let io = |e: &std::io::Error| Error::io("read the examples", path, e);
@@ -104,6 +106,11 @@ fn place(path: &Path, line: usize) -> String {
 
 /// The example of one line, `None` for a blank one.
 fn parse(bytes: &[u8], line: usize, fields: Fields<'_>) -> Result<Option<Example>> {
+    if line == 1
+        && let Some(what) = foreign::by_bytes(bytes)
+    {
+        return Err(Error::user(what));
+    }
     if bytes.len() > LINE_LIMIT {
         return Err(Error::user(format!("the line is longer than {} MiB; is this JSONL?", LINE_LIMIT >> 20)));
     }
@@ -118,9 +125,11 @@ fn parse(bytes: &[u8], line: usize, fields: Fields<'_>) -> Result<Option<Example
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let value: Value = serde_json::from_str(text).map_err(|e| not_json(&e))?;
+    let hint = |found: Option<&str>| found.filter(|_| line == 1).map_or_else(String::new, |hint| format!("; {hint}"));
+    let value: Value = serde_json::from_str(text).map_err(|e| not_json(&e, &hint(foreign::by_text(text, fields))))?;
     let Value::Object(mut object) = value else {
-        return Err(Error::user(format!("{} where a JSON object (one a line) is needed", kind(&value))));
+        let hint = hint(foreign::by_value(&value));
+        return Err(Error::user(format!("{} where a JSON object (one a line) is needed{hint}", kind(&value))));
     };
     let id = match object.get(fields.id) {
         None | Some(Value::Null) => line.to_string(),
@@ -156,10 +165,10 @@ fn parse(bytes: &[u8], line: usize, fields: Fields<'_>) -> Result<Option<Example
     Ok(Some(Example { id, document, summary: summary.trim().to_owned(), line }))
 }
 
-fn not_json(e: &serde_json::Error) -> Error {
+fn not_json(e: &serde_json::Error, hint: &str) -> Error {
     let text = e.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
-    Error::user(format!("not valid JSON at column {}: {what}; JSONL has one JSON object a line", e.column()))
+    Error::user(format!("not valid JSON at column {}: {what}; JSONL has one JSON object a line{hint}", e.column()))
 }
 
 fn kind(value: &Value) -> &'static str {

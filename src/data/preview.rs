@@ -1,13 +1,13 @@
 //! What the examples of a recipe become: counts, lengths, and the first of them as the model reads them.
 
 use super::dataset::{self, Dataset, Fields};
-use super::template::Template;
+use super::template::{Encoded, Template};
 use super::tokenizer::Tokenizer;
-use crate::Result;
 use crate::eval::segment::{self, Segmentation};
 use crate::model::config::Config;
 use crate::recipe::Recipe;
 use crate::text::{printable, printable_lines};
+use crate::{Error, Result};
 use std::path::PathBuf;
 
 /// The data of a recipe as the model reads it.
@@ -27,6 +27,7 @@ pub struct Split {
     /// `train`, `dev` or `test`.
     pub name: &'static str,
     /// Its file.
+    #[serde(serialize_with = "crate::text::path_as_text")]
     pub path: PathBuf,
     /// Examples that are used.
     pub examples: usize,
@@ -112,7 +113,7 @@ impl Lengths {
 /// As training would: names file and line of an example that is malformed or does not fit, or what is wrong with
 /// the tokenizer or the prompt.
 pub fn preview(recipe: &Recipe, limit: usize) -> Result<Preview> {
-    let context = Config::read(&recipe.base)?.max_position;
+    let Config { max_position: context, vocab, .. } = Config::read(&recipe.base)?;
     let tokenizer = Tokenizer::read(&recipe.base)?;
     let template = Template::new(&tokenizer, &recipe.data, context)?;
     let data = &recipe.data;
@@ -122,7 +123,9 @@ pub fn preview(recipe: &Recipe, limit: usize) -> Result<Preview> {
     let mut read = Vec::new();
     for (name, path, most) in named.into_iter().chain(test) {
         let dataset = Dataset::read(path, Fields::from(data), most)?;
-        splits.push(split(name, &template, recipe, &dataset, limit)?);
+        let encoded = template.encode(&dataset, recipe.samples.max_new_tokens)?;
+        known(&dataset, &encoded, vocab)?;
+        splits.push(split(name, &template, &encoded, &dataset, limit)?);
         read.push((name, dataset));
     }
     let examples: Vec<_> = read.iter().map(|(name, set)| (*name, &set.examples[..])).collect();
@@ -135,14 +138,27 @@ pub fn preview(recipe: &Recipe, limit: usize) -> Result<Preview> {
     Ok(Preview { splits, warnings, context })
 }
 
+/// Refuses tokens that the base has no row for: a run would find them in the middle of its work.
+fn known(dataset: &Dataset, encoded: &Encoded, vocab: usize) -> Result<()> {
+    for (example, sequence) in dataset.examples.iter().zip(&encoded.sequences) {
+        if let Some(token) = sequence.tokens.iter().find(|token| **token as usize >= vocab) {
+            return Err(Error::user(format!(
+                "{}: token {token} is outside the base's vocabulary of {vocab}: the tokenizer belongs to another model, \
+                 or tokens were added to it and not to the base",
+                dataset.place(example)
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn split(
     name: &'static str,
     template: &Template<'_>,
-    recipe: &Recipe,
+    encoded: &Encoded,
     dataset: &Dataset,
     limit: usize,
 ) -> Result<Split> {
-    let encoded = template.encode(dataset, recipe.samples.max_new_tokens)?;
     let mut whole = Vec::with_capacity(dataset.examples.len());
     let (mut cut, mut tokens_cut) = (0, 0);
     let mut first = Vec::new();
@@ -189,6 +205,19 @@ fn split(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_that_the_base_does_not_have_is_told_with_its_line() {
+        use crate::data::{Example, Sequence};
+        let example = |line| Example { id: String::new(), document: "a".into(), summary: "b".into(), line };
+        let dataset = Dataset { path: "dev.jsonl".into(), examples: vec![example(1), example(3)] };
+        let sequence = |tokens: &[u32]| Sequence { tokens: tokens.to_vec(), prompt: 1 };
+        let encoded = Encoded { sequences: vec![sequence(&[0, 7]), sequence(&[1, 8, 2])], ..Encoded::default() };
+        assert_eq!(known(&dataset, &encoded, 9), Ok(()));
+        let error = known(&dataset, &encoded, 8).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().starts_with("dev.jsonl:3: token 8 is outside the base's vocabulary of 8"), "{error}");
+    }
 
     #[test]
     fn lengths_are_counted_and_lie_in_round_bars() {

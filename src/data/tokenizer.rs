@@ -125,10 +125,12 @@ impl Tokenizer {
         ends.extend(ids_of(model.get("eos_token_id")));
         let named = inner.token_to_id(&eos_text);
         ends.extend(named);
-        let Some(eos) = named.or_else(|| ids_of(model.get("eos_token_id")).first().copied()) else {
+        let by_id = || [&model, &generation].iter().find_map(|said| ids_of(said.get("eos_token_id")).first().copied());
+        let Some(eos) = named.or_else(by_id) else {
             return Err(Error::user(format!(
-                "{}: no end-of-sequence token: neither eos_token in tokenizer_config.json nor eos_token_id in config.json names one",
-                folder.display()
+                "{}: no end-of-sequence token: neither eos_token in tokenizer_config.json nor eos_token_id in \
+                 config.json or generation_config.json names one",
+                printable(&folder.display().to_string())
             )));
         };
         Ok(Self {
@@ -141,13 +143,18 @@ impl Tokenizer {
         })
     }
 
-    /// The ids of `text`; with `special` as the tokenizer frames a text (a beginning token, if it adds one).
+    /// The ids of `text`; with `special` behind what the tokenizer begins a text with: a beginning token, if it adds
+    /// one. What it ends a text with is left out: a prompt goes on.
     ///
     /// # Errors
     /// When the tokenizer refuses the text.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
         let encoding = worked(|| self.inner.encode_fast(text, special))?;
-        Ok(encoding.get_ids().to_vec())
+        let ids = encoding.get_ids();
+        let added = encoding.get_special_tokens_mask().iter().rev().take_while(|added| **added == 1).count();
+        // Of an empty text nothing tells its beginning from its end.
+        let kept = if special && added < ids.len() { ids.len() - added } else { ids.len() };
+        Ok(ids[..kept].to_vec())
     }
 
     /// The ids of `text` and the byte after each of them.
@@ -235,6 +242,53 @@ mod tests {
         let ids = tokenizer.encode("a game 日本 👩", true).unwrap();
         assert_eq!(ids[0], 1);
         assert_eq!(tokenizer.decode(&ids).unwrap(), "a game 日本 👩");
+    }
+
+    /// Words, with `<s>` before a text and `</s>` behind it.
+    fn framing(folder: &Path) {
+        let special = |id: u32, text: &str| {
+            serde_json::json!({"id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true})
+        };
+        let token = |text: &str| serde_json::json!({"SpecialToken": {"id": text, "type_id": 0}});
+        let sequence = |id: &str| serde_json::json!({"Sequence": {"id": id, "type_id": 0}});
+        let ids = |id: u32, text: &str| serde_json::json!({"id": text, "ids": [id], "tokens": [text]});
+        let text = serde_json::json!({
+            "version": "1.0",
+            "added_tokens": [special(0, "<s>"), special(1, "</s>")],
+            "pre_tokenizer": {"type": "Whitespace"},
+            "post_processor": {
+                "type": "TemplateProcessing",
+                "single": [token("<s>"), sequence("A"), token("</s>")],
+                "pair": [sequence("A"), sequence("B")],
+                "special_tokens": {"<s>": ids(0, "<s>"), "</s>": ids(1, "</s>")},
+            },
+            "model": {"type": "WordLevel", "vocab": {"<s>": 0, "</s>": 1, "a": 2, "game": 3}, "unk_token": "a"},
+        });
+        std::fs::write(folder.join("tokenizer.json"), text.to_string()).unwrap();
+    }
+
+    #[test]
+    fn an_end_that_a_tokenizer_adds_is_no_part_of_a_prompt() {
+        let folder = tempfile::tempdir().unwrap();
+        framing(folder.path());
+        std::fs::write(folder.path().join("tokenizer_config.json"), r#"{"eos_token": "</s>"}"#).unwrap();
+        let tokenizer = Tokenizer::read(folder.path()).unwrap();
+        assert_eq!(tokenizer.encode("a game", true).unwrap(), [0, 2, 3]);
+        assert_eq!(tokenizer.encode("a game", false).unwrap(), [2, 3]);
+        // One that stands in the text is of the text.
+        assert_eq!(tokenizer.encode("a game </s>", true).unwrap(), [0, 2, 3, 1]);
+    }
+
+    #[test]
+    fn the_end_may_be_named_by_the_settings_of_generation_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        framing(folder.path());
+        let error = Tokenizer::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("no end-of-sequence token"), "{error}");
+        std::fs::write(folder.path().join("generation_config.json"), r#"{"eos_token_id": [1, 3]}"#).unwrap();
+        let tokenizer = Tokenizer::read(folder.path()).unwrap();
+        assert_eq!((tokenizer.eos(), tokenizer.ends()), (1, &[1, 3][..]));
     }
 
     #[test]

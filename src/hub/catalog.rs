@@ -43,6 +43,7 @@ pub struct BaseEntry {
     /// `ORG/NAME` in the hub's cache, the folder's name elsewhere; safe to show.
     pub name: String,
     /// The folder, absolute: what a recipe's `base` takes.
+    #[serde(serialize_with = "crate::text::path_as_text")]
     pub path: PathBuf,
     /// `hf://ORG/NAME@COMMIT` where it is a snapshot of this user's cache: what a recipe takes as well.
     pub link: Option<String>,
@@ -72,6 +73,7 @@ pub struct AdapterEntry {
     /// `ORG/NAME` in the hub's cache, `RUN` of a run's result, the folder's name elsewhere; safe to show.
     pub name: String,
     /// The folder, absolute: what a recipe's `path` takes.
+    #[serde(serialize_with = "crate::text::path_as_text")]
     pub path: PathBuf,
     /// `hf://ORG/NAME@COMMIT` where it is a snapshot of this user's cache: what a recipe takes as well.
     pub link: Option<String>,

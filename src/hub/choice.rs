@@ -19,6 +19,8 @@ pub(super) const BESIDE: [&str; 8] = [
 ];
 /// Formats that are programs when they are read.
 const PICKLE: [&str; 4] = [".bin", ".pt", ".pth", ".ckpt"];
+/// What training leaves behind in such a format: no weights of the model.
+const LEFTOVERS: [&str; 5] = ["training_args", "optimizer", "scheduler", "rng_state", "scaler"];
 
 /// What a repository holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -106,11 +108,20 @@ fn weights(files: &[RepositoryFile]) -> String {
 }
 
 fn only_pickles(files: &[RepositoryFile], what: &str, stem: &str) -> Error {
-    let pickle = files.iter().find(|f| PICKLE.iter().any(|end| f.path.ends_with(end)));
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let is_leftover = |path: &str| LEFTOVERS.iter().any(|left| name(path).starts_with(left));
+    let is_pickle = |path: &str| PICKLE.iter().any(|end| path.ends_with(end)) && !is_leftover(path);
+    let pickle = files.iter().find(|f| is_pickle(&f.path));
+    let convert = if stem == "adapter_model" {
+        "load it once on its base with PEFT's PeftModel.from_pretrained, save it into a folder with \
+         save_pretrained(FOLDER, safe_serialization=True), and name that folder"
+    } else {
+        "load it in Python and save it with safe_serialization=True"
+    };
     Error::user(match pickle {
         Some(file) => format!(
-            "{what} has its weights only as {}, a pickle, which can run code when it is read; lopper reads safetensors: \
-             load it in Python and save it with safe_serialization=True",
+            "{what} has its weights only as {}, a pickle, which can run code when it is read; lopper reads \
+             safetensors: {convert}",
             printable(&file.path)
         ),
         None => format!("{what} has no {stem}.safetensors"),
@@ -165,6 +176,12 @@ mod tests {
     fn what_cannot_be_used_is_refused_with_what_to_do() {
         let pickle = chosen(&["config.json", "pytorch_model.bin"], None, None).unwrap_err().to_string();
         assert!(pickle.contains("pytorch_model.bin, a pickle") && pickle.contains("safe_serialization"), "{pickle}");
+        let adapter = chosen(&["adapter_config.json", "training_args.bin", "adapter_model.bin"], None, None);
+        let adapter = adapter.unwrap_err().to_string();
+        assert!(adapter.contains("only as adapter_model.bin") && adapter.contains("PeftModel"), "{adapter}");
+        // What training leaves behind is not taken for weights.
+        let none = chosen(&["adapter_config.json", "training_args.bin", "old/optimizer.pt"], None, None);
+        assert_eq!(none.unwrap_err().to_string(), "a/b has no adapter_model.safetensors");
         let many = ["config.json", "q4.gguf", "q8.gguf"];
         assert!(chosen(&many, None, None).unwrap_err().to_string().contains("--file: q4.gguf, q8.gguf"));
         assert_eq!(chosen(&many, None, Some("q8.gguf")).unwrap(), ["config.json", "q8.gguf"]);

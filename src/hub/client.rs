@@ -269,7 +269,7 @@ impl Client {
     /// JSON of the hub, and the address of its next page.
     pub(super) async fn json<T: DeserializeOwned>(&self, url: &Url) -> Result<(T, Option<Url>), Failure> {
         let response = self.get(url, None).await?;
-        let next = next_page(response.headers()).filter(|next| next.origin() == url.origin());
+        let next = next_page(response.headers(), url);
         let body = bounded(response, MAX_JSON).await?;
         let value = serde_json::from_slice(&body).map_err(|_| {
             let page = body.trim_ascii_start().first() == Some(&b'<');
@@ -348,12 +348,19 @@ pub(super) async fn bounded(response: Response, limit: usize) -> Result<Vec<u8>,
     Ok(out)
 }
 
-/// The address behind `rel="next"` of a `Link` header.
-fn next_page(headers: &HeaderMap) -> Option<Url> {
+/// The address behind `rel="next"` of a `Link` header, where `asked` was the page. A mirror may pass on the address of
+/// the hub itself: the mirror is asked for it, or what comes behind the first page would be missing without a word.
+fn next_page(headers: &HeaderMap, asked: &Url) -> Option<Url> {
     let links = headers.get(LINK)?.to_str().ok()?;
     let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
     let (_, rest) = next.split_once('<')?;
-    Url::parse(rest.split_once('>')?.0).ok()
+    let next = asked.join(rest.split_once('>')?.0).ok()?;
+    if next.origin() == asked.origin() {
+        return Some(next);
+    }
+    let mut here = asked.clone();
+    here.set_query(Some(next.query()?));
+    Some(here)
 }
 
 /// A file's place, size and hash, where they can be trusted to name files with.
@@ -379,4 +386,27 @@ fn checked(file: RepositoryFile, what: &Reference) -> Result<RepositoryFile> {
         return refuse("comes without a hash to check it by");
     }
     Ok(RepositoryFile { oid: file.oid.to_ascii_lowercase(), ..file })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_asked_of_whoever_gave_the_first() {
+        let asked = Url::parse("https://mirror.example/hub/api/models/a/b/tree/main?recursive=true").unwrap();
+        let next = |link: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LINK, HeaderValue::from_static(link));
+            next_page(&headers, &asked).map(|url| url.to_string())
+        };
+        let own = "https://mirror.example/hub/api/models/a/b/tree/main?cursor=2";
+        assert_eq!(next("<https://mirror.example/hub/api/models/a/b/tree/main?cursor=2>; rel=\"next\"").unwrap(), own);
+        assert_eq!(next("<https://huggingface.co/api/models/a/b/tree/main?cursor=2>; rel=\"next\"").unwrap(), own);
+        assert_eq!(next("</hub/api/models/a/b/tree/main?cursor=2>; rel=\"next\"").unwrap(), own);
+        assert_eq!(next("<https://huggingface.co/elsewhere>; rel=\"next\""), None);
+        assert_eq!(next("<https://mirror.example/x?cursor=0>; rel=\"prev\""), None);
+        assert_eq!(next_page(&HeaderMap::new(), &asked), None);
+    }
 }

@@ -13,9 +13,31 @@ use crate::{Error, Result};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use unicode_width::UnicodeWidthChar;
 
 /// Between two lines where standard error is no terminal.
 const PACE: Duration = Duration::from_secs(5);
+
+/// Whether one line can move there: a terminal that knows how.
+pub(super) fn is_drawn_on() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb" && !term.is_empty())
+}
+
+/// Columns of the terminal behind standard error, where it has any.
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// The beginning of a line, as much as fits: one that is broken into two could not be drawn over.
+fn fitting(line: &str, columns: usize) -> &str {
+    let mut taken = 0;
+    let end = line.char_indices().find(|(_, c)| {
+        taken += c.width().unwrap_or(0);
+        taken >= columns
+    });
+    end.map_or(line, |(at, _)| &line[..at])
+}
 
 /// Fetches them one after another; a terminal's ctrl-c leaves what was fetched.
 ///
@@ -32,7 +54,7 @@ pub fn fetch(client: &Client, all: &[Reference], file: Option<&str>, dry_run: bo
             if !json {
                 say(&format!("{what}: in the cache already\n{}", written(&link, &folder)))?;
             }
-            told.push(serde_json::json!({ "reference": link, "folder": folder, "bytes": 0 }));
+            told.push(serde_json::json!({ "reference": link, "folder": folder.to_string_lossy(), "bytes": 0 }));
             continue;
         }
         let plan = supply::wait(download::plan(client, what, file))?;
@@ -56,7 +78,7 @@ pub fn fetch(client: &Client, all: &[Reference], file: Option<&str>, dry_run: bo
                 written(&link, &folder)
             ))?;
         }
-        told.push(serde_json::json!({ "reference": link, "folder": folder, "bytes": arrived }));
+        told.push(serde_json::json!({ "reference": link, "folder": folder.to_string_lossy(), "bytes": arrived }));
     }
     if json {
         as_json(&told)?;
@@ -79,7 +101,7 @@ fn listing(plan: &Plan) -> String {
 /// Fetches with its progress on standard error; `None` where ctrl-c ended it. With the folder: bytes that arrived.
 async fn shown(client: &Client, plan: &Plan) -> Result<Option<(PathBuf, u64)>> {
     let board = Board::default();
-    let terminal = std::io::stderr().is_terminal();
+    let terminal = is_drawn_on();
     let mut work = std::pin::pin!(download::fetch(client, plan, &board));
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let mut last = Instant::now();
@@ -92,7 +114,8 @@ async fn shown(client: &Client, plan: &Plan) -> Result<Option<(PathBuf, u64)>> {
         }
         let standing = board.standing();
         if terminal {
-            draw(&format!("\r\x1b[K{}", line(plan, &standing)));
+            let line = line(plan, &standing);
+            draw(&format!("\r\x1b[K{}", columns().map_or(&*line, |columns| fitting(&line, columns))));
         } else if last.elapsed() >= PACE {
             last = Instant::now();
             draw(&format!("{}\n", line(plan, &standing)));
@@ -138,4 +161,21 @@ fn line(plan: &Plan, standing: &Standing) -> String {
         bytes(standing.total),
         bytes(standing.rate as u64)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fitting;
+
+    #[test]
+    fn a_line_that_moves_leaves_the_last_column_free() {
+        assert_eq!(fitting("a/b  45 %", 80), "a/b  45 %");
+        assert_eq!(fitting("abcdef", 7), "abcdef");
+        assert_eq!(fitting("abcdef", 6), "abcde");
+        // Wide characters take two.
+        assert_eq!(fitting("日本語", 5), "日本");
+        assert_eq!(fitting("日本語", 6), "日本");
+        assert_eq!(fitting("日本語", 7), "日本語");
+        assert_eq!(fitting("abc", 1), "");
+    }
 }

@@ -56,7 +56,7 @@ pub fn push(client: &Client, run: &RunDir, what: &Reference, asked: Asked, theme
         say("nothing was uploaded")?;
         return Ok(0);
     }
-    let terminal = std::io::stderr().is_terminal();
+    let terminal = super::fetch::is_drawn_on();
     let told = |file: &str, sent: u64| {
         if terminal {
             let mut out = std::io::stderr().lock();

@@ -9,7 +9,7 @@ use crate::run::sensitivity::By;
 use crate::run::what_if::{Progress, WhatIf};
 use crate::train::orders::REPLACED;
 use crate::train::what_if::reopened::Reopened;
-use crate::train::what_if::sensitivity::{Measuring, Plan};
+use crate::train::what_if::sensitivity::{Measuring, Plan, Told};
 use crate::train::what_if::suggest::{Documents, ROUNDS, suggest};
 use crate::train::what_if::{self, Answers, Asker};
 use crate::{Error, Result};
@@ -215,8 +215,13 @@ impl Patient<'_> {
                 let mut measuring = Measuring::of(run, open, 0..*documents)?;
                 for (i, ratio) in ratios.iter().enumerate() {
                     let plan = Plan { by: By::ALL.to_vec(), ratios: vec![*ratio], ablations: i == 0 };
-                    let whole = measuring.measure(&plan, self, &mut |measured, _| {
-                        say(&id, Said::Measured(Box::new(measured.clone())))
+                    let whole = measuring.measure(&plan, self, &mut |told| match told {
+                        Told::Known(measured) | Told::New(measured) => {
+                            say(&id, Said::Measured(Box::new(measured.clone())))
+                        }
+                        Told::None(none) => {
+                            say(&id, Said::Note(format!("{} pruned to {}: {}", none.group, none.ratio, none.text)))
+                        }
                     })?;
                     if !whole {
                         return Ok(Some(GIVEN_UP.into()));

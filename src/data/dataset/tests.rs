@@ -73,6 +73,32 @@ fn bad_lines_are_refused_with_their_place() {
 }
 
 #[test]
+fn another_format_is_named_with_what_makes_jsonl_of_it() {
+    let cases: [(&[u8], &str); 12] = [
+        (b"\x1f\x8b\x08\0\0\xff", "the file is compressed with gzip, JSONL is needed; `gunzip -k FILE`"),
+        (b"\x28\xb5\x2f\xfd\x04", "Zstandard"),
+        (b"PK\x03\x04\x14\0", "a ZIP archive or a spreadsheet"),
+        (b"PAR1\x15\x04\xff", "the file is Parquet, JSONL is needed; in Python, pandas.read_parquet(FILE).to_json("),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS, not the data"),
+        (b"document,summary\na,b\n", "in Python, pandas.read_csv(FILE).to_json(NEW, orient=\"records\", lines=True)"),
+        (b"\"id\";\"document\";\"summary\"\n", "pandas.read_csv(FILE, sep=\";\")"),
+        (b"id\tsummary\ttext\n", "pandas.read_csv(FILE, sep=\"\\t\")"),
+        (b"<!DOCTYPE html>\n", "it looks like a web page"),
+        (b"[\n  {\"document\": \"a\", \"summary\": \"b\"}\n]\n", "`jq -c '.[]' FILE > NEW.jsonl`"),
+        (b"{\n  \"document\": \"a\"\n}\n", "`jq -c . FILE > NEW.jsonl`"),
+        (b"[{\"document\": \"a\", \"summary\": \"b\"}]", "a list where a JSON object (one a line) is needed; `jq -c"),
+    ];
+    for (bytes, what) in cases {
+        let error = refusal(bytes);
+        assert!(error.contains("train.jsonl:1: ") && error.contains(what), "{error}");
+    }
+    // Nothing is guessed of a line further down, nor of one that is only damaged.
+    for text in ["{\"document\": \"a\", \"summary\": \"b\"}\n[\n", "{\"document\": \"a\" \"summary\"}\n"] {
+        assert!(refusal(text.as_bytes()).ends_with("JSONL has one JSON object a line"), "{text}");
+    }
+}
+
+#[test]
 fn an_escape_sequence_in_a_field_name_is_not_repeated_raw() {
     let error = refusal("{\"\\u001b[2J\": 1}".as_bytes());
     assert!(!error.contains('\x1b'), "{error:?}");
