@@ -3,6 +3,7 @@
 pub mod bertscore;
 pub mod bleu;
 pub mod evaluation;
+pub mod markup;
 pub mod mecab;
 pub mod report;
 pub mod rouge;

@@ -4,6 +4,7 @@
 //! the process that works on it, as a run has them, the tables, written anew whenever a run of it has finished, and of an
 //! evaluation `progress.json` (which runs each seed has taken, and what could not be done).
 
+pub mod copied;
 pub mod feasible;
 pub mod launch;
 pub mod looks;

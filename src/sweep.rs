@@ -4,9 +4,10 @@
 pub mod axis;
 pub mod curve;
 pub mod plan;
+pub mod ruled;
 pub mod tables;
 
-use crate::run::event::Rouge;
+use crate::run::event::{Rouge, number};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -15,7 +16,8 @@ use std::cmp::Ordering;
 pub struct Score {
     /// Documents.
     pub documents: usize,
-    /// Mean loss per summary token, nats.
+    /// Mean loss per summary token, nats; NaN where it is no number: `null` in JSON.
+    #[serde(deserialize_with = "number")]
     pub loss: f64,
     /// ROUGE F, percent.
     #[serde(flatten)]
@@ -219,6 +221,14 @@ pub(crate) mod tests {
         assert_eq!((to_best(0.1), to_best(0.4), to_best(0.9)), (None, None, None));
         // The best, 0.3, and 0.4 by the error of the best one's mean.
         assert_eq!(all.near(), (3, 4));
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_comes_back_from_the_file() {
+        let text = serde_json::to_string(&sweep(vec![trial(0.1, None, 20.0, f64::NAN)])).unwrap();
+        assert!(text.contains("\"loss\":null"), "{text}");
+        let read: Sweep = serde_json::from_str(&text).unwrap();
+        assert!(read.trials[0].score.is_some_and(|score| score.loss.is_nan() && score.rouge.rouge_l == 20.0), "{text}");
     }
 
     #[test]

@@ -10,8 +10,9 @@ use crate::eval::evaluation::{self, Evaluation, evaluate, tables};
 use crate::recipe::{self, Method, Recipe};
 use crate::run::{RunDir, write_aside};
 use crate::study::{self, Plan, Progress, looks};
-use crate::text::{counted, printable};
+use crate::text::{self, counted, printable};
 use crate::{Error, Result};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What is asked.
@@ -82,7 +83,7 @@ pub fn report(asked: &Asked) -> Result<Option<String>> {
             Format::Csv => tables::csv(found),
             Format::Html => tables::html(found),
             Format::Latex => tables::latex(found),
-            Format::Json => json(found)?,
+            Format::Json => text::json(found)?,
         })
     })
 }
@@ -147,8 +148,9 @@ fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluatio
     progress.begin();
     let (mut outcomes, mut split) = (Vec::new(), String::new());
     let (mut last, mut failure) = (None, None);
-    // A run that has scored the test set.
-    let mut tested = None;
+    // A run that has scored the test set, and how many others have.
+    let (mut tested, mut others) = (None, None);
+    let mut builds = BTreeSet::new();
     for (number, seed) in plan.seeds.iter().enumerate() {
         if ending.is_near()? {
             return Ok(None);
@@ -163,7 +165,8 @@ fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluatio
             if split == "test" {
                 tested = Some(run.clone());
             }
-            outcomes.extend(read);
+            outcomes.extend(read.outcomes);
+            builds.extend(read.builds);
         }
         if outcomes.is_empty() {
             continue;
@@ -174,7 +177,14 @@ fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluatio
         if number + 1 < plan.seeds.len() {
             found.notes.push(format!("seeds so far: {} of {}", number + 1, plan.seeds.len()));
         }
-        found.notes.extend(tested.as_ref().and_then(|run| looked_at(run, out, &progress, &before)));
+        if let Some(run) = &tested {
+            // Runs of all folders around are looked at for it: once at first, and once when this evaluation's own are known.
+            if others.is_none() || number + 1 == plan.seeds.len() {
+                others = Some(by_others(run, out, &progress, &before));
+            }
+            found.notes.extend(others.and_then(looked_at));
+        }
+        found.notes.extend(scores::several(&builds));
         found.encoder.clone_from(&encoder);
         found.notes.extend(notes.clone());
         write(&found, out)?;
@@ -186,11 +196,15 @@ fn compared(recipe: &Recipe, plan: &Plan, out: &Path) -> Result<Option<Evaluatio
     }
 }
 
-/// A sentence on other runs that have scored the same test set; `None` where there are none.
-fn looked_at(run: &RunDir, out: &Path, progress: &Progress, before: &[String]) -> Option<String> {
+/// Other runs that have scored the test set that `run` has.
+fn by_others(run: &RunDir, out: &Path, progress: &Progress, before: &[String]) -> usize {
     let own: Vec<String> = progress.runs.iter().map(|(_, name)| name).chain(before).cloned().collect();
     // A folder beside this one that cannot be read is no reason to have no table.
-    let others = looks::by_others(run, out, &own).unwrap_or(0);
+    looks::by_others(run, out, &own).unwrap_or(0)
+}
+
+/// A sentence on other runs that have scored the same test set; `None` where there are none.
+fn looked_at(others: usize) -> Option<String> {
     let who = counted(others, "other run");
     let told = format!("the test set was scored by {who} as well, here or beside this folder: no clean test any more");
     (others > 0).then_some(told)
@@ -214,17 +228,13 @@ fn methods(asked: &[String], recipe: &Recipe) -> Result<Vec<Method>> {
     }
 }
 
-fn json(of: &Evaluation) -> Result<String> {
-    serde_json::to_string_pretty(of).map_err(|e| Error::fault(e.to_string()))
-}
-
 fn write(of: &Evaluation, out: &Path) -> Result<()> {
     let files = [
         ("md", tables::markdown(of)),
         ("csv", tables::csv(of)),
         ("html", tables::html(of)),
         ("tex", tables::latex(of)),
-        ("json", json(of)?),
+        ("json", text::json(of)?),
     ];
     files.iter().try_for_each(|(end, text)| write_aside(&out.join(format!("evaluation.{end}")), text.as_bytes()))
 }

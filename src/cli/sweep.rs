@@ -6,12 +6,12 @@ use crate::eval::rouge;
 use crate::eval::segment::Segmentation;
 use crate::recipe::Recipe;
 use crate::run::{RunDir, as_file_name, write_aside};
-use crate::study::looks;
+use crate::study::{copied, looks};
 use crate::sweep::axis::{Axis, Setting};
-use crate::sweep::curve::Curve;
+use crate::sweep::curve::{self, Curve};
 use crate::sweep::plan::{Plan, Search};
-use crate::sweep::{Chosen, Score, Sweep, Trial, mean_and_error, order, tables};
-use crate::text::printable;
+use crate::sweep::{Chosen, Score, Sweep, Trial, mean_and_error, order, ruled, tables};
+use crate::text::{self, printable};
 use crate::train::result;
 use crate::{Error, Result, study};
 use std::collections::BTreeSet;
@@ -82,6 +82,7 @@ pub fn report(asked: &Asked, ascii: bool) -> Result<Option<String>> {
         recipe.name = asked.recipe.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
     }
     let plan = Plan::new(&recipe, axes(asked)?, search(asked)?, asked.seed.unwrap_or(recipe.seed))?;
+    ruled::look(&recipe, &plan.axes)?;
     look_at_data(&recipe)?;
     let folder = || Path::new("runs").join(format!("{}-sweep", as_file_name(&recipe.name)));
     let out = asked.out.clone().unwrap_or_else(folder);
@@ -102,7 +103,7 @@ pub fn report(asked: &Asked, ascii: bool) -> Result<Option<String>> {
         Format::Text => text(&sweep, &out, ascii),
         Format::Markdown => tables::markdown(&sweep, None),
         Format::Csv => tables::csv(&sweep),
-        Format::Json => json(&sweep)?,
+        Format::Json => text::json(&sweep)?,
     }))
 }
 
@@ -123,6 +124,8 @@ pub(super) fn swept(recipe: &Recipe, study: &study::Plan, out: &Path) -> Result<
     let Some(study::Search { way, plan, test }) = &study.search else {
         return Err(Error::user("it does not say what was searched; the same `lopper sweep` goes on with it"));
     };
+    let mut notes = overlap::of_recipe(&recipe.data)?;
+    notes.extend(ruled::look(recipe, &plan.axes)?);
     let begun = Sweep {
         name: recipe.name.clone(),
         search: way.clone(),
@@ -130,7 +133,7 @@ pub(super) fn swept(recipe: &Recipe, study: &study::Plan, out: &Path) -> Result<
         tokens: String::new(),
         trials: Vec::new(),
         chosen: None,
-        notes: overlap::of_recipe(&recipe.data)?,
+        notes,
     };
     let mut ending = Ending::of(out);
     let Some(mut sweep) = run(plan, recipe, begun, &mut ending, out)? else { return Ok(None) };
@@ -148,7 +151,7 @@ pub(super) fn swept(recipe: &Recipe, study: &study::Plan, out: &Path) -> Result<
             return Ok(None);
         }
         tell(&format!("chosen: {}", tables::settings(&sweep, &chosen.settings)));
-        let Some(run) = outcome::finished(&wanted, out, &mut ending, &mut |_| Ok(()))? else { return Ok(None) };
+        let Some(run) = finished(&wanted, out, &mut ending)? else { return Ok(None) };
         (chosen.test, chosen.run) = (Some(score(&run)?.0), Some(run.name()));
         chosen.looks = looks::at_test_of(&run, out)?;
     }
@@ -208,6 +211,14 @@ fn look_at_data(recipe: &Recipe) -> Result<()> {
     Ok(())
 }
 
+/// The run of this recipe, finished, also where it was copied here; `None` when a signal came.
+fn finished(wanted: &Recipe, out: &Path, ending: &mut Ending<'_>) -> Result<Option<RunDir>> {
+    if let Some(run) = copied::finished(&[wanted], out)? {
+        return Ok(Some(run));
+    }
+    outcome::finished(wanted, out, ending, &mut |_| Ok(()))
+}
+
 /// All trials of the plan; `None` when a signal came.
 fn run(plan: &Plan, recipe: &Recipe, mut sweep: Sweep, ending: &mut Ending<'_>, out: &Path) -> Result<Option<Sweep>> {
     let mut alive = plan.points.clone();
@@ -230,7 +241,7 @@ fn run(plan: &Plan, recipe: &Recipe, mut sweep: Sweep, ending: &mut Ending<'_>, 
                 failed,
                 by_document,
             };
-            match outcome::finished(&wanted, out, ending, &mut |_| Ok(())) {
+            match finished(&wanted, out, ending) {
                 Ok(None) => return Ok(None),
                 Ok(Some(run)) => {
                     let (score, by_document) = score(&run)?;
@@ -297,19 +308,16 @@ fn segmentation(run: &Path) -> Result<Segmentation> {
     Segmentation::of(written.iter().map(|(_, reference, _)| reference.as_str()))
 }
 
-fn json(of: &Sweep) -> Result<String> {
-    serde_json::to_string_pretty(of).map_err(|e| Error::fault(e.to_string()))
-}
-
 fn write(of: &Sweep, out: &Path) -> Result<()> {
-    let picture = Curve::of(of).map(|curve| curve.svg(&format!("{}: the best of each prune ratio on dev", of.name)));
+    let title = format!("{}: the best of each prune ratio on dev", of.name);
+    let picture = Curve::of(of).map(|found| curve::svg(&title, &found, Curve::of_loss(of).as_ref()));
     if let Some(svg) = &picture {
         write_aside(&out.join("sweep.svg"), svg.as_bytes())?;
     }
     let files = [
         ("md", tables::markdown(of, picture.as_ref().map(|_| "sweep.svg"))),
         ("csv", tables::csv(of)),
-        ("json", json(of)?),
+        ("json", text::json(of)?),
     ];
     files.iter().try_for_each(|(end, text)| write_aside(&out.join(format!("sweep.{end}")), text.as_bytes()))
 }

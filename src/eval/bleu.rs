@@ -36,7 +36,16 @@ impl Tokens {
         }
     }
 
-    /// sacrebleu's name for it, for a report.
+    /// What a report says of it: sacrebleu's name, where sacrebleu would cut like that.
+    pub fn told(self) -> String {
+        match (self, mecab::installed().ok().flatten()) {
+            (Self::JaMecab, Some(dictionary)) => japanese(&dictionary.name(), dictionary.is_sacrebleus()),
+            (Self::JaMecab, None) => Self::Characters.label().to_owned(),
+            (Self::V13a | Self::Characters, _) => self.label().to_owned(),
+        }
+    }
+
+    /// sacrebleu's name for it.
     pub const fn label(self) -> &'static str {
         match self {
             Self::V13a => "13a",
@@ -44,6 +53,12 @@ impl Tokens {
             Self::JaMecab => "ja-mecab",
         }
     }
+}
+
+/// What a report says of `MeCab`'s words by this dictionary.
+fn japanese(dictionary: &str, is_sacrebleus: bool) -> String {
+    let name = Tokens::JaMecab.label();
+    if is_sacrebleus { name.to_owned() } else { format!("MeCab ({dictionary}; sacrebleu's {name} has IPADIC)") }
 }
 
 /// What is counted of one pair; the counts of a corpus are the sums of its pairs'.
@@ -212,6 +227,14 @@ mod tests {
                 assert!((got - want).abs() < 1e-6, "{} {range}: {got}, sacrebleu has {want}", tokens.label());
             }
         }
+    }
+
+    #[test]
+    fn another_dictionary_is_not_told_by_sacrebleus_name() {
+        assert_eq!(japanese("IPADIC of 392126 entries", true), "ja-mecab");
+        let told = japanese("UniDic of 756463 entries", false);
+        assert_eq!(told, "MeCab (UniDic of 756463 entries; sacrebleu's ja-mecab has IPADIC)");
+        assert_eq!((Tokens::V13a.told(), Tokens::Characters.told()), ("13a".to_owned(), "char".to_owned()));
     }
 
     #[test]

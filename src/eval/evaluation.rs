@@ -215,7 +215,7 @@ pub fn evaluate(asked: &Asked<'_>, outcomes: &[Outcome], undone: &[Undone]) -> R
         name: asked.name.to_owned(),
         split: asked.split.to_owned(),
         documents: first.written.len(),
-        tokens: [cut.label(), Tokens::of(cut).label().to_owned()],
+        tokens: [cut.label(), Tokens::of(cut).told()],
         reference: asked.reference.to_owned(),
         verdict: against::verdict(&rows, &comparisons, asked.reference),
         rows,

@@ -19,6 +19,10 @@ pub const VARIABLE: &str = "LOPPER_MECAB_DICT";
 const MOST: u64 = 1 << 30;
 /// Unknown words of one kind of character are taken whole up to this length, in characters.
 const GROUP: usize = 24;
+/// Fields and entries of IPADIC 2.7.0, which Python's `ipadic` has and sacrebleu uses.
+const IPADIC: (usize, usize) = (9, 392_126);
+/// Fields of `UniDic`'s words at least: 17 of 2.1, 26 and 29 of later ones.
+const UNIDIC: usize = 17;
 /// Bytes ahead within which a word is looked for.
 const AHEAD: usize = 65_535;
 
@@ -96,9 +100,19 @@ impl Dictionary {
         Ok(Self { words, unknown, characters, costs, width })
     }
 
-    /// Entries of the dictionary: what tells one from another in a report.
+    /// Entries of the dictionary.
     pub const fn entries(&self) -> usize {
         self.words.entries()
+    }
+
+    /// What tells it from others in a report.
+    pub fn name(&self) -> String {
+        named(self.words.fields(), self.entries())
+    }
+
+    /// Whether it is the one that sacrebleu's `ja-mecab` has.
+    pub const fn is_sacrebleus(&self) -> bool {
+        self.words.fields() == IPADIC.0 && self.entries() == IPADIC.1
     }
 
     /// The words of `text`, in its order, without the white space between them.
@@ -224,6 +238,16 @@ impl Dictionary {
         if found.is_empty() {
             add(first, found);
         }
+    }
+}
+
+/// A dictionary's name by the fields of its words and by its size.
+fn named(fields: usize, entries: usize) -> String {
+    match fields {
+        _ if (fields, entries) == IPADIC => format!("IPADIC of {entries} entries"),
+        9 => format!("a dictionary in IPADIC's form of {entries} entries"),
+        UNIDIC.. => format!("UniDic of {entries} entries"),
+        _ => format!("a dictionary of {entries} entries"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The report as text, Markdown, CSV and JSON.
 
+use super::markup;
+use super::rouge::parts::{HEADS, NAMES, Parts};
 use crate::run::event::{Report, ReportRow};
 use crate::{Error, Result};
 use std::fmt::Write;
@@ -75,7 +77,7 @@ pub fn markdown(report: &Report) -> String {
 fn markdown_table(heads: &[String], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut out = format!("| {} |\n|---|{}\n", heads.join(" | "), "---:|".repeat(heads.len() - 1));
     for row in rows {
-        let cells: Vec<String> = row.iter().map(|c| c.replace('|', "\\|")).collect();
+        let cells: Vec<String> = row.iter().map(|cell| markup::markdown(cell)).collect();
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
     out
@@ -83,7 +85,7 @@ fn markdown_table(heads: &[String], rows: impl Iterator<Item = Vec<String>>) -> 
 
 /// What the table has no room for, as a Markdown table: perplexity, and ROUGE's precision and recall where they are known.
 pub fn more(report: &Report) -> String {
-    let heads = ["method", "perplexity", "R-1 P", "R-1 R", "R-2 P", "R-2 R", "R-L P", "R-L R"].map(str::to_owned);
+    let heads: Vec<String> = ["method", "perplexity"].iter().chain(&HEADS).map(|head| (*head).to_owned()).collect();
     let row = |row: &ReportRow| -> Vec<String> {
         let start = [crate::text::printable(&row.method).into_owned(), format!("{:.2}", perplexity(row.loss))];
         start.into_iter().chain(parts(row).map(|part| part.map_or("-".into(), |part| format!("{part:.2}")))).collect()
@@ -103,9 +105,7 @@ pub fn perplexity(loss: f64) -> f64 {
 
 /// Precision and recall of ROUGE-1, ROUGE-2 and ROUGE-L.
 fn parts(row: &ReportRow) -> [Option<f64>; 6] {
-    row.rouge
-        .parts
-        .map_or([None; 6], |p| [p.rouge1_p, p.rouge1_r, p.rouge2_p, p.rouge2_r, p.rouge_l_p, p.rouge_l_r].map(Some))
+    row.rouge.parts.map_or([None; 6], |parts| Parts::<f64>::from(parts).all().map(Some))
 }
 
 /// The report as CSV with a header, full precision.
@@ -119,9 +119,10 @@ pub fn csv(report: &Report) -> String {
     } else {
         (",rouge_tokens", format!(",{}", quoted(&report.tokens)))
     };
+    let [p1, r1, p2, r2, pl, rl] = NAMES;
     let mut out = format!(
-        "method,documents,loss,perplexity,rouge1,rouge1_p,rouge1_r,rouge2,rouge2_p,rouge2_r,rougeL,rougeL_p,rougeL_r,\
-         sparsity,train_seconds{more}{head}\n"
+        "method,documents,loss,perplexity,rouge1,{p1},{r1},rouge2,{p2},{r2},rougeL,{pl},{rl},sparsity,\
+         train_seconds{more}{head}\n"
     );
     let text = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     for row in &report.rows {

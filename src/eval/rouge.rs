@@ -1,5 +1,7 @@
 //! ROUGE as Google's `rouge_score` computes it, with its stemmer; over characters where words have no spaces.
 
+pub mod parts;
+
 use super::segment::{self, Segmentation};
 use crate::run::event;
 use std::collections::HashMap;
@@ -150,18 +152,15 @@ pub fn mean<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, segmentatio
 pub fn mean_of(scores: &[Scores]) -> event::Rouge {
     let scale = 100.0 / scores.len().max(1) as f64;
     let mean = |of: fn(&Scores) -> f64| scores.iter().map(of).sum::<f64>() * scale;
+    let mut all = [0.0; 6];
+    for of in scores.iter().map(parts::of_pair) {
+        all.iter_mut().zip(of).for_each(|(sum, part)| *sum += part);
+    }
     event::Rouge {
         rouge1: mean(|s| s.rouge1.f),
         rouge2: mean(|s| s.rouge2.f),
         rouge_l: mean(|s| s.rouge_l.f),
-        parts: Some(event::RougeParts {
-            rouge1_p: mean(|s| s.rouge1.precision),
-            rouge1_r: mean(|s| s.rouge1.recall),
-            rouge2_p: mean(|s| s.rouge2.precision),
-            rouge2_r: mean(|s| s.rouge2.recall),
-            rouge_l_p: mean(|s| s.rouge_l.precision),
-            rouge_l_r: mean(|s| s.rouge_l.recall),
-        }),
+        parts: Some(parts::Parts::from(all.map(|sum| sum * scale)).into()),
     }
 }
 

@@ -32,8 +32,8 @@ impl Segmentation {
             Self::Unicode => "words of any script (rouge_score's are of a to z and digits)".to_owned(),
             Self::Characters => "characters".to_owned(),
             Self::Japanese => {
-                let entries = mecab::installed().ok().flatten().map_or(0, mecab::Dictionary::entries);
-                format!("Japanese words (MeCab, a dictionary of {entries} entries)")
+                let name = mecab::installed().ok().flatten().map(mecab::Dictionary::name);
+                format!("Japanese words (MeCab, {})", name.unwrap_or_default())
             }
         }
     }

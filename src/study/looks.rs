@@ -1,9 +1,10 @@
 //! How often a test set has been scored: one that was looked at more than once is no clean test any more.
 
 use super::list;
-use crate::run::event::{Event, EventBody, Started};
+use crate::run::event::{Event, EventBody};
 use crate::run::{RunDir, RunState, journal, listing};
 use crate::{Error, Result};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Bytes from a journal's beginning within which a run that began has said what it found.
@@ -11,7 +12,7 @@ const FIRST_BYTES: u64 = 16 << 20;
 
 /// Runs that have scored the test set of `run`, itself included, also where they came to no end: in the folder of runs
 /// that holds `study`, and in the evaluations and sweeps beside it. A test set is the same where name and contents of its
-/// file are.
+/// file are. A run that is there twice, as a copy or by a link, has looked once.
 ///
 /// # Errors
 /// When a folder cannot be read.
@@ -36,17 +37,19 @@ fn whole(folder: &Path) -> Result<PathBuf> {
 
 /// The runs that have scored the test set of `run`, in the folders that may have some.
 fn all_at_test_of(run: &RunDir, study: &Path) -> Result<Vec<RunDir>> {
-    let Some(test) = test_set(run) else { return Ok(Vec::new()) };
+    let Some(Begun { test, .. }) = begun(run) else { return Ok(Vec::new()) };
     let parent = study.parent().unwrap_or(study);
-    let mut folders: Vec<_> = list(parent).into_iter().map(|(folder, _)| folder).collect();
-    folders.push(parent.to_path_buf());
-    if folders.iter().all(|folder| folder != study) {
-        folders.push(study.to_path_buf());
-    }
-    let mut looks = Vec::new();
+    // The study first: of a run that is there twice it has the one that counts.
+    let others = list(parent).into_iter().map(|(folder, _)| folder).filter(|folder| folder != study);
+    let folders: Vec<_> = [study.to_path_buf(), parent.to_path_buf()].into_iter().chain(others).collect();
+    let (mut looks, mut seen) = (Vec::new(), HashSet::new());
     for folder in folders {
-        let runs = RunDir::list(&folder)?.into_iter();
-        looks.extend(runs.filter(|run| has_scored(run) && test_set(run).as_ref() == Some(&test)));
+        for run in RunDir::list(&folder)? {
+            let Some(begun) = begun(&run).filter(|begun| begun.test == test) else { continue };
+            if has_scored(&run) && seen.insert((run.name(), begun.at.to_bits())) {
+                looks.push(run);
+            }
+        }
     }
     Ok(looks)
 }
@@ -62,24 +65,28 @@ fn has_scored(run: &RunDir) -> bool {
     )
 }
 
-/// The hash of the test set that a run has found; `None` where it has none or was not begun.
-fn test_set(run: &RunDir) -> Option<String> {
-    let started =
-        first_started(run).or_else(|| match journal::last_of(&run.journal_file(), "started").ok()??.body {
-            EventBody::Started(started) => Some(started),
-            _ => None,
-        })?;
-    started.origin.inputs.iter().find(|input| input.key == "data.test").map(|input| input.sha256.clone())
+/// What a run began with.
+struct Begun {
+    /// The hash of its test set.
+    test: String,
+    /// When, Unix time: with the run's name it tells a copy from another run.
+    at: f64,
+}
+
+/// What a run began with; `None` where it has no test set or was not begun.
+fn begun(run: &RunDir) -> Option<Begun> {
+    let event = first_started(run).or_else(|| journal::last_of(&run.journal_file(), "started").ok().flatten())?;
+    let EventBody::Started(started) = &event.body else { return None };
+    let test = started.origin.inputs.iter().find(|input| input.key == "data.test")?.sha256.clone();
+    Some(Begun { test, at: event.t })
 }
 
 /// Where it stands in a run that was never gone on with: near the beginning, however long the journal is.
-fn first_started(run: &RunDir) -> Option<Box<Started>> {
+fn first_started(run: &RunDir) -> Option<Event> {
     let mut first = None;
     let look = |line: &[u8]| {
-        if listing::kind(line) == Some("started")
-            && let Ok(EventBody::Started(started)) = Event::parse(line).map(|event| event.body)
-        {
-            first = Some(started);
+        if listing::kind(line) == Some("started") {
+            first = Event::parse(line).ok();
         }
         first.is_none()
     };
@@ -91,7 +98,7 @@ fn first_started(run: &RunDir) -> Option<Box<Started>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::run::event::{Report, ReportRow};
+    use crate::run::event::{Report, ReportRow, Started};
     use crate::run::journal::Journal;
     use crate::run::origin::{Input, Origin};
 
@@ -135,6 +142,28 @@ mod tests {
         assert_eq!(by_others(&of("games-seed-1"), &other, &seeds).unwrap(), 3, "of another question");
         let seeds = names(&["games-seed-1", "games-seed-2", "games", "chosen"]);
         assert_eq!(by_others(&of("games-seed-1"), &other, &seeds).unwrap(), 2, "a name is one of this folder");
+    }
+
+    #[test]
+    fn a_run_that_is_there_twice_has_looked_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, other) = (folder.path().join("games-eval"), folder.path().join("games-eval-slim"));
+        let first = run(&own, "games-seed-1", "a", "finished");
+        for study in [&own, &other] {
+            std::fs::create_dir_all(study.join("games-seed-1")).unwrap();
+            std::fs::write(study.join("evaluation.json"), "{}").unwrap();
+        }
+        for file in ["recipe.toml", "exit.json", "events.jsonl"] {
+            std::fs::copy(first.path().join(file), other.join("games-seed-1").join(file)).unwrap();
+        }
+        std::os::unix::fs::symlink(&own, folder.path().join("link")).unwrap();
+        let seeds = ["games-seed-1".to_owned()];
+        assert_eq!((at_test_of(&first, &own), by_others(&first, &own, &seeds)), (Ok(1), Ok(0)));
+        let copy = RunDir::open(&other.join("games-seed-1")).unwrap();
+        assert_eq!((at_test_of(&copy, &other), by_others(&copy, &other, &seeds)), (Ok(1), Ok(0)));
+        // By the same name at another time it is another run.
+        run(folder.path(), "games-seed-1", "a", "finished");
+        assert_eq!((at_test_of(&first, &own), by_others(&first, &own, &seeds)), (Ok(2), Ok(1)));
     }
 
     #[test]

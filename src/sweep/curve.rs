@@ -1,34 +1,51 @@
-//! Dev ROUGE-L against the prune ratio: as characters, and as SVG.
+//! Dev ROUGE-L against the prune ratio: as characters, and, with the loss below it, as SVG.
 
-use super::Sweep;
+mod picture;
+
+pub use picture::svg;
+
+use super::{Score, Sweep};
 use std::fmt::Write;
 
 /// The curve: for each ratio the best of all whole trials, and the others.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Curve {
-    /// Ratio, ROUGE-L in percent and its standard error, by ratio.
+    /// Ratio, ROUGE-L in percent and its standard error, by ratio; or the loss of these trials, whose error is not known: 0.
     pub best: Vec<(f64, f64, f64)>,
-    /// Ratio and ROUGE-L of every other trial.
+    /// Ratio and ROUGE-L, or loss, of every other trial.
     pub others: Vec<(f64, f64)>,
 }
 
 /// Columns and rows of the drawing in characters.
 const SIZE: (usize, usize) = (60, 12);
-/// Width and height of the picture, and the place that its axes leave.
-const PICTURE: (f64, f64) = (640.0, 380.0);
-const MARGINS: (f64, f64, f64, f64) = (64.0, 24.0, 40.0, 56.0);
 
 impl Curve {
     /// The curve of a ranked sweep; `None` where it has fewer than two ratios.
     pub fn of(sweep: &Sweep) -> Option<Self> {
+        Self::through(sweep, |score| (score.rouge.rouge_l, score.error.unwrap_or(0.0)))
+    }
+
+    /// The dev loss of the same trials, nats; `None` where fewer than two of the best of a ratio have one.
+    pub fn of_loss(sweep: &Sweep) -> Option<Self> {
+        Self::through(sweep, |score| (score.loss, 0.0))
+    }
+
+    /// The best trial of each ratio, and the others, by a figure and its error; what is no number has no point.
+    fn through(sweep: &Sweep, of: impl Fn(&Score) -> (f64, f64)) -> Option<Self> {
         let at = sweep.axes.iter().position(|axis| axis == "ratio")?;
         let mut curve = Self::default();
+        let mut seen = Vec::new();
         for (trial, score) in sweep.whole() {
-            let (ratio, rouge_l) = (*trial.settings.get(at)?, score.rouge.rouge_l);
-            if curve.best.iter().any(|point| point.0 == ratio) {
-                curve.others.push((ratio, rouge_l));
+            let (ratio, (value, error)) = (*trial.settings.get(at)?, of(score));
+            let is_best = !seen.contains(&ratio);
+            seen.push(ratio);
+            if !value.is_finite() {
+                continue;
+            }
+            if is_best {
+                curve.best.push((ratio, value, error));
             } else {
-                curve.best.push((ratio, rouge_l, score.error.unwrap_or(0.0)));
+                curve.others.push((ratio, value));
             }
         }
         curve.best.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -109,65 +126,6 @@ impl Curve {
         let code = set.fold(0u32, |code, (_, _, bit)| code | 1 << bit);
         if code == 0 { ' ' } else { char::from_u32(0x2800 + code).unwrap_or(' ') }
     }
-
-    /// As a picture: the same with the standard errors of the best.
-    pub fn svg(&self, title: &str) -> String {
-        let ((left, right), (low, high)) = self.ranges(true);
-        let (width, height) = PICTURE;
-        let (before, behind, above, below) = MARGINS;
-        let x = |ratio: f64| before + (ratio - left) / (right - left) * (width - before - behind);
-        let y = |v: f64| above + (high - v) / (high - low) * (height - above - below);
-        let mut out = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
-             font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n<text \
-             x=\"{before}\" y=\"22\" font-size=\"14\">{}</text>\n",
-            escaped(title)
-        );
-        for i in 0..=4 {
-            let share = f64::from(i) / 4.0;
-            let v = low + share * (high - low);
-            let (x0, x1, at) = (before, width - behind, y(v));
-            writeln!(out, "<path d=\"M{x0:.1} {at:.1}H{x1:.1}\" stroke=\"#dddddd\"/>").ok();
-            writeln!(out, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{v:.2}</text>", x0 - 8.0, at + 4.0).ok();
-        }
-        let bottom = height - below;
-        for (ratio, _, _) in &self.best {
-            let label = format!(
-                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{ratio}</text>",
-                x(*ratio),
-                bottom + 18.0
-            );
-            writeln!(out, "<path d=\"M{:.1} {bottom:.1}v5\" stroke=\"#333333\"/>{label}", x(*ratio)).ok();
-        }
-        let middle = f64::midpoint(before, width - behind);
-        writeln!(
-            out,
-            "<path d=\"M{before:.1} {above:.1}V{bottom:.1}H{:.1}\" fill=\"none\" stroke=\"#333333\"/>",
-            width - behind
-        )
-        .ok();
-        writeln!(out, "<text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">prune ratio</text>", bottom + 40.0)
-            .ok();
-        let turned = format!("transform=\"translate(16 {:.1}) rotate(-90)\"", f64::midpoint(above, bottom));
-        writeln!(out, "<text {turned} text-anchor=\"middle\">dev ROUGE-L, %</text>").ok();
-        for (ratio, v) in &self.others {
-            writeln!(out, "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"#bbbbbb\"/>", x(*ratio), y(*v)).ok();
-        }
-        let line: Vec<String> =
-            self.best.iter().map(|(ratio, v, _)| format!("{:.1},{:.1}", x(*ratio), y(*v))).collect();
-        writeln!(out, "<polyline points=\"{}\" fill=\"none\" stroke=\"#0b6bcb\" stroke-width=\"2\"/>", line.join(" "))
-            .ok();
-        for (ratio, v, error) in &self.best {
-            let (at, top, end) = (x(*ratio), y(v + error), y(v - error));
-            writeln!(out, "<path d=\"M{at:.1} {top:.1}V{end:.1}\" stroke=\"#0b6bcb\"/>").ok();
-            writeln!(out, "<circle cx=\"{at:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"#0b6bcb\"/>", y(*v)).ok();
-        }
-        out + "</svg>\n"
-    }
-}
-
-fn escaped(text: &str) -> String {
-    crate::text::printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -194,9 +152,8 @@ mod tests {
         assert_eq!(curve().others, [(0.5, 19.0)]);
         assert_eq!(Curve::of(&sweep(vec![trial(0.5, None, 1.0, 1.0)])), None);
         let mut without = sweep(vec![trial(0.5, None, 1.0, 1.0), trial(0.6, None, 1.0, 1.0)]);
-        assert!(
-            Curve::of(&without).is_some_and(|flat| flat.text(true).contains('*') && !flat.svg("x").contains("NaN"))
-        );
+        let flat = Curve::of(&without).unwrap();
+        assert!(flat.text(true).contains('*') && !svg("x", &flat, None).contains("NaN"));
         without.axes[0] = "lr".into();
         assert_eq!(Curve::of(&without), None);
     }
@@ -221,8 +178,39 @@ mod tests {
 
     #[test]
     fn the_picture_has_all_points_and_takes_no_markup() {
-        let svg = curve().svg("a <b> & \u{1b}");
-        assert_eq!((svg.matches("r=\"4\"").count(), svg.matches("r=\"3\"").count()), (3, 1));
-        assert!(svg.contains("a &lt;b&gt; &amp; ") && !svg.contains('\u{1b}') && svg.ends_with("</svg>\n"), "{svg}");
+        let drawn = svg("a <b> & \u{1b}", &curve(), None);
+        assert_eq!((drawn.matches("r=\"4\"").count(), drawn.matches("r=\"3\"").count()), (3, 1));
+        assert!(drawn.contains("a &lt;b&gt; &amp; ") && !drawn.contains('\u{1b}'), "{drawn}");
+        assert!(drawn.ends_with("</svg>\n") && !drawn.contains("loss"), "{drawn}");
+    }
+
+    #[test]
+    fn the_loss_of_the_same_trials_stands_below_with_an_axis_of_its_own() {
+        let mut all = sweep(vec![
+            trial(0.0, None, 20.0, 3.5),
+            trial(0.5, None, 22.0, 3.0),
+            // Less loss, and yet not the best of its ratio.
+            trial(0.5, None, 19.0, 2.5),
+            trial(0.7, None, 21.0, f64::NAN),
+            trial(0.7, None, 18.0, 2.75),
+            trial(0.9, None, 18.0, 4.0),
+        ]);
+        all.rank();
+        let loss = Curve::of_loss(&all).unwrap();
+        assert_eq!(loss.best, [(0.0, 3.5, 0.0), (0.5, 3.0, 0.0), (0.9, 4.0, 0.0)]);
+        assert_eq!(loss.others, [(0.5, 2.5), (0.7, 2.75)]);
+        let drawn = svg("x", &Curve::of(&all).unwrap(), Some(&loss));
+        assert_eq!((drawn.matches("<polyline").count(), drawn.matches("prune ratio").count()), (2, 1));
+        assert!(drawn.contains(">dev ROUGE-L, %<") && drawn.contains(">dev loss, nats<"), "{drawn}");
+        // Each axis from its least to its most, the error of ROUGE-L among it.
+        for label in [">17.50<", ">22.50<", ">2.500<", ">4.000<"] {
+            assert_eq!(drawn.matches(label).count(), 1, "{label}: {drawn}");
+        }
+        assert!(!drawn.contains("NaN") && drawn.matches("r=\"4\"").count() == 4 + 3, "{drawn}");
+        // Both panels have the ratios at the same places.
+        let x = |panel: &str| panel.split("points=\"").nth(1).unwrap().split(',').next().unwrap().to_owned();
+        let (above, below) = drawn.split_once("dev loss").unwrap();
+        assert_eq!(x(above), x(below));
+        assert_eq!(Curve::of_loss(&sweep(vec![trial(0.1, None, 1.0, f64::NAN), trial(0.2, None, 1.0, 1.0)])), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::axis::shown;
 use super::{Chosen, Sweep, ToBest, Trial};
+use crate::eval::markup;
 use crate::text::{counted, printable};
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
@@ -134,18 +135,20 @@ pub fn text(of: &Sweep) -> String {
 /// A Markdown table with the legend and, where there is one, the picture of the curve.
 pub fn markdown(of: &Sweep, picture: Option<&str>) -> String {
     let heads = heads(of);
-    let mut out = format!("# {}: {} search\n\n| {} |\n", printable(&of.name), of.search, heads.join(" | "));
+    let title = markup::markdown(&printable(&format!("{}: {} search", of.name, of.search)));
+    let names: Vec<String> = heads.iter().map(|head| markup::markdown(&printable(head))).collect();
+    let mut out = format!("# {title}\n\n| {} |\n", names.join(" | "));
     writeln!(out, "|{}---|", "---:|".repeat(heads.len() - 1)).ok();
     for trial in &of.trials {
-        let cells: Vec<String> = cells(of, trial).iter().map(|cell| cell.replace('|', "\\|")).collect();
+        let cells: Vec<String> = cells(of, trial).iter().map(|cell| markup::markdown(cell)).collect();
         writeln!(out, "| {} |", cells.join(" | ")).ok();
     }
     out.push('\n');
     for line in legend(of) {
-        writeln!(out, "{line}\n").ok();
+        writeln!(out, "{}\n", markup::markdown(&line)).ok();
     }
     if let Some(picture) = picture {
-        writeln!(out, "![dev ROUGE-L against the prune ratio]({picture})").ok();
+        writeln!(out, "![dev ROUGE-L and loss against the prune ratio]({picture})").ok();
     }
     out
 }

@@ -1,48 +1,45 @@
 //! An evaluation as CSV.
 
 use super::{Evaluation, Figure, Figures};
+use crate::eval::rouge::parts::NAMES;
 use crate::text::printable;
 use std::fmt::Write;
 
-/// A figure: its name in files and where it stands.
-type Named = (&'static str, fn(&Figures) -> Option<Figure>);
+/// A method's figures, each with its name in files.
+fn named(of: &Evaluation, figures: &Figures) -> Vec<(&'static str, Option<Figure>)> {
+    let f = figures;
+    let measures = [("rouge1", f.rouge1), ("rouge2", f.rouge2), ("rougeL", f.rouge_l)];
+    let parts: Vec<_> = NAMES.into_iter().zip(f.parts.all().map(Some)).collect();
+    let mut all = vec![("loss", Some(f.loss)), ("perplexity", Some(f.perplexity))];
+    for ((name, figure), of_it) in measures.into_iter().zip(parts.chunks(2)) {
+        all.push((name, Some(figure)));
+        all.extend_from_slice(of_it);
+    }
+    all.extend([
+        ("rougeLsum", Some(f.rouge_l_sum)),
+        ("bleu", Some(f.bleu)),
+        ("length_ratio", f.length.known()),
+        ("copied", Some(f.copied)),
+        ("repeated", Some(f.repeated)),
+        ("sparsity", Some(f.sparsity)),
+        ("train_seconds", Some(f.seconds)),
+    ]);
+    if of.encoder.is_some() {
+        let bert = |at: usize| f.bert.map(|bert| bert[at]);
+        all.extend([("bert_precision", bert(0)), ("bert_recall", bert(1)), ("bert_f", bert(2))]);
+    }
+    if of.rows.iter().filter_map(|row| row.figures.as_ref()).any(|of| of.dev_loss.is_some()) {
+        all.push(("dev_loss", f.dev_loss));
+    }
+    all
+}
 
 /// All figures in full precision, one method a line.
 pub fn csv(of: &Evaluation) -> String {
-    let mut figures: Vec<Named> = vec![
-        ("loss", |f| Some(f.loss)),
-        ("perplexity", |f| Some(f.perplexity)),
-        ("rouge1", |f| Some(f.rouge1)),
-        ("rouge1_p", |f| Some(f.rouge1_p)),
-        ("rouge1_r", |f| Some(f.rouge1_r)),
-        ("rouge2", |f| Some(f.rouge2)),
-        ("rouge2_p", |f| Some(f.rouge2_p)),
-        ("rouge2_r", |f| Some(f.rouge2_r)),
-        ("rougeL", |f| Some(f.rouge_l)),
-        ("rougeL_p", |f| Some(f.rouge_l_p)),
-        ("rougeL_r", |f| Some(f.rouge_l_r)),
-        ("rougeLsum", |f| Some(f.rouge_l_sum)),
-        ("bleu", |f| Some(f.bleu)),
-        ("length_ratio", |f| f.length.known()),
-        ("copied", |f| Some(f.copied)),
-        ("repeated", |f| Some(f.repeated)),
-        ("sparsity", |f| Some(f.sparsity)),
-        ("train_seconds", |f| Some(f.seconds)),
-    ];
-    if of.encoder.is_some() {
-        figures.extend([
-            ("bert_precision", (|f| f.bert.map(|b| b[0])) as fn(&Figures) -> Option<Figure>),
-            ("bert_recall", |f| f.bert.map(|b| b[1])),
-            ("bert_f", |f| f.bert.map(|b| b[2])),
-        ]);
-    }
-    if of.rows.iter().filter_map(|row| row.figures.as_ref()).any(|of| of.dev_loss.is_some()) {
-        figures.push(("dev_loss", |f| f.dev_loss));
-    }
     let quoted = |text: &str| format!("\"{}\"", printable(text).replace('"', "\"\""));
     let text = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
     let mut out = String::from("method,seeds,documents");
-    for (head, _) in &figures {
+    for (head, _) in named(of, &Figures::default()) {
         write!(out, ",{head},{head}_sd").ok();
     }
     // `rougeL_p` is a precision.
@@ -52,8 +49,10 @@ pub fn csv(of: &Evaluation) -> String {
     );
     for row in &of.rows {
         write!(out, "{},{},{}", quoted(&row.method), row.seeds.len(), of.documents).ok();
-        for (_, figure) in &figures {
-            let figure = row.figures.as_ref().and_then(figure);
+        // A row without figures has the cells all the same.
+        let known = row.figures.is_some();
+        for (_, figure) in named(of, row.figures.as_ref().unwrap_or(&Figures::default())) {
+            let figure = figure.filter(|_| known);
             write!(out, ",{},{}", text(figure.map(|f| f.mean)), text(figure.and_then(|f| f.spread))).ok();
         }
         let bounds = |of: Option<(f64, f64)>| [of.map(|of| of.0), of.map(|of| of.1)];

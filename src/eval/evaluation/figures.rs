@@ -4,11 +4,11 @@ use super::{Figure, Outcome};
 use crate::Result;
 use crate::eval::bleu::{self, Tokens};
 use crate::eval::report::perplexity;
-use crate::eval::rouge;
+use crate::eval::rouge::{self, parts::Parts};
 use crate::eval::segment::Segmentation;
 use crate::eval::significance::{self, Resampling};
 use crate::eval::surface::{self, Surface};
-use crate::run::event::{BertScore, Rouge, RougeParts};
+use crate::run::event::{BertScore, Rouge};
 use serde::{Deserialize, Serialize};
 
 /// The figures of a method, each over the seeds that it was scored for.
@@ -24,28 +24,13 @@ pub struct Figures {
     pub perplexity: Figure,
     /// ROUGE-1, F, percent.
     pub rouge1: Figure,
-    /// ROUGE-1, precision, percent.
-    #[serde(default)]
-    pub rouge1_p: Figure,
-    /// ROUGE-1, recall, percent.
-    #[serde(default)]
-    pub rouge1_r: Figure,
     /// ROUGE-2, F, percent.
     pub rouge2: Figure,
-    /// ROUGE-2, precision, percent.
-    #[serde(default)]
-    pub rouge2_p: Figure,
-    /// ROUGE-2, recall, percent.
-    #[serde(default)]
-    pub rouge2_r: Figure,
     /// ROUGE-L, F, percent.
     pub rouge_l: Figure,
-    /// ROUGE-L, precision, percent.
-    #[serde(default)]
-    pub rouge_l_p: Figure,
-    /// ROUGE-L, recall, percent.
-    #[serde(default)]
-    pub rouge_l_r: Figure,
+    /// Precision and recall of these, percent.
+    #[serde(flatten)]
+    pub parts: Parts<Figure>,
     /// ROUGE-Lsum, F, percent.
     pub rouge_l_sum: Figure,
     /// Corpus BLEU, 0 to 100.
@@ -123,7 +108,7 @@ impl Scored {
 /// What a method wrote under one seed, scored.
 struct PerSeed {
     rouge: Rouge,
-    parts: RougeParts,
+    parts: [f64; 6],
     /// ROUGE-Lsum, F, percent.
     rouge_l_sum: f64,
     /// ROUGE-L, F, by document, percent.
@@ -145,7 +130,7 @@ impl PerSeed {
             outcome.written.iter().map(|w| Surface::of(&w.document, &w.reference, &w.summary, cut)).collect();
         Self {
             rouge,
-            parts: rouge.parts.unwrap_or_default(),
+            parts: Parts::from(rouge.parts.unwrap_or_default()).all(),
             rouge_l_sum: 100.0 * sums / scores.len().max(1) as f64,
             rouge_l: scores.iter().map(|score| 100.0 * score.rouge_l.f).collect(),
             bleu: bleu::corpus(pairs, Tokens::of(cut)),
@@ -160,19 +145,16 @@ pub(super) fn scored(outcomes: &[&Outcome], cut: Segmentation) -> Scored {
     let seeds: Vec<PerSeed> = outcomes.iter().map(|outcome| PerSeed::of(outcome, cut)).collect();
     let of = |value: fn(&PerSeed) -> f64| Figure::of(&seeds.iter().map(value).collect::<Vec<_>>());
     let told = |value: fn(&Outcome) -> f64| Figure::of(&outcomes.iter().map(|o| value(o)).collect::<Vec<_>>());
+    let part = |at: usize| Figure::of(&seeds.iter().map(|s| s.parts[at]).collect::<Vec<_>>());
+    let parts: [Figure; 6] = std::array::from_fn(part);
     let figures = Figures {
         loss: told(|o| o.loss),
         dev_loss: dev_loss(outcomes),
         perplexity: told(|o| perplexity(o.loss)),
         rouge1: of(|s| s.rouge.rouge1),
-        rouge1_p: of(|s| s.parts.rouge1_p),
-        rouge1_r: of(|s| s.parts.rouge1_r),
         rouge2: of(|s| s.rouge.rouge2),
-        rouge2_p: of(|s| s.parts.rouge2_p),
-        rouge2_r: of(|s| s.parts.rouge2_r),
         rouge_l: of(|s| s.rouge.rouge_l),
-        rouge_l_p: of(|s| s.parts.rouge_l_p),
-        rouge_l_r: of(|s| s.parts.rouge_l_r),
+        parts: Parts::from(parts),
         rouge_l_sum: of(|s| s.rouge_l_sum),
         bleu: of(|s| s.bleu),
         length: of(|s| s.looks.length_ratio.unwrap_or(f64::NAN)),

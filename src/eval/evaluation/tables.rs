@@ -6,6 +6,7 @@ pub use super::legend::legend;
 use super::columns::{Column, INTERVAL, RANKED, columns};
 use super::legend::lines_of;
 use super::{Evaluation, Row};
+use crate::eval::markup;
 use crate::text::printable;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
@@ -110,22 +111,19 @@ fn difference(row: &Row) -> String {
 
 /// A Markdown table with the legend.
 pub fn markdown(of: &Evaluation) -> String {
-    let mut out = format!("# {}\n\n| method | {} |\n|---|", printable(&of.name), heads(of).join(" | "));
+    let title = markup::markdown(&printable(&of.name));
+    let mut out = format!("# {title}\n\n| method | {} |\n|---|", heads(of).join(" | "));
     out.push_str(&"---:|".repeat(heads(of).len()));
     out.push('\n');
     for row in &of.rows {
-        let cells: Vec<String> = cells(of, row).iter().map(|c| c.replace('*', "\\*")).collect();
-        writeln!(out, "| {} | {} |", name(row).replace('|', "\\|"), cells.join(" | ")).ok();
+        let cells: Vec<String> = cells(of, row).iter().map(|cell| markup::markdown(cell)).collect();
+        writeln!(out, "| {} | {} |", markup::markdown(&name(row)), cells.join(" | ")).ok();
     }
     out.push('\n');
     for line in legend(of) {
-        writeln!(out, "{}\n", line.replace('*', "\\*")).ok();
+        writeln!(out, "{}\n", markup::markdown(&line)).ok();
     }
     out
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// What an address has as it is.
@@ -133,12 +131,12 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 
 /// A run directory beside the page.
 fn link(run: &str) -> String {
-    format!("<a href=\"./{}/\">{}</a>", utf8_percent_encode(run, PLAIN), escaped(&printable(run)))
+    format!("<a href=\"./{}/\">{}</a>", utf8_percent_encode(run, PLAIN), markup::html(&printable(run)))
 }
 
 /// One page, with nothing from elsewhere.
 pub fn html(of: &Evaluation) -> String {
-    let title = escaped(&printable(&of.name));
+    let title = markup::html(&printable(&of.name));
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n<style>\nbody {{ font: 15px/1.5 \
          system-ui, sans-serif; margin: 2em; color: #222; }}\ntable {{ border-collapse: collapse; }}\nth, td {{ padding: .25em .7em; \
@@ -149,38 +147,16 @@ pub fn html(of: &Evaluation) -> String {
     heads(of).iter().chain(has_runs.then_some(&"runs")).for_each(|head| out += &format!("<th>{head}</th>"));
     out.push_str("</tr>\n");
     for row in &of.rows {
-        write!(out, "<tr><td>{}</td>", escaped(&name(row))).ok();
-        cells(of, row).iter().for_each(|cell| out += &format!("<td>{}</td>", escaped(cell)));
+        write!(out, "<tr><td>{}</td>", markup::html(&name(row))).ok();
+        cells(of, row).iter().for_each(|cell| out += &format!("<td>{}</td>", markup::html(cell)));
         if has_runs {
             write!(out, "<td>{}</td>", row.runs.iter().map(|run| link(run)).collect::<Vec<_>>().join("<br>")).ok();
         }
         out.push_str("</tr>\n");
     }
     out.push_str("</table>\n");
-    legend(of).iter().for_each(|line| out += &format!("<p>{}</p>\n", escaped(line)));
+    legend(of).iter().for_each(|line| out += &format!("<p>{}</p>\n", markup::html(line)));
     out.push_str("</body></html>\n");
-    out
-}
-
-/// What LaTeX would read as its own is written so that it shows.
-fn latex_text(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
-                out.push('\\');
-                out.push(c);
-            }
-            '\\' => out.push_str("\\textbackslash{}"),
-            '~' => out.push_str("\\textasciitilde{}"),
-            '^' => out.push_str("\\textasciicircum{}"),
-            '±' => out.push_str("$\\pm$"),
-            '<' => out.push_str("$<$"),
-            '>' => out.push_str("$>$"),
-            '|' => out.push_str("$|$"),
-            _ => out.push(c),
-        }
-    }
     out
 }
 
@@ -192,12 +168,12 @@ pub fn latex(of: &Evaluation) -> String {
         out,
         "\\begin{{tabular}}{{l{}}}\n\\toprule\nmethod & {} \\\\\n\\midrule\n",
         "r".repeat(heads(of).len()),
-        heads(of).iter().map(|head| latex_text(head)).collect::<Vec<_>>().join(" & ")
+        heads(of).iter().map(|head| markup::latex(head)).collect::<Vec<_>>().join(" & ")
     )
     .ok();
     for row in &of.rows {
-        let cells: Vec<String> = cells(of, row).iter().map(|c| latex_text(c)).collect();
-        writeln!(out, "{} & {} \\\\", latex_text(&name(row)), cells.join(" & ")).ok();
+        let cells: Vec<String> = cells(of, row).iter().map(|c| markup::latex(c)).collect();
+        writeln!(out, "{} & {} \\\\", markup::latex(&name(row)), cells.join(" & ")).ok();
     }
     out.push_str("\\bottomrule\n\\end{tabular}\n");
     out

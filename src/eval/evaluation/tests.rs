@@ -36,7 +36,7 @@ fn methods_are_compared_document_by_document_over_seeds() {
     assert!((good.loss.mean - 2.5).abs() < 1e-12, "{good:?}");
     // Of the losses 2 and 3.
     assert!((good.perplexity.mean - f64::midpoint(2f64.exp(), 3f64.exp())).abs() < 1e-9, "{good:?}");
-    assert!((good.rouge1_p.mean - 100.0).abs() < 1e-9 && bad.rouge1_r.mean < 1e-9, "{good:?}");
+    assert!((good.parts.rouge1_p.mean - 100.0).abs() < 1e-9 && bad.parts.rouge1_r.mean < 1e-9, "{good:?}");
     // Seeds are no documents: 2 / 2^8, not 2 / 2^16.
     assert!((against.p - 2.0 / 256.0).abs() < 1e-9 && against.mark() == "**", "{against:?}");
     assert!((against.difference + 100.0).abs() < 1e-9 && (good.length.mean - 1.0).abs() < 1e-9);

@@ -11,6 +11,17 @@ const TOKEN: usize = 16;
 /// Words that are found at one place at most, as in `MeCab`.
 const MOST: usize = 512;
 
+/// Words whose features are looked at: unknown kinds of symbols have fewer fields than others.
+const LOOKED_AT: usize = 1000;
+
+/// Fields of the features of a token, which stand behind all tokens, ended by a zero.
+fn fields(token: &[u8], features: &[u8]) -> usize {
+    let at = u32::from_le_bytes([token[8], token[9], token[10], token[11]]) as usize;
+    let of = features.get(at..).unwrap_or(&[]);
+    let end = of.iter().position(|b| *b == 0).unwrap_or(0);
+    if end == 0 { 0 } else { of[..end].split(|b| *b == b',').count() }
+}
+
 /// What a word may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Token {
@@ -35,6 +46,8 @@ pub struct Lexicon {
     units: Vec<Unit>,
     tokens: Vec<Token>,
     entries: usize,
+    /// Fields of a word's features, the most of the first words'.
+    fields: usize,
 }
 
 impl Lexicon {
@@ -61,6 +74,7 @@ impl Lexicon {
             return Err(none());
         }
         let (units, rest) = rest.split_at(units);
+        let (tokens, features) = rest.split_at(tokens);
         let unit = |b: &[u8]| Unit {
             base: i32::from_le_bytes([b[0], b[1], b[2], b[3]]),
             check: u32::from_le_bytes([b[4], b[5], b[6], b[7]]),
@@ -69,9 +83,15 @@ impl Lexicon {
         let token = |b: &[u8]| Token { left: short(b, 0), right: short(b, 2), cost: short(b, 6) as i16 };
         Ok(Self {
             units: units.chunks_exact(8).map(unit).collect(),
-            tokens: rest[..tokens].chunks_exact(TOKEN).map(token).collect(),
+            tokens: tokens.chunks_exact(TOKEN).map(token).collect(),
             entries: number(3) as usize,
+            fields: tokens.chunks_exact(TOKEN).take(LOOKED_AT).map(|b| fields(b, features)).max().unwrap_or(0),
         })
+    }
+
+    /// Fields of a word's features: which they are is a dictionary's own, and so is their number.
+    pub const fn fields(&self) -> usize {
+        self.fields
     }
 
     /// Words it has.

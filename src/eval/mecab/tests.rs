@@ -54,6 +54,36 @@ fn words_of_a_small_dictionary_are_mecabs() {
 }
 
 #[test]
+fn a_dictionary_is_told_by_its_form_and_its_size() {
+    for (fields, entries, name) in [
+        (9, 392_126, "IPADIC of 392126 entries"),
+        (9, 3_224_584, "a dictionary in IPADIC's form of 3224584 entries"),
+        (17, 756_463, "UniDic of 756463 entries"),
+        (29, 879_222, "UniDic of 879222 entries"),
+        (7, 500_000, "a dictionary of 500000 entries"),
+    ] {
+        assert_eq!(named(fields, entries), name);
+    }
+    let folder = small();
+    // Its words have one field; here the first has those of UniDic, behind all others.
+    let file = folder.path().join("sys.dic");
+    let mut bytes = std::fs::read(&file).unwrap();
+    assert_eq!(Dictionary::read(folder.path()).unwrap().name(), "a dictionary of 30 entries");
+    let number = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[4 * at..4 * at + 4].try_into().unwrap());
+    let (units, features) = (number(&bytes, 6), number(&bytes, 8));
+    let feature = format!("名詞{}\0", ",*".repeat(16));
+    bytes.extend(feature.as_bytes());
+    let place = 72 + units as usize + 8;
+    bytes[place..place + 4].copy_from_slice(&features.to_le_bytes());
+    bytes[32..36].copy_from_slice(&(features + feature.len() as u32).to_le_bytes());
+    let magic = 0xef71_8f77 ^ bytes.len() as u32;
+    bytes[..4].copy_from_slice(&magic.to_le_bytes());
+    std::fs::write(&file, &bytes).unwrap();
+    let dictionary = Dictionary::read(folder.path()).unwrap();
+    assert_eq!((dictionary.name().as_str(), dictionary.is_sacrebleus()), ("UniDic of 30 entries", false));
+}
+
+#[test]
 fn a_long_document_takes_no_quadratic_time() {
     let folder = small();
     let dictionary = Dictionary::read(folder.path()).unwrap();
@@ -120,6 +150,8 @@ fn a_damaged_dictionary_makes_other_words_but_no_panic() {
 #[ignore = "needs IPADIC in LOPPER_MECAB_DICT"]
 fn words_and_scores_on_real_pairs_are_those_of_python() {
     let dictionary = installed().unwrap().unwrap();
+    assert!(dictionary.is_sacrebleus(), "{}", dictionary.name());
+    assert_eq!(Tokens::JaMecab.told(), "ja-mecab");
     let mut pairs = lines("pairs.jsonl").into_iter();
     let corpora = pairs.next().unwrap();
     let pairs: Vec<Value> = pairs.collect();

@@ -2,6 +2,7 @@
 
 use super::super::{Against, Figure, Figures, Undone};
 use super::*;
+use crate::eval::rouge::parts::Parts;
 
 fn evaluation() -> Evaluation {
     let figure = |mean: f64| Figure { mean, spread: Some(0.25) };
@@ -10,7 +11,7 @@ fn evaluation() -> Evaluation {
         seeds: vec![1, 2],
         figures: Some(Figures {
             loss: figure(3.5),
-            rouge1_p: figure(40.0),
+            parts: Parts { rouge1_p: figure(40.0), ..Parts::default() },
             rouge_l: figure(21.0),
             sparsity: figure(0.5),
             ..Figures::default()
@@ -50,6 +51,8 @@ fn no_format_is_broken_by_a_name() {
     let of = evaluation();
     assert!(html(&of).contains("note: 3 of 4 &lt;x&gt; &amp; "), "{}", html(&of));
     assert!(markdown(&of).contains("| a\\|b, \"c\""), "{}", markdown(&of));
+    assert!(markdown(&of).starts_with("# games & \\<more\\>\n"), "{}", markdown(&of));
+    assert!(markdown(&of).contains("note: 3 of 4 \\<x> & "), "{}", markdown(&of));
     assert!(markdown(&of).contains("21.00±0.25\\*\\* |"), "{}", markdown(&of));
     let csv = csv(&of);
     let first = csv.lines().next().map_or(0, |l| l.split(',').count());
