@@ -432,7 +432,7 @@ impl App {
 
     /// A measure of all modules over the chosen matrices, once there is one; with what a draft would make of it.
     pub fn grid(&self, measure: Measure, selection: Selection) -> Option<Grid> {
-        let (started, modules) = (self.started.as_ref()?, self.modules.as_ref()?);
+        let (started, modules) = (self.started.as_ref()?, self.drafted()?);
         match self.ratios.expected(self, measure) {
             Some(expected) => Some(Grid::of(started, expected.into_iter(), selection)),
             None => Some(Grid::new(started, modules, measure, selection)),
@@ -473,22 +473,30 @@ impl App {
     }
 
     /// The step that the heatmap shows: `step 8 of 14`, empty before there is one; an earlier one with the live
-    /// one: `step 8 of 14 (live is 12)`.
+    /// one: `step 8 of 14 (live is 12)`; of a run that is finished and whose result is not the last one
+    /// `step 8 of 14, the best`.
     pub fn step_label(&self) -> String {
         let of = |step: usize, stage: Option<&Stage>| match stage {
             Some(stage) if stage.steps > 0 => format!("step {step} of {}", stage.steps),
             _ => format!("step {step}"),
         };
-        match (&self.watch.scrub.shown, &self.modules) {
+        let is_result = self.result().is_some();
+        match (&self.watch.scrub.shown, self.drafted()) {
             (Some(shown), live) => {
                 let place = shown.place;
                 let label = of(place.step, self.watch.history.stage(place.stage));
                 match live {
-                    Some(live) if place.stage == self.stage.index => format!("{label} (live is {})", live.step),
+                    Some(live) if place.stage == self.stage.index => {
+                        let which = if is_result { "the best" } else { "live" };
+                        format!("{label} ({which} is {})", live.step)
+                    }
                     _ => format!("{label} of stage {}", place.stage + 1),
                 }
             }
-            (None, Some(modules)) => of(modules.step, Some(&self.stage)),
+            (None, Some(modules)) => {
+                let label = of(modules.step, Some(&self.stage));
+                if is_result { format!("{label}, the best") } else { label }
+            }
             (None, None) => self.past().map_or_else(String::new, |past| {
                 let label = of(past.place.step, self.watch.history.stage(past.place.stage));
                 format!("{label} of stage {}", past.place.stage + 1)

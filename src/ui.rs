@@ -61,6 +61,8 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>) {
     };
     status::head(app, theme, frame, places.head);
     let said = Rect { x: places.notice.x + 1, width: places.notice.width.saturating_sub(2), ..places.notice };
+    // A low window has no room for all of it.
+    let notice = fit::limit(notice, usize::from(said.height), usize::from(said.width), theme);
     frame.render_widget(Paragraph::new(notice), said);
     if places.tabs.height > 0 {
         tabs(app, theme, frame, places.tabs);
@@ -85,7 +87,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>) {
 /// The tabs, and what the pane shows to their right.
 fn tabs(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let mut spans = Vec::new();
-    for pane in Pane::ALL {
+    for pane in Pane::ALL.into_iter().skip(layout::first_tab(app.pane, area.width)) {
         let style = if pane == app.pane { theme.selected() } else { theme.dim };
         spans.push(Span::styled(layout::tab(pane), style));
         spans.push(Span::raw(" "));
@@ -109,6 +111,7 @@ fn about(app: &App, theme: &Theme, pane: Pane) -> String {
         Pane::Charts => chart::about(app, theme),
         Pane::Samples => String::new(),
         Pane::Report => app.report.as_ref().map_or_else(String::new, |r| format!("{} set", r.split)),
+        Pane::Log if app.log_back > 0 => format!("{} newer below", app.log_back),
         Pane::Log => String::new(),
     }
 }
@@ -122,4 +125,25 @@ fn title(app: &App, theme: &Theme, pane: Pane, width: u16) -> String {
 fn block(theme: &Theme, title: String, focused: bool) -> Block<'static> {
     let (border, name) = if focused { (theme.accent, theme.title()) } else { (theme.dim, theme.dim) };
     Block::bordered().border_set(theme.glyphs.border).border_style(border).title(Span::styled(title, name))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::app::{Note, Tone};
+    use crate::run::RunState;
+    use crate::theme::Depth;
+
+    #[test]
+    fn a_last_word_that_a_low_window_cuts_says_so() {
+        let theme = Theme::find("mono", Depth::None, true).unwrap();
+        let mut app = App::new("x", false);
+        app.state = RunState::Failed;
+        app.notice = Some(Note { t: 0.0, tone: Tone::Bad, text: "one two three four ".repeat(20) });
+        let cells = picture::drawn((60, 8), |frame| draw(&app, &theme, frame)).unwrap();
+        let shown = export::text(&cells);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(lines[3].ends_with('~') && !lines[2].ends_with('~'), "{shown}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::action::{Action, Screen};
 use super::palette::{self, Palette, Pressed};
+use super::scroll::Reach;
 use super::steady::Steady;
 use super::themes::{Choice, Themes};
 use super::{App, Effect, Overlay, update};
@@ -32,6 +33,8 @@ pub struct Looks {
     pub steady: Steady,
     /// How many times as fast a run that is over is told once more; `None` for one that is watched.
     pub replay: Option<f64>,
+    /// How far the text that lies over the panes can be scrolled.
+    pub reach: Reach,
 }
 
 /// What the keys of this part do.

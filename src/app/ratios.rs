@@ -240,7 +240,10 @@ pub fn act(app: &mut App, action: RatioAction) -> Vec<Effect> {
                 menu::open(app, "presets at the present mean", presets::all(app, &scope));
             }
         }
-        RatioAction::ShowTrial => app.overlay = Some(super::Overlay::Trial { top: 0 }),
+        RatioAction::ShowTrial => {
+            app.looks.reach.forget();
+            app.overlay = Some(super::Overlay::Trial { top: 0 });
+        }
         RatioAction::Sensitivity => return super::sensitivity::measure(app),
         RatioAction::SensitivityCurves => return super::sensitivity::view::toggle_curves(app),
         RatioAction::LowerMap => return super::sensitivity::view::turn(app, false),

@@ -226,7 +226,7 @@ pub fn measure(app: &mut App) -> Vec<Effect> {
 pub fn elsewhere(app: &App) -> Option<String> {
     let (stage, step, _) = app.sensitivity.all.last()?.at;
     let shown = app.watch.scrub.shown.as_ref().or_else(|| app.past());
-    let live = app.modules.as_ref().map(|modules| (app.stage.index, modules.step));
+    let live = app.drafted().map(|modules| (app.stage.index, modules.step));
     let here = shown.map(|shown| (shown.place.stage, shown.place.step)).or(live);
     if here == Some((stage, step)) {
         return None;

@@ -1,6 +1,7 @@
 //! How messages change the app: no I/O, effects come back.
 
 use super::action::{self, Action, Screen};
+use super::scroll::scrolled;
 use super::{
     App, Effect, Hit, Measure, Message, Overlay, Pane, clean, grid, looks, news, prompt, ratios, sensitivity, watch,
 };
@@ -119,12 +120,14 @@ pub(super) fn toast(app: &mut App, text: impl AsRef<str>) {
     app.toast = Some((clean::line(text.as_ref()), app.clock + TOAST));
 }
 
-/// How far what a draft does can be scrolled, lines: as many as a screen of summaries has.
+/// How far what a draft does can be scrolled before it was drawn, lines.
 const LONGEST_TRIAL: usize = 60;
 
 fn press(app: &mut App, key: &str) -> Vec<Effect> {
     let entry = action::of(key, Screen::Watch, app.pane);
     let overlay = app.overlay.take();
+    // Texts have a word for it; in a line it is a character.
+    let moved = if key == " " { "space" } else { key };
     match overlay {
         // Leaving works from everywhere.
         overlay if key == "ctrl-c" => {
@@ -134,12 +137,13 @@ fn press(app: &mut App, key: &str) -> Vec<Effect> {
             return vec![Effect::Quit];
         }
         Some(Overlay::Help { top }) => {
-            let last = action::help_lines(Screen::Watch).saturating_sub(1);
-            app.overlay = scrolled(key, top, last).map(|top| Overlay::Help { top });
+            let last = app.looks.reach.within(action::help_lines(Screen::Watch).saturating_sub(1));
+            app.overlay = scrolled(moved, top, last).map(|top| Overlay::Help { top });
             return Vec::new();
         }
         Some(Overlay::Trial { top }) => {
-            app.overlay = scrolled(key, top, LONGEST_TRIAL).map(|top| Overlay::Trial { top });
+            let last = app.looks.reach.within(LONGEST_TRIAL);
+            app.overlay = scrolled(moved, top, last).map(|top| Overlay::Trial { top });
             return Vec::new();
         }
         Some(Overlay::Module { top }) => return watch::press_module(app, key, top),
@@ -210,6 +214,7 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::NextDocument => step_document(app, true),
         Action::PreviousDocument => step_document(app, false),
+        Action::Earlier if app.curves.len() < 2 => toast(app, "no earlier stage has curves"),
         Action::Earlier => app.earlier = !app.earlier,
         Action::Ratio(edit) => return ratios::act(app, edit),
         Action::Pause => {
@@ -221,7 +226,10 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Stop => app.overlay = Some(Overlay::Stop { yes: false }),
         Action::Picture => return vec![Effect::SavePicture],
         Action::Redraw => return vec![Effect::Redraw],
-        Action::Help => app.overlay = Some(Overlay::Help { top: 0 }),
+        Action::Help => {
+            app.looks.reach.forget();
+            app.overlay = Some(Overlay::Help { top: 0 });
+        }
         Action::Suspend => return vec![Effect::Suspend],
         Action::Quit => return vec![Effect::Quit],
         Action::Palette | Action::Theme | Action::Export | Action::CopyRun | Action::ToggleDebug => {
@@ -253,20 +261,6 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::NextMatch => return watch::act(app, action),
     }
     Vec::new()
-}
-
-/// The first line of an overlay after a key: keys of movement scroll it, others close it.
-fn scrolled(key: &str, top: usize, last: usize) -> Option<usize> {
-    let top = match key {
-        "down" | "j" => top + 1,
-        "up" | "k" => top.saturating_sub(1),
-        "page-down" | " " => top + 10,
-        "page-up" => top.saturating_sub(10),
-        "home" => 0,
-        "end" => last,
-        _ => return None,
-    };
-    Some(top.min(last))
 }
 
 fn answer(app: &mut App, key: &str, yes: bool) -> Vec<Effect> {
@@ -331,6 +325,10 @@ fn step<T: Copy + PartialEq>(all: &[T], now: T, forward: bool) -> T {
 
 fn step_document(app: &mut App, forward: bool) {
     let count = app.started.as_ref().map_or(0, |s| s.documents.len()).max(1);
+    if count == 1 {
+        toast(app, "there is no other sample document");
+        return;
+    }
     app.document = (app.document + if forward { 1 } else { count - 1 }) % count;
     watch::reading::turn(app);
 }

@@ -19,6 +19,7 @@ pub use scrub::Scrub;
 
 use super::action::Action;
 use super::measure::Scales;
+use super::update::toast;
 use super::{App, Effect, Overlay};
 use crate::run::event::{Modules, Stage, Started};
 
@@ -48,6 +49,7 @@ pub fn act(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
         Action::OtherCurves | Action::OtherRun | Action::Compare => return others::act(app, action),
         Action::Inspect if app.started.is_some() => app.overlay = Some(Overlay::Module { top: 0 }),
+        Action::Inspect => toast(app, "the worker has not said yet which modules there are"),
         _ => {
             charts::act(app, action);
             scrub::act(app, action);

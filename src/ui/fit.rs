@@ -133,17 +133,39 @@ pub fn limit(mut lines: Vec<Line<'static>>, limit: usize, width: usize, theme: &
             if last.spans.last().is_some_and(|span| span.content.ends_with(theme.glyphs.ellipsis)) {
                 return lines;
             }
-            if last.width() + 2 > width
-                && let Some(span) = last.spans.last_mut()
-            {
+            // A piece that is shorter than the mark makes no room for it.
+            while last.width() + 2 > width {
+                let Some(span) = last.spans.pop() else { break };
                 let room = span.width().saturating_sub(2);
-                let kept = cut(&span.content, room, theme);
-                span.content = kept.trim_end_matches(theme.glyphs.ellipsis).to_owned().into();
+                let kept = cut(&span.content, room, theme).trim_end_matches(theme.glyphs.ellipsis).to_owned();
+                if !kept.is_empty() {
+                    last.spans.push(Span::styled(kept, span.style));
+                }
             }
             last.push_span(Span::styled(format!(" {}", theme.glyphs.ellipsis), style));
         }
     }
     lines
+}
+
+/// A line of several styles in at most `width` columns, as [`cut`] does it.
+pub fn clip<'a>(line: Line<'a>, width: usize, theme: &Theme) -> Line<'a> {
+    if line.width() <= width {
+        return line;
+    }
+    let mut left = width;
+    let mut out = Line { spans: Vec::new(), ..line };
+    for span in line.spans {
+        if span.width() < left {
+            left -= span.width();
+            out.spans.push(span);
+            continue;
+        }
+        // The mark stands also for what follows.
+        out.spans.push(Span::styled(cut(&format!("{} ", span.content), left, theme), span.style));
+        break;
+    }
+    out
 }
 
 /// A fact of a line, and how much it matters.
@@ -246,6 +268,12 @@ mod tests {
         assert_eq!(text(&lines), ["one two …"]);
         let lines = limit(wrap(&[("重要度ヒートマップ", Style::new())], 7), 2, 7, &theme);
         assert!(lines.len() == 2 && lines[1].width() <= 7, "{lines:?}");
+        // Also where the line ends with a short piece of another style.
+        let parts = [("one two", Style::new()), ("!", Style::new().bold()), (" more", Style::new())];
+        assert_eq!(text(&limit(wrap(&parts, 8), 1, 8, &theme)), ["one …"]);
+        let line = || Line::from(vec![Span::raw("keys "), Span::raw("a sentence")]);
+        let clipped = [15, 9, 5, 0].map(|width| clip(line(), width, &theme).to_string());
+        assert_eq!(clipped, ["keys a sentence", "keys a…", "keys…", ""]);
     }
 
     #[test]

@@ -123,6 +123,14 @@ fn names(app: &App, theme: &Theme, buf: &mut Buffer, map: &Map) {
         let y = map.place(map.layers.0, row).y + (map.cell.1 - 1) / 2;
         buf.set_stringn(left, y, name, usize::from(map.names) - 1, style);
     }
+    // What lies beyond the edges, as for the layers.
+    let last = map.rows.len().saturating_sub(1);
+    for (more, row, glyph) in [(map.more.0, 0, 2), (map.more.1, last, 3)] {
+        if more {
+            let y = map.place(map.layers.0, row).y;
+            buf.set_string(map.origin.0 - 1, y, theme.glyphs.more[glyph], theme.warn);
+        }
+    }
 }
 
 /// Columns for a value in each cell, within the cursor's brackets; 0 unless all values fit: among shades a few
@@ -327,6 +335,24 @@ mod tests {
     use crate::run::RunState;
     use crate::run::event::{Event, EventBody, Modules, Stage, Started};
     use crate::theme::Depth;
+
+    #[test]
+    fn projections_beyond_the_edges_are_marked() {
+        let theme = Theme::find("mono", Depth::None, true).unwrap();
+        let mut app = App::new("x", false);
+        app.started = Some(Started { layers: 2, ..Started::default() });
+        let area = Rect::new(0, 0, 40, 6);
+        let lines = |app: &App| -> Vec<String> {
+            let cells = super::super::picture::drawn((40, 6), |frame| draw(app, &theme, frame, area)).unwrap();
+            super::super::export::text(&cells).lines().map(str::to_owned).collect()
+        };
+        app.cursor = (1, 0);
+        let first = lines(&app);
+        assert!(first[1].starts_with("q_proj     ") && first[4].starts_with("o_proj    v"), "{first:?}");
+        app.cursor = (1, 6);
+        let last = lines(&app);
+        assert!(last[1].starts_with("o_proj    ^") && last[4].starts_with("down_proj  "), "{last:?}");
+    }
 
     #[test]
     fn an_empty_map_says_what_fills_it() {

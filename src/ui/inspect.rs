@@ -59,11 +59,9 @@ pub(super) fn open(title: &str, theme: &Theme, frame: &mut Frame<'_>, area: Rect
 }
 
 fn legend(theme: &Theme, width: usize) -> Line<'static> {
-    let all = vec![
-        fact("curves: all steps so far, from their least to their most", theme.dim, 2),
-        fact("j k [ ] move, Enter looks into the first, Esc leaves", theme.dim, 5),
-    ];
-    fit::facts(all, "  ", width)
+    let keys = fit::cut("j k [ ] move, Enter looks into the first, Esc leaves", width, theme);
+    let courses = "curves: all steps so far, from their least to their most";
+    fit::facts(vec![fact(courses, theme.dim, 2), fact(keys, theme.dim, 5)], "  ", width)
 }
 
 fn named(theme: &Theme, name: &str, value: Option<String>, room: usize, weight: u8) -> Fact {

@@ -35,6 +35,13 @@ pub fn tab(pane: Pane) -> String {
     format!(" {number} {} ", pane.label())
 }
 
+/// The first tab that shows, so that the one of `pane` does: in narrow windows not all of them fit.
+pub fn first_tab(pane: Pane, width: u16) -> usize {
+    let at = Pane::ALL.iter().position(|p| *p == pane).unwrap_or(0);
+    let wide = |from: usize| Pane::ALL[from..=at].iter().map(|p| tab(*p).len() + 1).sum::<usize>() - 1;
+    (0..at).find(|from| wide(*from) <= usize::from(width)).unwrap_or(at)
+}
+
 /// The places in `area`, with `notice` lines for the last word; `None` where it is too small for any.
 pub fn places(app: &App, area: Rect, notice: u16) -> Option<Places> {
     if area.width < LEAST.0 || area.height < LEAST.1 {
@@ -90,7 +97,7 @@ impl Places {
         let at = Position { x: column, y: row };
         if self.tabs.contains(at) {
             let mut x = self.tabs.x;
-            for pane in Pane::ALL {
+            for pane in Pane::ALL.into_iter().skip(first_tab(app.pane, self.tabs.width)) {
                 let end = x + tab(pane).len() as u16;
                 if (x..end).contains(&column) {
                     return Some(Hit::Pane(pane));
@@ -102,5 +109,22 @@ impl Places {
         let (pane, _, inner) = self.panes.iter().find(|(_, area, _)| area.contains(at))?;
         let cell = (*pane == Pane::Heatmap).then(|| Map::new(app, *inner)?.at(column, row)).flatten();
         Some(cell.map_or(Hit::Pane(*pane), |(layer, projection)| Hit::Cell(layer, projection)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tab_of_the_pane_shows_in_a_narrow_window_and_is_what_is_clicked() {
+        assert_eq!(Pane::ALL.map(|pane| first_tab(pane, 80)), [0; 5]);
+        assert_eq!(Pane::ALL.map(|pane| first_tab(pane, 40)), [0, 0, 0, 1, 2]);
+        let mut app = App::new("x", false);
+        app.pane = Pane::Log;
+        let hit = |app: &App| places(app, Rect::new(0, 0, 40, 10), 0).and_then(|places| places.hit(app, 1, 2));
+        assert_eq!(hit(&app), Some(Hit::Pane(Pane::Samples)));
+        app.pane = Pane::Heatmap;
+        assert_eq!(hit(&app), Some(Hit::Pane(Pane::Heatmap)));
     }
 }

@@ -22,13 +22,16 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         None => return,
         Some(Overlay::Help { top }) => {
             let lines = help(Screen::Watch, app.can_change(), theme);
-            return scrolling("keys", lines, *top, theme, frame, area);
+            return app.looks.reach.note(reaching("keys", lines, *top, theme, frame, area));
         }
         Some(Overlay::Stop { yes }) => (" stop ", question(theme, *yes)),
         Some(Overlay::Ratios(menu)) => {
             let room = (usize::from(area.width).saturating_sub(4).min(62), usize::from(area.height).saturating_sub(2));
             let lines = super::ratios::menu(menu, theme, room);
-            return popup(format!(" {} ", menu.title), lines, theme, frame, area);
+            // Not all of a long list shows.
+            let is_cut = menu.items.len() + 2 > room.1;
+            let place = if is_cut { format!(" {}/{}", menu.at + 1, menu.items.len()) } else { String::new() };
+            return popup(format!(" {}{place} ", menu.title), lines, theme, frame, area);
         }
         Some(Overlay::Palette(found)) => {
             return palette::draw(found, |e| !e.changes || app.can_change(), theme, frame, area);
@@ -52,6 +55,7 @@ pub(super) fn popup(title: String, lines: Vec<Line<'_>>, theme: &Theme, frame: &
     let inner = block.inner(place);
     frame.render_widget(block, place);
     let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let lines: Vec<Line<'_>> = lines.into_iter().map(|line| fit::clip(line, usize::from(inner.width), theme)).collect();
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
@@ -64,12 +68,29 @@ pub(super) fn scrolling(
     frame: &mut Frame<'_>,
     area: Rect,
 ) {
+    reaching(title, lines, top, theme, frame, area);
+}
+
+/// As [`scrolling`]; how far it can be scrolled.
+pub(super) fn reaching(
+    title: &str,
+    lines: Vec<Line<'_>>,
+    top: usize,
+    theme: &Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) -> usize {
     let rows = usize::from(area.height).saturating_sub(2);
     let most = lines.len().saturating_sub(rows);
-    let more = if most > 0 { " (j, k: more)" } else { "" };
+    let more = match most {
+        0 => "",
+        _ if top >= most => " (the end; k: back)",
+        _ => " (j, k: more)",
+    };
     // What is below counts for the width: the box stays as it is while one scrolls down.
     let shown = lines.into_iter().skip(top.min(most)).collect();
     popup(format!(" {title}{more} "), shown, theme, frame, area);
+    most
 }
 
 /// A prompt: the question, the line with its cursor, and below it what is wrong or what can be typed.

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 /// At most thirty frames a second, those that answer keys left out.
 const FRAME: Duration = Duration::from_millis(33);
+/// The same over a slow link: at most four.
+const SLOW_FRAME: Duration = Duration::from_millis(250);
 /// Between two looks at news that are about to come.
 const SOON: Duration = Duration::from_millis(10);
 
@@ -16,14 +18,17 @@ pub(super) struct Pacing {
     pub(super) keyed: bool,
     /// News are looked for so often while no key is pressed.
     look: Duration,
+    /// Between two frames at least.
+    frame: Duration,
     drawn: Option<Instant>,
     second: u64,
 }
 
 impl Pacing {
-    /// A clock before the first frame, with looks at the news so far apart.
-    pub(super) fn new(look: Duration) -> Self {
-        Self { dirty: true, keyed: false, look, drawn: None, second: 0 }
+    /// A clock before the first frame, with looks at the news so far apart, over a slow link or not.
+    pub(super) fn new(look: Duration, slow_link: bool) -> Self {
+        let frame = if slow_link { SLOW_FRAME } else { FRAME };
+        Self { dirty: true, keyed: false, look, frame, drawn: None, second: 0 }
     }
 
     /// Whether another second has begun at `now`, Unix seconds; true the first time.
@@ -33,7 +38,7 @@ impl Pacing {
 
     /// Whether a frame is to be drawn now; then it counts as drawn.
     pub(super) fn draws(&mut self) -> bool {
-        let due = self.dirty && (self.keyed || self.drawn.is_none_or(|at| at.elapsed() >= FRAME));
+        let due = self.dirty && (self.keyed || self.drawn.is_none_or(|at| at.elapsed() >= self.frame));
         if due {
             (self.dirty, self.keyed, self.drawn) = (false, false, Some(Instant::now()));
         }
@@ -44,7 +49,7 @@ impl Pacing {
     pub(super) fn wait(&self, soon: bool) -> Duration {
         match self.drawn {
             _ if self.dirty && self.keyed => Duration::ZERO,
-            Some(at) if self.dirty => FRAME.saturating_sub(at.elapsed()),
+            Some(at) if self.dirty => self.frame.saturating_sub(at.elapsed()),
             _ if soon => self.look.min(SOON),
             _ => self.look,
         }
@@ -57,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_frame_is_drawn_for_a_change_and_then_not_again() {
-        let mut pacing = Pacing::new(Duration::from_secs(9));
+        let mut pacing = Pacing::new(Duration::from_secs(9), false);
         assert!(pacing.draws() && !pacing.draws());
         assert_eq!((pacing.wait(false), pacing.wait(true)), (Duration::from_secs(9), SOON));
         pacing.dirty = true;
@@ -71,8 +76,18 @@ mod tests {
     }
 
     #[test]
+    fn over_a_slow_link_a_frame_waits_for_its_turn_and_a_key_does_not() {
+        let mut pacing = Pacing::new(Duration::from_secs(9), true);
+        assert!(pacing.draws());
+        pacing.dirty = true;
+        assert!(pacing.wait(false) > FRAME && !pacing.draws());
+        pacing.keyed = true;
+        assert!(pacing.draws());
+    }
+
+    #[test]
     fn a_second_ticks_once() {
-        let mut pacing = Pacing::new(Duration::from_secs(1));
+        let mut pacing = Pacing::new(Duration::from_secs(1), false);
         let ticks = [1000.2, 1000.9, 1001.0, 1001.5, 1000.0].map(|now| pacing.ticks(now));
         assert_eq!(ticks, [true, false, true, false, true]);
     }

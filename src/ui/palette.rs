@@ -28,6 +28,16 @@ pub(super) fn first(at: usize, shown: usize) -> usize {
     (at + 1).saturating_sub(shown)
 }
 
+/// Beside the rows of a list whether there are more above and below them.
+pub(super) fn edges(theme: &Theme, frame: &mut Frame<'_>, list: Rect, (above, below): (bool, bool)) {
+    for (more, y, glyph) in [(above, list.y, 2), (below, list.bottom().saturating_sub(1), 3)] {
+        if more && list.height > 0 {
+            let mark = Span::styled(theme.glyphs.more[glyph], theme.accent);
+            frame.render_widget(mark, Rect::new(list.right(), y, 1, 1));
+        }
+    }
+}
+
 /// The palette: a line to type in, below it name, sentence and keys of what fits; dim what has nothing to do now.
 pub fn draw(found: &Palette, works: impl Fn(&Entry) -> bool, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let height = (found.found.len().max(1) as u16 + 3).min(SIZE.1).min(area.height);
@@ -64,6 +74,9 @@ pub fn draw(found: &Palette, works: impl Fn(&Entry) -> bool, theme: &Theme, fram
         });
     }
     frame.render_widget(Paragraph::new(lines), inner);
+    let top = first(found.at, shown);
+    let list = Rect { y: inner.y + 1, height: inner.height - 1, ..inner };
+    edges(theme, frame, list, (top > 0, top + shown < found.found.len()));
     frame.set_cursor_position((inner.x + 2 + column as u16, inner.y));
 }
 
@@ -90,4 +103,7 @@ pub fn themes(themes: &Themes, choice: &Choice, theme: &Theme, frame: &mut Frame
         .collect();
     lines.push(Line::styled(fit::cut("enter keeps, esc goes back", room, theme), theme.dim));
     frame.render_widget(Paragraph::new(lines), inner);
+    let top = first(choice.at, shown);
+    let list = Rect { height: inner.height.saturating_sub(1), ..inner };
+    edges(theme, frame, list, (top > 0, top + shown < names.len()));
 }

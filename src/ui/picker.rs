@@ -2,7 +2,7 @@
 
 use super::fit;
 use super::overlay::{centred, window};
-use super::palette::{boxed, first};
+use super::palette::{boxed, edges, first};
 use crate::app::picker::{Item, Picker};
 use crate::theme::Theme;
 use ratatui::Frame;
@@ -54,6 +54,9 @@ pub fn draw(picker: &Picker, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(lines), Rect { height: inner.height - below.len() as u16, ..inner });
     let place = Rect { y: inner.bottom() - below.len() as u16, height: below.len() as u16, ..inner };
     frame.render_widget(Paragraph::new(below), place);
+    let top = first(picker.at, shown);
+    let list = Rect { y: inner.y + 1, height: shown as u16, ..inner };
+    edges(theme, frame, list, (top > 0, top + shown < picker.found.len()));
     frame.set_cursor_position((inner.x + 2 + column as u16, inner.y));
 }
 

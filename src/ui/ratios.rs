@@ -52,11 +52,15 @@ pub fn draft(app: &App, theme: &Theme, width: usize) -> Option<Line<'static>> {
         all.push(fit::fact(format!("retained {} (estimate)", change(kept, from, to)), theme.warn, 8));
     }
     // That it is measured matters less than what is expected; what was measured matters more.
-    let measured = trial::words(app).map(|text| if text == "measuring" { (text, 7) } else { (text, 10) }).into_iter();
-    for (text, weight) in measured.chain(trial::summaries(app).map(|text| (text, 6))) {
+    let is_waited_for = app.ratios.trial.found.is_none();
+    let measured = trial::words(app).map(|text| {
+        let weight = if is_waited_for || text == "measuring" { 7 } else { 10 };
+        (text, weight)
+    });
+    for (text, weight) in measured.into_iter().chain(trial::summaries(app).map(|text| (text, 6))) {
         all.push(fit::fact(spelled(&text, theme), theme.good, weight));
     }
-    if app.modules.as_ref().is_some_and(|m| !m.full.is_empty()) {
+    if app.drafted().is_some_and(|m| !m.full.is_empty()) {
         all.push(fit::fact("at the schedule's end", theme.dim, 7));
     }
     // The estimate rests on the entries as they are; on a copy they count as they were when they were pruned.

@@ -74,7 +74,18 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     ];
     lines.push(fit::facts(notes, "  ", width));
     lines.extend(cut(report).map(|text| Line::styled(fit::cut(&text, width, theme), theme.dim)));
-    frame.render_widget(Paragraph::new(lines), area);
+    frame.render_widget(Paragraph::new(whole(lines, usize::from(area.height), width, theme)), area);
+}
+
+/// The lines, where there is room for all; else those that fit, and how many more there are.
+fn whole(mut lines: Vec<Line<'static>>, height: usize, width: usize, theme: &Theme) -> Vec<Line<'static>> {
+    if lines.len() > height && height > 1 {
+        let more = lines.len() + 1 - height;
+        lines.truncate(height - 1);
+        let text = format!("{} {more} more lines: a larger window shows them", theme.glyphs.ellipsis);
+        lines.push(Line::styled(fit::cut(&text, width, theme), theme.dim));
+    }
+    lines
 }
 
 /// How texts are cut for ROUGE; `None` in what an earlier lopper has written.
@@ -90,8 +101,21 @@ fn bar(share: f64, theme: &Theme, best: bool) -> [Span<'static>; 2] {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_room_is_counted() {
+        let theme = Theme::find("mono", crate::theme::Depth::None, true).unwrap();
+        let text = |height: usize| -> Vec<String> {
+            let lines = (0..5).map(|i| Line::from(i.to_string())).collect();
+            whole(lines, height, 60, &theme).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(text(5), ["0", "1", "2", "3", "4"]);
+        assert_eq!(text(3), ["0", "1", "~ 3 more lines: a larger window shows them"]);
+        assert_eq!(text(1).len(), 5);
+    }
 
     #[test]
     fn a_report_says_how_rouge_cuts_texts_where_it_knows() {

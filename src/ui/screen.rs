@@ -259,7 +259,8 @@ impl Loop<'_> {
             let silent = app.now - app.last_event > status::SILENT - 2.0;
             // While the run is paused its ETA stands still.
             let left = app.state != RunState::Paused && app.eta().is_some();
-            self.dirty |= app.toast.is_some() || (!app.state.is_over() && (silent || left));
+            let waits = app.ratios.trial.is_asked();
+            self.dirty |= app.toast.is_some() || waits || (!app.state.is_over() && (silent || left));
         } else {
             self.dirty = true;
         }

@@ -2,6 +2,7 @@
 
 use super::fit;
 use crate::app::App;
+use crate::app::watch::history::Place;
 use crate::app::watch::others::Other;
 use crate::app::watch::scrub;
 use crate::theme::Theme;
@@ -72,7 +73,10 @@ pub fn draw(app: &App, theme: &Theme, buf: &mut Buffer, area: Rect) {
     }
     let column = |index: usize| if count > 1 { index.min(count - 1) * (room - 1) / (count - 1) } else { room - 1 };
     let left = area.x + (wide + 1) as u16;
-    let here = column(scrub::index(app));
+    let here = column(match app.result().filter(|_| app.is_live()) {
+        Some(best) => history.index(Place { stage: app.stage.index, step: best.step }),
+        None => scrub::index(app),
+    });
     for at in 0..room {
         let (glyph, style) =
             if at <= here { (theme.glyphs.full, theme.accent) } else { (theme.glyphs.open, theme.dim) };

@@ -19,7 +19,8 @@ const WIDTH: u16 = 108;
 /// Draws it over `area`, from line `top` on.
 pub fn draw(app: &App, theme: &Theme, top: usize, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(centred(area, WIDTH, area.height).width).saturating_sub(4);
-    overlay::scrolling("what the draft does", lines(app, theme, width), top, theme, frame, area);
+    let most = overlay::reaching("what the draft does", lines(app, theme, width), top, theme, frame, area);
+    app.looks.reach.note(most);
 }
 
 /// Where the draft comes from, if it was looked for.

@@ -500,9 +500,9 @@ fn a_draft_is_tried_once_it_has_been_quiet_and_a_newer_edit_takes_its_place() {
     assert_eq!(rules.iter().map(|r| r.ratio).collect::<Vec<_>>(), [0.6]);
     assert!(tick(&mut app, 109.0).is_empty(), "once is enough");
     update(&mut app, Message::Sent { command: "what_if".into(), id: "q1".into() });
-    assert_eq!(trial::words(&app).unwrap(), "measuring");
+    assert_eq!(trial::words(&app).unwrap(), "waits for the worker, 8 s so far");
     tell(&mut app, vec![said("other", Progress::Done, 9.0)], RunState::Running);
-    assert_eq!(trial::words(&app).unwrap(), "measuring");
+    assert_eq!(trial::words(&app).unwrap(), "waits for the worker, 8 s so far");
     tell(&mut app, vec![said("q1", Progress::Done, 0.25)], RunState::Running);
     assert_eq!(trial::words(&app).unwrap(), "loss +0.2500 \u{b1} 0.5000");
     press(&mut app, "K");

@@ -21,6 +21,9 @@ const QUIET: f64 = 0.15;
 const DOCUMENTS: usize = 8;
 /// Summaries that are written.
 const SAMPLES: usize = 3;
+/// Seconds without a word after which it is said that the worker is waited for: it answers between two steps, so that a dev
+/// evaluation, or the share of its time that the training has, comes first.
+const PATIENCE: f64 = 2.0;
 /// Questions whose answers are still known by their ids: more than can be under way.
 const REMEMBERED: usize = 32;
 
@@ -52,6 +55,8 @@ struct Asked {
     ratios: Vec<(usize, f64)>,
     /// The stage that it is about.
     stage: usize,
+    /// When it was asked, by the user's clock.
+    at: f64,
     /// The run's worker was asked, not a process that loads the run.
     of_worker: bool,
     /// It has its last word, or was taken back.
@@ -166,7 +171,7 @@ fn ask(app: &mut App) -> Vec<Effect> {
         trial.asked.remove(0);
     }
     let (ratios, stage) = (trial.ratios.clone(), trial.stage);
-    trial.asked.push(Asked { id: String::new(), ratios, stage, of_worker, over: false });
+    trial.asked.push(Asked { id: String::new(), ratios, stage, at: app.clock, of_worker, over: false });
     let (documents, samples) = (DOCUMENTS, SAMPLES);
     vec![if of_worker {
         Effect::Send(Command::WhatIf { rules, documents, samples, share: what_if_share() })
@@ -238,7 +243,7 @@ pub fn answered(app: &mut App, outcome: &ControlOutcome) {
 /// What is known of the draft, in few words; `None` where it is not tried.
 pub fn words(app: &App) -> Option<String> {
     let trial = &app.ratios.trial;
-    let Some(found) = &trial.found else { return trial.is_asked().then(|| "measuring".into()) };
+    let Some(found) = &trial.found else { return trial.is_asked().then(|| unanswered(app)) };
     match found.state {
         Progress::Failed => Some(format!("not measured: {}", found.text)),
         Progress::Cancelled if found.delta.is_none() => Some(format!("measurement given up: {}", found.text)),
@@ -249,9 +254,22 @@ pub fn words(app: &App) -> Option<String> {
     }
 }
 
-/// ` at step 120`, where the run is at another step by now.
+/// What becomes of a draft of which nothing is known yet: `measuring`, or for how long its question has waited for the
+/// worker, and for what.
+fn unanswered(app: &App) -> String {
+    let trial = &app.ratios.trial;
+    let newest = trial.asked.last().filter(|asked| trial.quiet == Quiet::Over && asked.ratios == trial.ratios);
+    let waited = newest.filter(|asked| asked.of_worker).map_or(0.0, |asked| app.clock - asked.at);
+    if waited < PATIENCE {
+        return "measuring".into();
+    }
+    let meanwhile = app.phase.as_ref().map_or(String::new(), |phase| format!(" ({})", phase.label));
+    format!("waits for the worker{meanwhile}, {} s so far", waited as u64)
+}
+
+/// ` at step 120`, where the heatmap shows another step by now.
 fn since(app: &App, step: usize) -> String {
-    let is_past = app.modules.as_ref().is_some_and(|modules| modules.step != step);
+    let is_past = app.drafted().is_some_and(|modules| modules.step != step);
     if is_past { format!(" at step {step}") } else { String::new() }
 }
 

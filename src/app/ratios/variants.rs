@@ -124,7 +124,7 @@ fn about(app: &App, variant: &Variant) -> String {
     let Some((found, delta)) = variant.found.as_ref().and_then(|found| Some((found, found.delta?))) else {
         return without_loss(app, variant, awaited);
     };
-    let now = app.modules.as_ref().map(|modules| modules.step);
+    let now = app.drafted().map(|modules| modules.step);
     let now = now.filter(|now| variant.stage == app.stage.index && *now != found.step);
     let now = now.map_or(String::new(), |now| format!(" (now {now})"));
     let losses = found.loss.map_or(String::new(), |[before, after]| format!(" {before:.4} → {after:.4},"));

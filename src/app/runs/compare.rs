@@ -2,6 +2,7 @@
 
 use super::difference::{Aspect, Difference, View};
 use crate::app::action::{self, Action, Screen};
+use crate::app::scroll::Reach;
 use crate::app::{Pane, clean};
 use crate::run::compare::{Compared, Paired};
 use std::collections::BTreeSet;
@@ -22,6 +23,8 @@ pub struct Comparison {
     pub maps: Vec<Option<Difference>>,
     /// What of it shows.
     pub view: View,
+    /// How far it can be scrolled.
+    pub reach: Reach,
 }
 
 impl Comparison {
@@ -52,7 +55,7 @@ impl Comparison {
         let first = runs.first().and_then(|run| run.matrices.as_ref());
         let map = |run: &Compared| Some(Difference::new(first?, run.matrices.as_ref()?));
         let maps = runs.iter().skip(1).map(map).collect();
-        Self { runs, differ, alike, maps, view: View::default() }
+        Self { runs, differ, alike, maps, view: View::default(), reach: Reach::default() }
     }
 
     /// Whether there is a map to show.

@@ -62,7 +62,7 @@ pub(super) fn press(list: &mut Runs, overlay: Overlay, key: &str) -> Vec<Effect>
                 list.overlay = Some(Overlay::Compare { comparison, top });
                 return Vec::new();
             }
-            let last = comparison.differ.len().saturating_sub(1);
+            let last = comparison.reach.within(comparison.differ.len().saturating_sub(1));
             list.overlay = scrolled(key, top, last).map(|top| Overlay::Compare { comparison, top });
         }
         Overlay::Log { path, name, lines, back } => {

@@ -241,6 +241,10 @@ fn take_out(setup: &mut Setup, place: Place) -> Vec<Effect> {
 /// Delete: the setting back to its default, the adapter out.
 pub(super) fn unset(setup: &mut Setup) -> Vec<Effect> {
     match setup.row().what {
+        What::Setting(place) if setup.draft.get(place).is_none() => {
+            setup.say(format!("{} has its default already", place.setting().name));
+            Vec::new()
+        }
         What::Setting(place) => take_out(setup, place),
         What::Adapter(i) => {
             let name = setup.row().cells[0].clone();
@@ -251,7 +255,10 @@ pub(super) fn unset(setup: &mut Setup) -> Vec<Effect> {
             setup.say(format!("{name} is taken out; u brings it back"));
             done
         }
-        What::Add => Vec::new(),
+        What::Add => {
+            setup.say("there is nothing to take out here: enter adds an adapter");
+            Vec::new()
+        }
     }
 }
 

@@ -352,7 +352,7 @@ fn fetched(setup: &mut Setup, done: Result<u64, Refusal>) -> Vec<Effect> {
     match done {
         Ok(came) => setup.say(format!("fetched {}: the recipe has all that it names of the hub", bytes(came))),
         // A sentence has no room in a line.
-        Err(why) if looked_at => setup.hub.failed = Some(why.sentence().to_owned()),
+        Err(why) if looked_at => setup.hub.failed = Some(clean::line(why.sentence())),
         Err(why) => setup.say(format!("not fetched: {}", why.sentence())),
     }
     if looked_at && setup.hub.failed.is_none() {

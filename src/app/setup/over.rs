@@ -49,7 +49,7 @@ pub(super) fn press(setup: &mut Setup, overlay: Overlay, key: &str) -> Vec<Effec
             setup.overlay = scrolled(key, top, last).map(|top| Overlay::Help { top });
         }
         Overlay::Compare { comparison, top } => {
-            let last = comparison.differ.len().saturating_sub(1);
+            let last = comparison.reach.within(comparison.differ.len().saturating_sub(1));
             setup.overlay = scrolled(key, top, last).map(|top| Overlay::Compare { comparison, top });
         }
         Overlay::Menu(menu) => return edit::choose(setup, menu, key),

@@ -435,3 +435,12 @@ fn a_copy_of_a_run_says_what_has_changed_since() {
     at(&mut form, "data.train");
     assert_eq!(form.row().told, None);
 }
+
+#[test]
+fn what_has_its_default_already_says_so() {
+    let mut form = form();
+    at(&mut form, "train.schedule");
+    assert!(press(&mut form, &["delete"]).is_empty());
+    assert!(form.toast.as_ref().unwrap().0.contains("schedule has its default already"), "{:?}", form.toast);
+    assert_eq!(form.draft.text(), FILE);
+}

@@ -217,8 +217,7 @@ pub(super) fn act(setup: &mut Setup, action: Form) -> Vec<Effect> {
         Form::Unset => return edit::unset(setup),
         Form::Add => return pick::open(setup, Purpose::Adapter),
         Form::Fetch => return hub::fetch(setup),
-        // It means something in a picker.
-        Form::Sort => {}
+        Form::Sort => setup.say("this orders the hub's results: pick a base or add an adapter first"),
         Form::Undo => return setup.step(true),
         Form::Redo => return setup.step(false),
         Form::Save => return save(setup, Then::Stay),

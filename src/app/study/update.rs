@@ -144,7 +144,10 @@ fn walk(study: &mut Study, forward: bool, by: usize) {
 
 /// Watches the row's run, or asks which.
 fn open(study: &mut Study) -> Vec<Effect> {
-    let Some(row) = study.current().cloned() else { return Vec::new() };
+    let Some(row) = study.current().cloned() else {
+        toast(study, "no run was begun yet: there is no row to open");
+        return Vec::new();
+    };
     let label = |part: &crate::study::standing::Part| {
         let one = crate::study::standing::Line { parts: vec![part.clone()], ..row.clone() };
         told(&one).pop().map_or(String::new(), |(text, _)| text)

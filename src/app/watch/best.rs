@@ -38,7 +38,13 @@ impl App {
     /// The state that a draft of ratios is over: that of the last step. Of a run that is finished and had other ratios set
     /// after its best step, that of the best one: its set is the result, and what answers are of.
     pub fn drafted(&self) -> Option<&Modules> {
+        self.result().or(self.modules.as_ref())
+    }
+
+    /// The state at the best step, where it is another than the last one's: of a run that is finished and had other ratios
+    /// set after it. The heatmap shows it in the place of the last step, which `[` goes back to.
+    pub fn result(&self) -> Option<&Modules> {
         let best = self.watch.best.as_ref().filter(|best| best.is_left && self.state == RunState::Finished);
-        best.map(|best| &best.modules).filter(|_| self.modules.is_some()).or(self.modules.as_ref())
+        best.map(|best| &best.modules).filter(|_| self.modules.is_some())
     }
 }

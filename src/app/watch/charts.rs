@@ -3,6 +3,7 @@
 use super::others::Beside;
 use crate::app::action::Action;
 use crate::app::series::{Series, Smoothing};
+use crate::app::update::toast;
 use crate::app::{App, Curves};
 use crate::run::course::Means;
 use crate::run::event::{Dev, MatrixInfo, Modules, Step};
@@ -251,6 +252,7 @@ pub fn walk(app: &mut App, forward: bool) {
 pub fn act(app: &mut App, action: Action) {
     let end = Charts::end(app);
     let charts = &mut app.watch.charts;
+    let before = charts.window;
     match action {
         Action::Quantity => charts.quantity = after(&Quantity::ALL, charts.quantity, 1),
         Action::PreviousQuantity => charts.quantity = after(&Quantity::ALL, charts.quantity, Quantity::ALL.len() - 1),
@@ -259,6 +261,12 @@ pub fn act(app: &mut App, action: Action) {
         Action::ZoomIn => charts.zoom(end, true),
         Action::ZoomOut => charts.zoom(end, false),
         Action::ZoomReset => (charts.window, charts.cursor) = (None, None),
+        _ => {}
+    }
+    let is_same = charts.window == before;
+    match action {
+        Action::ZoomIn if is_same => toast(app, "the chart cannot show fewer steps"),
+        Action::ZoomOut if is_same => toast(app, "the chart shows all steps already"),
         _ => {}
     }
 }
@@ -305,6 +313,15 @@ mod tests {
         // On another pane they are no keys of the chart.
         press(&mut app, &["1", "x", "o", "L"]);
         assert_eq!(app.watch.charts, charts);
+    }
+
+    #[test]
+    fn a_zoom_that_changes_nothing_says_so() {
+        let mut app = App::new("x", false);
+        act(&mut app, Action::ZoomOut);
+        assert!(app.toast.as_ref().is_some_and(|toast| toast.0.contains("all steps already")), "{:?}", app.toast);
+        act(&mut app, Action::ZoomIn);
+        assert!(app.toast.as_ref().is_some_and(|toast| toast.0.contains("cannot show fewer")), "{:?}", app.toast);
     }
 
     #[test]

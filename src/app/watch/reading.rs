@@ -106,6 +106,11 @@ fn step(app: &mut App, forward: bool) {
         return;
     };
     let to = if forward { at + 1 } else { at.saturating_sub(1) };
+    if !forward && at == 0 {
+        toast(app, "this is the first version of the summary");
+    } else if forward && to == versions(app).len() {
+        toast(app, "this is the newest version of the summary");
+    }
     let all = versions(app);
     // At the newest one it follows what comes.
     let version = all.get(to).filter(|_| to + 1 < all.len()).map(Written::version);

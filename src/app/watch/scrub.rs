@@ -43,10 +43,12 @@ impl Scrub {
     }
 }
 
-/// Where the live step is among those kept: behind the last one before the first of a stage that has steps.
+/// Where the live step is among those kept: behind the last one before the first of a stage that has steps, and where an
+/// earlier one is the result.
 fn live(app: &App) -> usize {
     let count = app.watch.history.len();
-    if app.modules.is_some() || app.watch.scrub.past.is_some() { count.saturating_sub(1) } else { count }
+    let is_last = app.modules.is_some() || app.watch.scrub.past.is_some();
+    if is_last && app.result().is_none() { count.saturating_sub(1) } else { count }
 }
 
 /// A stage begins: one without steps shows what the last one with steps ended with.
@@ -77,6 +79,11 @@ fn show(app: &mut App, to: usize) {
 
 /// Shows the last step of a stage that is kept.
 pub(super) fn show_end(app: &mut App, stage: usize) {
+    if stage == app.stage.index && app.result().is_some() {
+        // It ended with its best step.
+        app.watch.scrub.shown = None;
+        return;
+    }
     let to = app.watch.history.index(Place { stage, step: usize::MAX });
     if app.watch.history.place(to).is_some_and(|place| place.stage == stage) {
         show(app, to);
@@ -85,12 +92,12 @@ pub(super) fn show_end(app: &mut App, stage: usize) {
 
 fn back(app: &mut App, by: usize) {
     app.watch.scrub.next = None;
-    if app.watch.history.is_empty() || (live(app) == 0 && app.watch.scrub.shown.is_none()) {
+    let at = index(app);
+    if app.watch.history.is_empty() || at == 0 {
         toast(app, "there is no earlier step of the heatmap");
         return;
     }
-    let to = index(app).saturating_sub(by);
-    show(app, to);
+    show(app, at.saturating_sub(by));
 }
 
 /// The clock: shows the next step when it is due.
@@ -129,10 +136,8 @@ fn compare(app: &mut App) {
     if app.watch.scrub.reference.take().is_some() {
         return;
     }
-    let live = app
-        .modules
-        .as_ref()
-        .map(|modules| Shown { place: Place { stage: app.stage.index, step: modules.step }, modules: modules.clone() });
+    let place = |step| Place { stage: app.stage.index, step };
+    let live = app.drafted().map(|modules| Shown { place: place(modules.step), modules: modules.clone() });
     let marked = app.watch.scrub.shown.clone().or(live).or_else(|| app.watch.scrub.past.clone());
     if let Some(marked) = &marked {
         let step = marked.place.step;
@@ -148,6 +153,7 @@ pub fn act(app: &mut App, action: Action) {
     match action {
         Action::StepBack => back(app, 1),
         Action::TenBack => back(app, 10),
+        Action::StepOn | Action::TenOn if app.is_live() => toast(app, "there is no later step of the heatmap"),
         Action::StepOn | Action::TenOn => {
             app.watch.scrub.next = None;
             let to = index(app) + if action == Action::StepOn { 1 } else { 10 };
@@ -169,11 +175,12 @@ pub fn forget(app: &mut App) {
 }
 
 impl App {
-    /// The state that the heatmap shows: an earlier step's or the live one; in a stage without steps the last one.
+    /// The state that the heatmap shows: an earlier step's or the live one, which of a finished run is its result; in a
+    /// stage without steps the last one.
     pub fn shown(&self) -> Option<&Modules> {
         let scrub = &self.watch.scrub;
         let [shown, past] = [&scrub.shown, &scrub.past].map(|s| s.as_ref().map(|s| &s.modules));
-        shown.or(self.modules.as_ref()).or(past)
+        shown.or(self.drafted()).or(past)
     }
 
     /// The step that the heatmap shows because the stage has none.
@@ -221,7 +228,9 @@ impl App {
             return self.watch.ranges.of(measure);
         }
         let expected = self.ratios.expected(self, measure).unwrap_or_default();
-        self.scales.of(measure).widened(measure, &expected)
+        // The scales follow the last steps.
+        let result = self.result().map_or(&[][..], |modules| measure.column(modules));
+        self.scales.of(measure).widened(measure, result).widened(measure, &expected)
     }
 
     /// The range around zero that holds every module's change.
@@ -308,7 +317,10 @@ mod tests {
         press(&mut app, &["[", "]"]);
         assert!(app.is_live());
         press(&mut app, &["]", "}"]);
-        assert!(app.is_live());
+        assert!(app.is_live() && app.toast.as_ref().unwrap().0.contains("no later step"));
+        press(&mut app, &["{", "{", "{", "["]);
+        assert_eq!(place(&app), Some((0, 1)));
+        assert!(app.toast.as_ref().unwrap().0.contains("no earlier step"));
     }
 
     #[test]

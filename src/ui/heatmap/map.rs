@@ -22,6 +22,8 @@ pub struct Map {
     pub layers: (usize, usize),
     /// Projections shown, as indices into [`Projection::ALL`](crate::module::Projection::ALL).
     pub rows: Vec<usize>,
+    /// Whether there are projections above and below those shown.
+    pub more: (bool, bool),
     /// Columns of the projections' names.
     pub names: u16,
     /// Whether the means of rows and layers are shown.
@@ -70,6 +72,7 @@ impl Map {
         };
         let visible = n.min(spare / height).max(1);
         let first = window(rows.iter().position(|p| *p == app.cursor.1).unwrap_or(0), usize::from(visible), rows.len());
+        let more = (first > 0, first + usize::from(visible) < rows.len());
         let rows: Vec<usize> = rows.into_iter().skip(first).take(usize::from(visible)).collect();
         let mut left = spare - visible * height;
         let mut take = |wanted: u16, keep: u16| {
@@ -89,6 +92,7 @@ impl Map {
             cell: (width, height),
             layers: (window(app.cursor.0, shown, started.layers), shown),
             rows,
+            more,
             names,
             means: (means_right, means_below),
             legend,

@@ -15,6 +15,8 @@ use ratatui::widgets::Paragraph;
 
 /// Rows of the smallest chart that says something, its heading included.
 const CHART: u16 = 7;
+/// Fewer lines for the settings are none.
+const LEAST: usize = 2;
 /// Columns of a run that an interval takes: `-10.10 to +14.01`, or nearly.
 const INTERVAL: usize = 14;
 /// Columns and rows with room for curves and map beside each other.
@@ -42,11 +44,19 @@ pub fn draw(comparison: &Comparison, top: usize, theme: &Theme, frame: &mut Fram
         0
     };
     let rows = usize::from(area.height - chart);
-    let room = rows.saturating_sub(fixed.len());
-    let first = top.min(settings.len().saturating_sub(room));
-    let more = settings.len() > first + room;
-    let mut lines = fixed;
-    lines.extend(settings.into_iter().skip(first).take(room));
+    let (mut lines, mut moving) = (fixed, settings);
+    if lines.len() + LEAST > rows {
+        // Without room for settings the figures move with them, below the names of the runs.
+        let mut figures = lines.split_off(1.min(lines.len()));
+        figures.append(&mut moving);
+        moving = figures;
+    }
+    let room = rows.saturating_sub(lines.len());
+    let most = moving.len().saturating_sub(room);
+    comparison.reach.note(most);
+    let first = top.min(most);
+    let more = moving.len() > first + room;
+    lines.extend(moving.into_iter().skip(first).take(room));
     frame.render_widget(Paragraph::new(lines), Rect { height: area.height - chart, ..area });
     if more && area.width > 0 {
         let place = Rect::new(area.right() - 1, area.bottom() - chart - 1, 1, 1);
@@ -203,4 +213,30 @@ fn plot(comparison: &Comparison, theme: &Theme, buf: &mut Buffer, area: Rect) {
     let end = format!("step {last:.0}");
     buf.set_string(inner.right().saturating_sub(end.len() as u16), inner.bottom() + 1, &end, theme.dim);
     buf.set_string(inner.x, inner.bottom() + 1, format!("{first:.0}"), theme.dim);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::theme::Depth;
+    use crate::ui::{export, picture};
+
+    #[test]
+    fn in_a_low_window_the_figures_scroll_and_no_further_than_to_their_end() {
+        let theme = Theme::find("mono", Depth::None, true).unwrap();
+        let run = |name: &str| Compared { name: name.into(), dev: vec![(1.0, 2.0)], ..Compared::default() };
+        let comparison = Comparison::new(vec![run("one"), run("two")]);
+        let shown = |top: usize| -> Vec<String> {
+            let area = Rect::new(0, 0, 40, 6);
+            let cells = picture::drawn((40, 6), |frame| draw(&comparison, top, &theme, frame, area)).unwrap();
+            export::text(&cells).lines().map(str::to_owned).collect()
+        };
+        let first = shown(0);
+        assert!(first[0].contains("1 one") && first[1].starts_with("method") && first[5].ends_with('v'), "{first:?}");
+        // The runs' names, eight lines of figures and the heading of the settings on six lines.
+        let last = shown(99);
+        assert!(last[0].contains("1 one") && last[5].starts_with("all 0 settings"), "{last:?}");
+        assert_eq!((comparison.reach.within(0), shown(4) == last), (4, true));
+    }
 }

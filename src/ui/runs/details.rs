@@ -33,6 +33,7 @@ pub fn draw(list: &Runs, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         Some(row) => about(row, list.now, theme, width),
         None => fit::wrap(&[("what is known of the run under the cursor stands here", theme.dim)], width),
     };
+    let lines = fit::limit(lines, usize::from(inner.height), width, theme);
     frame.render_widget(Paragraph::new(lines), inner);
 }
 

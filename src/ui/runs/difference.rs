@@ -36,6 +36,9 @@ pub(super) fn draw(comparison: &Comparison, theme: &Theme, frame: &mut Frame<'_>
         let grid = difference.grid(view.aspect);
         let most = grid.cells.iter().flatten().flatten().fold(0.0, |most: f32, v| most.max(v.abs()));
         Map { grid, scale: Scale::around_zero(most), theme, area }.draw(frame.buffer_mut());
+    } else {
+        let text = "no room for the map: make the window larger";
+        frame.render_widget(Paragraph::new(fit::wrap(&[(text, theme.dim)], width)), area);
     }
 }
 

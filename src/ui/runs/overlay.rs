@@ -57,7 +57,9 @@ pub fn draw(list: &Runs, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         }
         Some(Overlay::Log { name, lines, back, .. }) => {
             let place = Rect { y: area.y + 1, height: area.height.saturating_sub(2), ..area };
-            let title = fit::cut(&format!(" worker.log of {name} "), usize::from(area.width).saturating_sub(4), theme);
+            let up = if *back > 0 { format!(", {back} lines up") } else { String::new() };
+            let title = format!(" worker.log of {name}{up} ");
+            let title = fit::cut(&title, usize::from(area.width).saturating_sub(4), theme);
             frame.render_widget(Clear, place);
             let block = block(theme, title, true);
             let inner = block.inner(place);

@@ -33,7 +33,8 @@ pub fn list(folder: &Path, options: &WatchOptions) -> Result<()> {
     let mut list = Runs::new(&folder.display().to_string());
     list.ground = Ground { folder: std::env::current_dir().unwrap_or_default(), home: etcetera::home_dir().ok() };
     list.themes = options::themes(&theme);
-    let mut turning = Loop { list, folder, options, theme, signals, screen, jobs, pacing: Pacing::new(LOOK) };
+    let mut turning =
+        Loop { list, folder, options, theme, signals, screen, jobs, pacing: Pacing::new(LOOK, options.slow_link) };
     let result = turning.turn();
     let Loop { screen, jobs, .. } = turning;
     // The terminal first: what is still being done may take a moment.

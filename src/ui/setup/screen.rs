@@ -121,7 +121,8 @@ fn turn(
 ) -> Result<Jobs> {
     let jobs = Jobs::new(runs)?;
     form.themes = options::themes(theme);
-    let mut turning = Loop { form, options, theme, screen, signals, jobs, pacing: Pacing::new(LOOK), runs };
+    let mut turning =
+        Loop { form, options, theme, screen, signals, jobs, pacing: Pacing::new(LOOK, options.slow_link), runs };
     // What is said at once stays as long as what is said later.
     update(&mut turning.form, Message::Tick(crate::run::now()));
     let first = turning.form.begin();

@@ -54,7 +54,8 @@ pub(in crate::ui) fn show(
     let mut study = Study::new(&label(folder));
     study.themes = options::themes(theme);
     let follower = Follower::new(folder)?;
-    let mut turning = Loop { study, folder, options, theme, screen, signals, follower, pacing: Pacing::new(LOOK) };
+    let mut turning =
+        Loop { study, folder, options, theme, screen, signals, follower, pacing: Pacing::new(LOOK, options.slow_link) };
     turning.turn()?;
     // What was chosen with the last keys was not drawn any more.
     turning.dress();

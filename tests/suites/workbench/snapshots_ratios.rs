@@ -136,6 +136,8 @@ fn what_a_draft_does() {
     update(&mut app, Message::Answered(Box::new(Answer { id, said: Said::WhatIf(Box::new(found)) })));
     insta::assert_snapshot!("trial_80x24", screen(&mut app, &theme, (80, 24), ""));
     insta::assert_snapshot!("trial_120x40", screen(&mut app, &theme, (120, 40), ""));
+    // How far it scrolls is known once it was drawn in that window.
+    screen(&mut app, &theme, (40, 10), "");
     insta::assert_snapshot!("trial_40x10", screen(&mut app, &theme, (40, 10), "j j j"));
     let mono = Theme::find("mono", Depth::None, true).unwrap();
     insta::assert_snapshot!("trial_mono", screen(&mut app, &mono, (80, 24), ""));

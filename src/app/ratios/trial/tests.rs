@@ -4,7 +4,7 @@ use super::*;
 use crate::app::Message;
 use crate::app::ratios::tests::{app, press, tell};
 use crate::app::update::update;
-use crate::run::event::{Dev, EventBody, Modules};
+use crate::run::event::{Dev, EventBody, Modules, Phase, PhaseKind};
 use crate::run::inquiry::{Answer, Said};
 use crate::run::what_if::Change;
 
@@ -61,6 +61,23 @@ fn what_was_known_when_the_worker_went_stays() {
 }
 
 #[test]
+fn a_question_that_waits_for_the_worker_says_so() {
+    let mut app = app();
+    asks(&mut app, 100.0, "q1");
+    tick(&mut app, 101.0);
+    assert_eq!(words(&app).unwrap(), "measuring");
+    // A dev evaluation is under way: the worker answers after it.
+    tick(&mut app, 112.5);
+    assert_eq!(words(&app).unwrap(), "waits for the worker, 12 s so far");
+    let label = "dev loss".into();
+    let phase = Phase { phase: PhaseKind::Eval, label, done: 1, total: 9 };
+    tell(&mut app, vec![EventBody::Phase(phase)], RunState::Running);
+    assert_eq!(words(&app).unwrap(), "waits for the worker (dev loss), 12 s so far");
+    tell(&mut app, vec![EventBody::WhatIf(Box::new(said("q1", Progress::Masks, None)))], RunState::Running);
+    assert_eq!(words(&app).unwrap(), "measuring");
+}
+
+#[test]
 fn what_is_given_up_says_why() {
     let mut app = app();
     asks(&mut app, 100.0, "q1");
@@ -96,6 +113,17 @@ fn a_draft_of_a_finished_run_begins_from_the_ratios_of_its_best_step() {
     assert_eq!((app.present_ratio(0), app.present_ratio(half)), (Some(0.5), Some(0.2)));
     tell(&mut app, Vec::new(), RunState::Finished);
     assert_eq!((app.present_ratio(0), app.present_ratio(half)), (Some(0.5), Some(0.5)), "the result's");
+    // The map shows the set that a draft begins from, before there is one; the last step is one key back.
+    let last = app.layers() - 1;
+    let ratio = |app: &App| {
+        let grid = app.shown_grid(crate::app::Measure::Ratio, crate::app::Selection::default()).unwrap();
+        grid.layers[last]
+    };
+    assert_eq!((ratio(&app), app.step_label().as_str()), (Some(0.5), "step 1 of 9, the best"));
+    press(&mut app, "[");
+    assert_eq!((ratio(&app), app.step_label().as_str()), (Some(0.2), "step 2 of 9 (the best is 1)"));
+    press(&mut app, "]");
+    assert_eq!((ratio(&app), app.is_live()), (Some(0.5), true));
     press(&mut app, "a f +");
     tick(&mut app, 100.0);
     let effects = tick(&mut app, 100.2);
