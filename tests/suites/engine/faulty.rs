@@ -228,7 +228,7 @@ fn a_write_that_fails_is_told_and_the_run_goes_on_to_the_same_numbers() {
 }
 
 #[test]
-#[ignore = "fails every call in several ways, which takes five minutes: .ci/run"]
+#[ignore = "fails every call in several ways, which takes minutes: .ci/run"]
 fn every_call_of_a_run_may_fail_in_every_way() {
     let project = Project::new();
     project.recipe("", TRAIN);

@@ -249,7 +249,7 @@ fn a_run_that_is_killed_again_and_again_loses_nothing() {
 }
 
 #[test]
-#[ignore = "takes half an hour: LOPPER_KILLS (200) kills"]
+#[ignore = "takes minutes: LOPPER_KILLS (200) kills"]
 fn two_hundred_kills_lose_nothing() {
     let clock = Instant::now();
     let tally = campaign(number("LOPPER_KILLS", 200) as usize, number("LOPPER_SEED", 1));

@@ -42,6 +42,17 @@ fn figures(found: &Value) -> Vec<(String, String)> {
     all
 }
 
+/// The cells of the table, without what differs from run to run: names, seconds.
+fn cells(project: &Project, out: &str) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(project.path(&format!("{out}/sweep.csv"))).unwrap();
+    let heads: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+    let stays = |at: usize| !matches!(heads[at], "train_seconds" | "run");
+    let of = |line: &str| -> Vec<String> {
+        line.split(',').enumerate().filter(|(at, _)| stays(*at)).map(|(_, cell)| cell.to_owned()).collect()
+    };
+    text.lines().map(of).collect()
+}
+
 /// Rows of the test set that were written into the journals of all runs.
 fn test_rows(project: &Project, out: &str) -> Vec<String> {
     let rows = |run: &RunDir| {
@@ -136,6 +147,10 @@ fn a_sweep_that_was_killed_goes_on_to_the_same_figures() {
     let here = project.lopper(&["resume", "broken", "--plain"]);
     assert_eq!(here.code, Some(0), "{here:?}");
     assert!(here.out.contains("chosen: ratio ") && here.out.contains("broken: sweep.md"), "{here:?}");
+    // The table that it leaves, before the same question writes it again.
+    let (left, right) = (cells(&project, "broken"), cells(&project, "whole"));
+    assert_eq!(left, right);
+    assert!(left.len() == 4 && left.iter().all(|row| row.len() == left[0].len()), "{left:?}");
     let refused = project.lopper(&["resume", "broken", "--plain"]);
     assert!(refused.code == Some(2) && refused.err.contains("is finished"), "{refused:?}");
     let again = swept(&project, "broken", &asked);

@@ -469,6 +469,8 @@ fn suggested_ratios_meet_the_sparsity_and_are_compared_with_uniform_ones() {
     let run = project.run();
     let asked = |goal: [&str; 2], documents: &str| {
         let args = ["suggest", utf8(run.path()), "--documents", documents, "--json"];
+        // One that is there is not written over.
+        std::fs::remove_file(project.path("rules.toml")).ok();
         let said = project.lopper(&[&args[..], &goal, &["--out", "rules.toml"]].concat());
         assert_eq!(said.code, Some(0), "{said:?}");
         serde_json::from_str::<serde_json::Value>(&said.out).unwrap()
