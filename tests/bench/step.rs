@@ -161,6 +161,8 @@ fn main() {
         }
         println!("{line}");
     }
+    // Before the rate of a product is measured, whose matrices are no part of a step.
+    let own = task.place.most_memory().map_or_else(training::memory, |bytes| bytes as f64);
     println!("lopper   {} s a step, {:.0} tokens/s", range(&ours), tokens as f64 / median(&ours));
     let (work, rate, product) = if task.place.device.is_cpu() {
         (operations(&task, &trainer.set), measured_rate(), "768 x 768")
@@ -174,7 +176,6 @@ fn main() {
         rate / 1e9,
         100.0 * work / rate / median(&ours)
     );
-    let own = task.place.most_memory().map_or_else(training::memory, |bytes| bytes as f64);
     if peer.is_some() {
         println!("PEFT     {} s a step, {:.0} tokens/s", range(&theirs), tokens as f64 / median(&theirs));
         println!("ratio    lopper is {} times as fast (median of the turns' ratios)", range(&ratios));

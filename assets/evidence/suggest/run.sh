@@ -17,5 +17,6 @@ done
 "$lopper" run games.toml --runs "$out/runs" --plain
 run=$(ls -d "$out/runs"/games-* | tail -1)
 for sparsity in 0.9 0.75 0.6; do
+    rm -f "$out/$sparsity.toml" # of an earlier time: a file that is there is not written over
     "$lopper" suggest "$run" --sparsity "$sparsity" --documents 32 --out "$out/$sparsity.toml" | tee "$out/$sparsity.txt"
 done

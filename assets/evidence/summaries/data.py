@@ -15,6 +15,9 @@ import sys
 import zipfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from debian_index import stanzas  # noqa: E402
+
 LISTS, DATA = Path("lists"), Path(__file__).parent / "data"
 LENGTH = {"en": (200, 1500), "ja": (60, 800)}  # characters of a document
 SKIP = re.compile(r"transitional|dummy package|metapackage|meta-package|debug symbols|移行用|ダミーパッケージ|メタパッケージ", re.I)
@@ -26,19 +29,10 @@ def refresh():
                     "-o", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false", "update"], check=True)
 
 
-def stanzas(pattern):
+def index(pattern):
+    """The stanzas of all index files of such a name."""
     for path in sorted(LISTS.glob(pattern)):
-        text = subprocess.run(["/usr/lib/apt/apt-helper", "cat-file", str(path)], check=True, capture_output=True).stdout
-        for block in text.decode("utf-8", "replace").split("\n\n"):
-            fields, key = {}, None
-            for line in block.split("\n"):
-                if line[:1] in (" ", "\t"):
-                    fields[key] += "\n" + line
-                elif ":" in line:
-                    key, value = line.split(":", 1)
-                    fields[key] = value.strip()
-            if fields:
-                yield fields
+        yield from stanzas(path)
 
 
 def document_of(body, lang):
@@ -58,9 +52,9 @@ def document_of(body, lang):
 def sections(lang):
     """section -> split -> examples, in the order of their ids' hashes, no document and no synopsis twice."""
     packages = {f["Package"]: (f.get("Section", "misc").split("/")[-1], f.get("Source", f["Package"]).split(" ")[0],
-                               f.get("Description-md5")) for f in stanzas("*_main_binary-*_Packages*")}
+                               f.get("Description-md5")) for f in index("*_main_binary-*_Packages*")}
     rows = {}
-    for f in stanzas(f"*_main_i18n_Translation-{lang}*"):
+    for f in index(f"*_main_i18n_Translation-{lang}*"):
         name, body = f.get("Package"), f.get(f"Description-{lang}", "")
         if "\n" in body and name in packages and packages[name][2] in (None, f.get("Description-md5")):
             summary, document = body.split("\n", 1)

@@ -2,8 +2,8 @@
 # What README.md beside this describes; some hours on two cores.
 #   python3 tests/fixtures/smollm2/fetch.py     # the base, into target/smollm2; a Python with gguf and numpy
 #   cargo build --release && assets/evidence/summaries/run.sh [--ratios] [packages-en|packages-ja|papers ...]
-# With --ratios only the ratios are tried, not the methods.
-# What is finished is not run again. LOPPER_MECAB_DICT gives Japanese ROUGE its words.
+# With --ratios only the ratios are tried, not the methods. With ANEW=1 the finished runs that came along (results/*.tar.xz) are
+# trained again as well. What is finished is not run again. LOPPER_MECAB_DICT gives Japanese ROUGE its words.
 set -euo pipefail
 cd "$(dirname "$0")"
 lopper=${LOPPER:-../../../target/release/lopper}
@@ -29,6 +29,10 @@ related() {
 
 # All methods beside one another, over three seeds.
 compare() {
+    kept=results/$1-runs.tar.xz
+    if [ -z "${ANEW:-}" ] && [ -e "$kept" ] && [ ! -e "$out/$1-eval" ]; then
+        python3 kept.py unpack "$kept" "$out/$1-eval"
+    fi
     "$lopper" eval "$1.toml" --seeds 1,2,3 --methods all --out "$out/$1-eval"
 }
 
