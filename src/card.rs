@@ -5,19 +5,23 @@
 //! given, contiguous and of one type, and queues its work on the card without waiting for it.
 
 mod attend;
+mod dropout;
 mod launch;
 mod norms;
 mod numbers;
 mod prune;
 mod rows;
+mod sent;
 mod trained;
 
 pub use attend::{Kept, WIDEST, attend};
+pub use dropout::{Draw, dropout, dropout_onto};
 pub use launch::{Number, address, keep_memory, most_memory, product_onto, spare_memory};
 pub use norms::norms;
-pub use numbers::{column_squares, scaled_rows, swiglu, swiglu_backward};
+pub use numbers::{column_squares, column_squares_of, scaled_rows, swiglu, swiglu_backward};
 pub use prune::{Entries, Forgotten, Matrix, Outcome, Scratch, forget, prune};
 pub use rows::{causal_softmax, cross_entropy, rms_norm, rms_norm_backward, softmax_backward, swap_axes};
+pub use sent::{Sent, put};
 pub use trained::{Trained, adamw, descend, square_sum};
 
 use candle_core::{CudaStorage, DType, Layout, Result};

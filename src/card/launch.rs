@@ -173,7 +173,7 @@ pub(super) fn view<T: Number>(super::On(storage, layout): super::On<'_>) -> Resu
 }
 
 /// The same, to be changed.
-pub(super) fn view_mut<'a, T: Number>(storage: &'a mut CudaStorage, layout: &Layout) -> Result<CudaViewMut<'a, T>> {
+pub(super) fn view_mut<'a, T: CudaDType>(storage: &'a mut CudaStorage, layout: &Layout) -> Result<CudaViewMut<'a, T>> {
     let (from, to) = offsets(layout)?;
     Ok(storage.as_cuda_slice_mut::<T>()?.slice_mut(from..to))
 }

@@ -1,4 +1,4 @@
-// Kernels that take number by number: SwiGLU, scaled rows, the optimisers, sums over columns and their roots.
+// Kernels that take number by number: SwiGLU, dropout, scaled rows, the optimisers, sums over columns and their roots.
 #include "common.cuh"
 
 // Calls `one` for every number of `n`, and `four` for every four where they lie so.
@@ -45,6 +45,76 @@ template <class T> __device__ void swiglu_backward(const T *gate, const T *up, c
         });
 }
 
+// Where dropout's numbers come from: stream number `number` of ChaCha8 under a key of 8 words.
+struct Stream {
+    unsigned long long key[4], number;
+};
+
+__device__ __forceinline__ unsigned turned(unsigned x, unsigned by) { return (x << by) | (x >> (32 - by)); }
+
+__device__ __forceinline__ void quarter_round(unsigned &a, unsigned &b, unsigned &c, unsigned &d) {
+    a += b, d = turned(d ^ a, 16);
+    c += d, b = turned(b ^ c, 12);
+    a += b, d = turned(d ^ a, 8);
+    c += d, b = turned(b ^ c, 7);
+}
+
+// The 16 words of block number `at` of a stream.
+__device__ __forceinline__ void drawn(const Stream &of, unsigned long long at, unsigned (&w)[16]) {
+    unsigned first[16] = {0x61707865u, 0x3320646eu, 0x79622d32u, 0x6b206574u};
+#pragma unroll
+    for (int i = 0; i < 6; i++) {
+        unsigned long long next = i < 4 ? of.key[i] : i < 5 ? at : of.number;
+        first[4 + 2 * i] = (unsigned)next, first[5 + 2 * i] = (unsigned)(next >> 32);
+    }
+#pragma unroll
+    for (int i = 0; i < 16; i++) w[i] = first[i];
+#pragma unroll
+    for (int rounds = 0; rounds < 8; rounds += 2) {
+        quarter_round(w[0], w[4], w[8], w[12]);
+        quarter_round(w[1], w[5], w[9], w[13]);
+        quarter_round(w[2], w[6], w[10], w[14]);
+        quarter_round(w[3], w[7], w[11], w[15]);
+        quarter_round(w[0], w[5], w[10], w[15]);
+        quarter_round(w[1], w[6], w[11], w[12]);
+        quarter_round(w[2], w[7], w[8], w[13]);
+        quarter_round(w[3], w[4], w[9], w[14]);
+    }
+#pragma unroll
+    for (int i = 0; i < 16; i++) w[i] += first[i];
+}
+
+// x after dropout in y or, with ONTO, added to it. A block of the stream has two words for each of 8 inputs: an input is
+// multiplied by `factor` where the upper 53 bits of both are at least `least`, and else by 0; see linear/mask.rs.
+template <bool ONTO, class T>
+__device__ void dropout(const T *x, T *y, size_t n, const Stream &of, unsigned long long least, float factor) {
+    bool whole = aligned(x) && aligned(y);
+    size_t step = (size_t)gridDim.x * blockDim.x;
+    for (size_t at = (size_t)blockIdx.x * blockDim.x + threadIdx.x; 8 * at < n; at += step) {
+        unsigned words[16];
+        drawn(of, at, words);
+        auto thin = [&](int i, T from, T *to) {
+            unsigned long long number = (((unsigned long long)words[2 * i + 1] << 32) | words[2 * i]) >> 11;
+            float left = load(from) * (number >= least ? factor : 0.0f);
+            store(to, ONTO ? load(*to) + left : left);
+        };
+        if (whole && 8 * at + 8 <= n) {
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                Four<T> from = ((const Four<T> *)x)[2 * at + half], to = ONTO ? ((Four<T> *)y)[2 * at + half] : from;
+#pragma unroll
+                for (int k = 0; k < 4; k++) thin(4 * half + k, from.at[k], &to.at[k]);
+                ((Four<T> *)y)[2 * at + half] = to;
+            }
+        } else {
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                if (8 * at + i < n) thin(i, x[8 * at + i], &y[8 * at + i]);
+            }
+        }
+    }
+}
+
 // Rows of `width` times a number each, in another type. Grid: rows, shares of a row.
 template <class From, class To>
 __device__ void scaled_rows(const From *x, const float *scales, To *y, unsigned width) {
@@ -72,6 +142,29 @@ __device__ void column_squares(const T *x, float *parts, unsigned rows, unsigned
     parts[(size_t)blockIdx.y * columns + column] = sum;
 }
 
+// A matrix of few columns, and where its sums begin among all.
+struct Columns {
+    const void *x;
+    unsigned columns, first;
+};
+
+// The same of many matrices of as many rows, whose columns have their sums one after another, `total` of them. Grid: parts, matrices.
+template <class T>
+__device__ void column_squares_of(const Columns *all, float *parts, unsigned rows, unsigned total, unsigned at_once) {
+    Columns of = all[blockIdx.y];
+    const T *x = (const T *)of.x;
+    unsigned from = blockIdx.x * at_once, to = from + at_once < rows ? from + at_once : rows;
+    for (unsigned column = threadIdx.x; column < of.columns; column += blockDim.x) {
+        float sum = 0;
+#pragma unroll 16
+        for (unsigned row = from; row < to; row++) {
+            float v = load(x[(size_t)row * of.columns + column]);
+            sum += v * v;
+        }
+        parts[(size_t)blockIdx.x * total + of.first + column] = sum;
+    }
+}
+
 #define FOR(T)                                                                                                         \
     extern "C" __global__ void __launch_bounds__(256) swiglu_##T(const T *gate, const T *up, T *out, size_t n) {       \
         swiglu<T>(gate, up, out, n);                                                                                   \
@@ -82,11 +175,29 @@ __device__ void column_squares(const T *x, float *parts, unsigned rows, unsigned
     extern "C" __global__ void __launch_bounds__(256) column_squares_##T(const T *x, float *parts, unsigned rows, unsigned columns, \
                                                   unsigned at_once) {                                                  \
         column_squares<T>(x, parts, rows, columns, at_once);                                                           \
+    }                                                                                                                  \
+    extern "C" __global__ void __launch_bounds__(256) column_squares_of_##T(const Columns *all, float *parts, unsigned rows, \
+                                                  unsigned total, unsigned at_once) {                                  \
+        column_squares_of<T>(all, parts, rows, total, at_once);                                                        \
     }
 
 FOR(float)
 FOR(bf16)
 #undef FOR
+
+#define DROPOUT(T, name, ONTO)                                                                                         \
+    extern "C" __global__ void __launch_bounds__(256)                                                                  \
+        name##_##T(const T *x, T *y, size_t n, unsigned long long key0, unsigned long long key1,                       \
+                   unsigned long long key2, unsigned long long key3, unsigned long long number,                        \
+                   unsigned long long least, float factor) {                                                           \
+        dropout<ONTO, T>(x, y, n, Stream{{key0, key1, key2, key3}, number}, least, factor);                            \
+    }
+
+DROPOUT(float, dropout, false)
+DROPOUT(bf16, dropout, false)
+DROPOUT(float, dropout_onto, true)
+DROPOUT(bf16, dropout_onto, true)
+#undef DROPOUT
 
 #define SCALED(From, To)                                                                                               \
     extern "C" __global__ void __launch_bounds__(256) scaled_rows_##From##_##To(const From *x, const float *scales, To *y, \

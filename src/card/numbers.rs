@@ -1,9 +1,9 @@
 //! Kernels that take number by number, and sums over columns.
 
-use super::launch::{Kernel, Number, Source, room, view};
+use super::launch::{Kernel, Number, Source, address, address_of, room, view};
 use super::{On, typed, whole};
 use candle_core::cuda_backend::cudarc::driver::PushKernelArg;
-use candle_core::{CudaStorage, DType, Result};
+use candle_core::{CudaStorage, DType, Device, Result, Tensor};
 
 const THREADS: usize = 256;
 /// Blocks that keep the largest card busy.
@@ -92,4 +92,44 @@ pub fn column_squares(x: On<'_>) -> Result<CudaStorage> {
         k.arg(&apart).arg(&mut sums).arg(&count).arg(&wide);
     })?;
     Ok(CudaStorage::wrap_cuda_slice(sums, device.clone()))
+}
+
+/// Σ x² over the rows of each of `all`, one after another, f32: for matrices of few columns and as many rows, in one launch. It
+/// does not wait for the card.
+///
+/// # Errors
+/// When there are none, one is not on the card, not contiguous or not of the first one's type and rows, or the card fails.
+pub fn column_squares_of(all: &[&Tensor]) -> Result<Tensor> {
+    let Some(first) = all.first() else { candle_core::bail!("there are no columns to add up") };
+    let Device::Cuda(device) = first.device() else { candle_core::bail!("a tensor on a card is needed") };
+    let rows = first.dims2()?.0;
+    let (mut words, mut total, mut widest) = (Vec::with_capacity(2 * all.len()), 0, 0);
+    typed!(first.dtype(), T => {
+        for one in all {
+            let (tall, columns) = one.dims2()?;
+            if tall != rows {
+                candle_core::bail!("{tall} rows beside {rows}");
+            }
+            let place = u64::from(whole(columns)?) | (u64::from(whole(total)?) << 32);
+            words.extend([address_of::<T>(one)?, place]);
+            total += columns;
+            widest = columns.max(widest);
+        }
+    });
+    let sums = Tensor::zeros(total, DType::F32, first.device())?;
+    let to = address(&sums)?;
+    let parts = rows.div_ceil(ROWS);
+    let (count, tall, wide, at_once) = (whole(parts)?, whole(rows)?, whole(total)?, whole(ROWS)?);
+    let (words, mut apart) = (device.clone_htod(&words)?, room::<f32>(device, parts * total)?);
+    typed!(first.dtype(), T => {
+        let kernel = Kernel::typed::<T>(device, Source::Numbers, "column_squares_of")?;
+        kernel.start((parts, all.len()), widest.next_multiple_of(32).clamp(32, THREADS), |k| {
+            k.arg(&words).arg(&mut apart).arg(&tall).arg(&wide).arg(&at_once);
+        })?;
+    });
+    let kernel = Kernel::of(device, Source::Numbers, "column_sums")?;
+    kernel.start((total.div_ceil(THREADS), 1), THREADS, |k| {
+        k.arg(&apart).arg(&to).arg(&count).arg(&wide);
+    })?;
+    Ok(sums)
 }

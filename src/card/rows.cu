@@ -33,6 +33,23 @@ __device__ void rms_norm_backward(const T *x, const T *w, const T *dy, T *dx, un
     }
 }
 
+// Goes through the numbers `from` to `to` of a row with all threads of a block: `four` of those that lie at once, `one` of the
+// others. A row need not begin where four do.
+template <class T, class One, class Whole>
+__device__ __forceinline__ void along(const T *row, unsigned from, unsigned to, One one, Whole four) {
+    // Places are counted from the last one at or before the row's begin where four lie at once.
+    unsigned skew = (size_t)row / sizeof(T) % 4;
+    from += skew, to += skew;
+    for (unsigned i = from / 4 + threadIdx.x; 4 * i < to; i += blockDim.x) {
+        if (from <= 4 * i && 4 * i + 4 <= to) {
+            four(4 * i - skew);
+        } else {
+            unsigned first = 4 * i < from ? from : 4 * i, last = 4 * i + 4 < to ? 4 * i + 4 : to;
+            for (unsigned j = first; j < last; j++) one(j - skew);
+        }
+    }
+}
+
 // Softmax of scale · scores over the keys that a query sees, in place: `queries` from `query` on, one after another for every
 // head, over `width` keys from `key` on, `window` back or (0) all. What is not seen gets 0.
 template <class T>
@@ -44,32 +61,68 @@ __device__ void causal_softmax(T *scores, unsigned width, unsigned queries, unsi
     from = from > key ? from - key : 0;
     unsigned to = i + 1 - key;
     float most = -INFINITY, sum = 0;
-    for (unsigned j = from + threadIdx.x; j < to; j += blockDim.x) {
-        float s = load(scores[j]);
+    auto meet = [&](T score) {
+        float s = load(score);
         if (s > most) {
             sum = sum * expf((most - s) * scale) + 1.0f;
             most = s;
         } else if (s != -INFINITY) {
             sum += expf((s - most) * scale);
         }
-    }
+    };
+    along(
+        scores, from, to, [&](unsigned j) { meet(scores[j]); },
+        [&](unsigned j) {
+            Four<T> s = *(const Four<T> *)&scores[j];
+            for (int k = 0; k < 4; k++) meet(s.at[k]);
+        });
     float all = largest(most);
     // A thread without a key has a sum of 0; its maximum of −∞ must not be put against one of −∞.
     float inverse = 1.0f / total(sum == 0 ? 0.0f : sum * expf((most - all) * scale));
-    for (unsigned j = threadIdx.x; j < width; j += blockDim.x) {
+    auto weigh = [&](unsigned j, T *score) {
         bool seen = from <= j && j < to;
-        store(&scores[j], seen ? expf((load(scores[j]) - all) * scale) * inverse : 0.0f);
-    }
+        store(score, seen ? expf((load(*score) - all) * scale) * inverse : 0.0f);
+    };
+    along(
+        scores, 0, width, [&](unsigned j) { weigh(j, &scores[j]); },
+        [&](unsigned j) {
+            Four<T> s = *(const Four<T> *)&scores[j];
+            for (int k = 0; k < 4; k++) weigh(j + k, &s.at[k]);
+            *(Four<T> *)&scores[j] = s;
+        });
 }
 
 // ds = scale · p · (dp − Σ dp·p), over dp.
 template <class T> __device__ void softmax_backward(T *dp, const T *p, unsigned width, float scale) {
     dp += (size_t)blockIdx.x * width;
     p += (size_t)blockIdx.x * width;
+    // Whether both rows begin at the same place of four; else p's numbers are taken one by one.
+    bool together = (size_t)p % sizeof(Four<T>) == (size_t)dp % sizeof(Four<T>);
+    auto four_of_p = [&](unsigned j) {
+        Four<T> four;
+        if (together) {
+            four = *(const Four<T> *)&p[j];
+        } else {
+            for (int k = 0; k < 4; k++) four.at[k] = p[j + k];
+        }
+        return four;
+    };
     float dot = 0;
-    for (unsigned j = threadIdx.x; j < width; j += blockDim.x) dot += load(dp[j]) * load(p[j]);
+    along(
+        dp, 0, width, [&](unsigned j) { dot += load(dp[j]) * load(p[j]); },
+        [&](unsigned j) {
+            Four<T> d = *(const Four<T> *)&dp[j], weights = four_of_p(j);
+            for (int k = 0; k < 4; k++) dot += load(d.at[k]) * load(weights.at[k]);
+        });
     dot = total(dot);
-    for (unsigned j = threadIdx.x; j < width; j += blockDim.x) store(&dp[j], (load(dp[j]) - dot) * load(p[j]) * scale);
+    auto back = [&](T *d, T weight) { store(d, (load(*d) - dot) * load(weight) * scale); };
+    along(
+        dp, 0, width, [&](unsigned j) { back(&dp[j], p[j]); },
+        [&](unsigned j) {
+            Four<T> d = *(const Four<T> *)&dp[j], weights = four_of_p(j);
+            for (int k = 0; k < 4; k++) back(&d.at[k], weights.at[k]);
+            *(Four<T> *)&dp[j] = d;
+        });
 }
 
 // Loss of a row of logits against its target, in nats; with a scale other than 0 the gradient of scale · loss takes the

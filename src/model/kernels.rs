@@ -39,7 +39,7 @@ mod norm;
 mod scale;
 mod softmax;
 
-pub use columns::column_squares;
+pub use columns::{column_squares, column_squares_of};
 pub use loss::cross_entropy;
 pub use norm::{rms_norm, rms_norm_backward};
 pub use scale::scaled_rows;

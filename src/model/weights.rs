@@ -1,5 +1,7 @@
 //! The base's numbers: read from disk and converted tensor by tensor.
 
+mod floats;
+
 use super::config::Config;
 use super::file::WeightFile;
 use super::gguf::Gguf;
@@ -10,16 +12,11 @@ use crate::text::printable;
 use crate::{Error, Result};
 use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
+use floats::{floats, width};
 use half::{bf16, f16};
-use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Elements that one thread converts at a time.
-const CHUNK: usize = 1 << 16;
 
 /// A model folder's weights, checked against its configuration, read when asked for.
 #[derive(Debug)]
@@ -158,18 +155,14 @@ pub(crate) fn numbers(file: &WeightFile, name: &str, entry: &Entry, dtype: DType
     if entry.bytes.end > file.length() {
         return Err(Error::fault(format!("{}: {} is beyond the end of the file", at(), printable(name))));
     }
-    let shape = entry.shape.as_slice();
+    let Some(width) = width(entry.stored) else { return Err(no_float(name, entry.stored).at(at())) };
     let tensor = match dtype {
-        DType::F32 => floats::<f32>(file, entry)?.map(|v| v.map(|v| Tensor::from_vec(v, shape, device))),
-        DType::BF16 => floats::<bf16>(file, entry)?.map(|v| v.map(|v| Tensor::from_vec(v, shape, device))),
-        DType::F16 => floats::<f16>(file, entry)?.map(|v| v.map(|v| Tensor::from_vec(v, shape, device))),
+        DType::F32 => floats::<f32>(file, entry, width, device)?,
+        DType::BF16 => floats::<bf16>(file, entry, width, device)?,
+        DType::F16 => floats::<f16>(file, entry, width, device)?,
         other => return Err(Error::fault(format!("weights as {other:?} are not supported"))),
     };
-    match tensor {
-        Some(Some(tensor)) => Ok(tensor?),
-        Some(None) => Err(not_finite(name).at(at())),
-        None => Err(no_float(name, entry.stored).at(at())),
-    }
+    tensor.ok_or_else(|| not_finite(name).at(at()))
 }
 
 /// The refusal of a tensor that is stored in a type that is no float.
@@ -179,100 +172,4 @@ pub(crate) fn no_float(name: &str, stored: Stored) -> Error {
         printable(name),
         stored.name()
     ))
-}
-
-/// A float type that weights are turned into.
-trait Float: Copy + Default + Send + Sync {
-    fn from_f64(value: f64) -> Self;
-    fn from_f32(value: f32) -> Self;
-    fn from_f16(value: f16) -> Self {
-        Self::from_f32(value.to_f32())
-    }
-    fn from_bf16(value: bf16) -> Self {
-        Self::from_f32(value.to_f32())
-    }
-    fn finite(self) -> bool;
-}
-
-impl Float for f32 {
-    fn from_f64(value: f64) -> Self {
-        value as f32
-    }
-    fn from_f32(value: f32) -> Self {
-        value
-    }
-    fn finite(self) -> bool {
-        self.is_finite()
-    }
-}
-
-impl Float for bf16 {
-    fn from_f64(value: f64) -> Self {
-        bf16::from_f64(value)
-    }
-    fn from_f32(value: f32) -> Self {
-        bf16::from_f32(value)
-    }
-    fn from_bf16(value: bf16) -> Self {
-        value
-    }
-    fn finite(self) -> bool {
-        self.is_finite()
-    }
-}
-
-impl Float for f16 {
-    fn from_f64(value: f64) -> Self {
-        f16::from_f64(value)
-    }
-    fn from_f32(value: f32) -> Self {
-        f16::from_f32(value)
-    }
-    fn from_f16(value: f16) -> Self {
-        value
-    }
-    fn finite(self) -> bool {
-        self.is_finite()
-    }
-}
-
-/// Little-endian numbers as floats: none for a type that is no float, some none where one is not finite.
-#[allow(clippy::option_option)]
-fn floats<T: Float>(file: &WeightFile, entry: &Entry) -> Result<Option<Option<Vec<T>>>> {
-    let bytes = &entry.bytes;
-    Ok(Some(match entry.stored {
-        Stored::F64 => convert::<T, 8>(file, bytes, |b| T::from_f64(f64::from_le_bytes(b)))?,
-        Stored::F32 => convert::<T, 4>(file, bytes, |b| T::from_f32(f32::from_le_bytes(b)))?,
-        Stored::F16 => convert::<T, 2>(file, bytes, |b| T::from_f16(f16::from_le_bytes(b)))?,
-        Stored::Bf16 => convert::<T, 2>(file, bytes, |b| T::from_bf16(bf16::from_le_bytes(b)))?,
-        Stored::Other(..) | Stored::Gguf(_) => return Ok(None),
-    }))
-}
-
-fn convert<T: Float, const N: usize>(
-    file: &WeightFile,
-    bytes: &Range<usize>,
-    one: impl Fn([u8; N]) -> T + Sync,
-) -> Result<Option<Vec<T>>> {
-    let mut out = vec![T::default(); bytes.len() / N];
-    let finite = AtomicBool::new(true);
-    let chunks = out.par_chunks_mut(CHUNK).enumerate();
-    chunks.try_for_each_init(
-        || vec![0; CHUNK * N],
-        |piece, (i, out)| -> Result<()> {
-            let piece = &mut piece[..out.len() * N];
-            file.fill(bytes.start + i * CHUNK * N, piece)?;
-            let mut all = true;
-            for (slot, number) in out.iter_mut().zip(piece.as_chunks::<N>().0) {
-                *slot = one(*number);
-                // No early exit: a flag keeps the loop free of branches.
-                all &= slot.finite();
-            }
-            if !all {
-                finite.store(false, Ordering::Relaxed);
-            }
-            Ok(())
-        },
-    )?;
-    Ok(finite.into_inner().then_some(out))
 }

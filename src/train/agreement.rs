@@ -6,6 +6,8 @@ use crate::lora::merge::Segment;
 use crate::lora::{Gradients, MergedModule, MergedSet, SquareSums};
 use crate::model::attention::{self, Cache, Heads};
 use crate::model::kernels::{self, Causal};
+use crate::model::linear::{Attached, Dropout, Frozen};
+use crate::model::matrix::Matrix;
 use crate::model::product::{As, product_onto};
 use crate::module::{ModuleId, Projection};
 use crate::prune::{Key, MatrixState, Pruner};
@@ -67,6 +69,21 @@ fn pieces(device: &Device, dtype: DType) -> Result<Vec<(&'static str, Vec<f32>)>
         all.push(("SwiGLU's way back", numbers(&d_up)?));
     }
     all.push(("sums of columns", numbers(&kernels::column_squares(&make(&[200, 70], 0.1)?)?)?));
+    for sums in kernels::column_squares_of(&[&make(&[200, 24], 0.2)?, &make(&[200, 7], 0.7)?])? {
+        all.push(("sums of columns", numbers(&sums)?));
+    }
+    // Dropout forward, and added to what comes back.
+    let (a, b) = (ramp(&[3, 1025], 0.2)?.to_device(device)?, ramp(&[3, 40], 0.5)?.to_device(device)?);
+    let module = MergedModule { a, b, segments: vec![Segment { adapter: 0, start: 0, rank: 3, scale: 1.0 }] };
+    let attached = Attached::new(&module, dtype, Some(Dropout { p: 0.3, key: 5 }), 2)?;
+    let (x, dy) = (make(&[7, 1025], 0.3)?, make(&[7, 40], 0.9)?);
+    all.push(("dropout", numbers(&attached.input(&x)?)?));
+    let linear = Frozen::new(Matrix::Dense(make(&[40, 1025], 0.6)?), None);
+    let (_, z) = linear.forward(&x, Some(&attached))?;
+    let adapters = z.as_ref().map(|z| (&attached, z));
+    if let (Some(dx), _) = linear.backward(&dy, &x, adapters, true)? {
+        all.push(("dropout's way back", numbers(&dx)?));
+    }
     // As B becomes a pass's copy, and as the gradient of that comes back.
     let (b, scales) = (ramp(&[9, 1500], 0.4)?.to_device(device)?, ramp(&[9, 1], 0.8)?.to_device(device)?);
     let copy = kernels::scaled_rows(&b, &scales, dtype)?;

@@ -118,6 +118,32 @@ static void forget_all(Request &r) {
     emulation::grid(2, (unsigned)all.size(), 64, [&] { forget(all.data()); });
 }
 
+// Buffers x, y, and six words: the key, the stream's number, the least number that is kept; numbers blocks, inputs, factor, and where
+// x begins in its buffer.
+template <class T> static void dropout_of(Request &r, bool onto) {
+    auto words = r.at<unsigned long long>(2);
+    Stream of = {{words[0], words[1], words[2], words[3]}, words[4]};
+    emulation::grid(r.u(0), 1, 64, [&] {
+        auto with = [&](auto work) { work(r.at<T>(0) + r.u(3), r.at<T>(1), r.u(1), of, words[5], r.f(2)); };
+        onto ? with(dropout<true, T>) : with(dropout<false, T>);
+    });
+}
+
+// Buffers of matrices, then one for all sums; numbers rows, rows at once, and the columns of each.
+template <class T> static void column_squares_of_all(Request &r) {
+    std::vector<Columns> all;
+    unsigned rows = r.u(0), at_once = r.u(1), parts = (rows + at_once - 1) / at_once, total = 0;
+    for (size_t i = 0; i + 1 < r.buffers.size(); i++) {
+        all.push_back({r.at<T>(i), r.u(2 + i), total});
+        total += r.u(2 + i);
+    }
+    std::vector<float> apart((size_t)parts * total);
+    // Fewer threads than columns.
+    emulation::grid(parts, (unsigned)all.size(), 32,
+                    [&] { column_squares_of<T>(all.data(), apart.data(), rows, total, at_once); });
+    emulation::grid((total + 31) / 32, 1, 32, [&] { column_sums(apart.data(), r.at<float>(all.size()), parts, total); });
+}
+
 template <class T> static bool run_for(Request &r, const std::string &type) {
     auto is = [&](const char *name) { return r.kernel == std::string(name) + "_" + type; };
     auto rows = [&](unsigned threads, std::function<void()> work) { emulation::grid(r.u(0), 1, threads, work); };
@@ -128,7 +154,8 @@ template <class T> static bool run_for(Request &r, const std::string &type) {
     } else if (is("causal_softmax")) {
         rows(32, [&] { causal_softmax<T>(r.at<T>(0), r.u(1), r.u(2), r.u(3), r.u(4), r.u(5), r.f(6)); });
     } else if (is("softmax_backward")) {
-        rows(64, [&] { softmax_backward<T>(r.at<T>(0), r.at<T>(1), r.u(1), r.f(2)); });
+        // The last number: where p begins in its buffer.
+        rows(64, [&] { softmax_backward<T>(r.at<T>(0), r.at<T>(1) + r.u(3), r.u(1), r.f(2)); });
     } else if (is("cross_entropy")) {
         rows(256, [&] { cross_entropy<T>(r.at<T>(0), r.at<unsigned>(1), r.at<float>(2), r.u(1), r.f(2)); });
     } else if (is("swap_axes")) {
@@ -139,6 +166,8 @@ template <class T> static bool run_for(Request &r, const std::string &type) {
         rows(64, [&] { swiglu<T>(r.at<T>(0), r.at<T>(1), r.at<T>(2), r.u(1)); });
     } else if (is("swiglu_backward")) {
         rows(64, [&] { swiglu_backward<T>(r.at<T>(0), r.at<T>(1), r.at<T>(2), r.at<T>(3), r.u(1)); });
+    } else if (is("dropout") || is("dropout_onto")) {
+        dropout_of<T>(r, is("dropout_onto"));
     } else if (is("scaled_rows_float") || is("scaled_rows_bf16")) {
         // Two shares of a row.
         auto with = [&](auto work) { emulation::grid(r.u(0), 2, 32, work); };
@@ -147,6 +176,8 @@ template <class T> static bool run_for(Request &r, const std::string &type) {
         } else {
             with([&] { scaled_rows<bf16, T>(r.at<bf16>(0), r.at<float>(1), r.at<T>(2), r.u(1)); });
         }
+    } else if (is("column_squares_of")) {
+        column_squares_of_all<T>(r);
     } else if (is("column_squares")) {
         unsigned rows = r.u(0), columns = r.u(1), at_once = r.u(2), parts = (rows + at_once - 1) / at_once;
         std::vector<float> sums((size_t)parts * columns);

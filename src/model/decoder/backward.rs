@@ -59,19 +59,20 @@ impl Decoder {
 
     #[allow(clippy::unused_self, reason = "the pass belongs to this decoder")]
     fn add_squares(&self, index: usize, trace: &Trace, pass: &Pass, squares: &mut SquareSums) -> Result<()> {
+        let adapted = |p: Projection| Some((p, pass.at(index, p)?, trace.z[p as usize].as_ref()?));
+        let adapted: Vec<_> = Projection::ALL.into_iter().filter_map(adapted).collect();
+        let zs: Vec<&Tensor> = adapted.iter().map(|(_, _, z)| *z).collect();
+        let of_z = kernels::column_squares_of(&zs)?;
         // q, k and v share their input, as do gate and up.
         let mut shared: Option<(candle_core::TensorId, Tensor)> = None;
-        for projection in Projection::ALL {
-            let (Some(adapters), Some(z)) = (pass.at(index, projection), &trace.z[projection as usize]) else {
-                continue;
-            };
+        for ((projection, adapters, _), z) in adapted.into_iter().zip(&of_z) {
             let input = adapters.input(trace.input(projection))?;
             let x = match &shared {
                 Some((id, x)) if *id == input.id() => x.clone(),
                 _ => kernels::column_squares(&input)?,
             };
             shared = Some((input.id(), x.clone()));
-            squares.add(ModuleId::new(index, projection), &x, &kernels::column_squares(z)?)?;
+            squares.add(ModuleId::new(index, projection), &x, z)?;
         }
         Ok(())
     }

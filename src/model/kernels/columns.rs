@@ -58,6 +58,32 @@ pub fn column_squares(x: &Tensor) -> Result<Tensor> {
     x.to_dtype(DType::F32)?.sqr()?.sum(0)
 }
 
+/// Whether a card adds up the columns of all at once.
+#[cfg(feature = "cuda")]
+fn at_once(all: &[&Tensor]) -> bool {
+    let of = |x: &Tensor| (x.dtype(), x.dims().first().copied());
+    let alike = all.windows(2).all(|pair| of(pair[0]) == of(pair[1]));
+    alike && all.len() > 1 && all.iter().all(|x| super::on_card(x) && x.is_contiguous() && x.rank() == 2)
+}
+
+/// The same of several, of which each has few columns: a card adds them up at once where they have as many rows.
+///
+/// # Errors
+/// When shapes or types don't fit.
+pub fn column_squares_of(all: &[&Tensor]) -> Result<Vec<Tensor>> {
+    #[cfg(feature = "cuda")]
+    if at_once(all) {
+        let (sums, mut start) = (card::column_squares_of(all)?, 0);
+        let one = |x: &&Tensor| {
+            let columns = x.dim(1)?;
+            start += columns;
+            sums.narrow(0, start - columns, columns)
+        };
+        return all.iter().map(one).collect();
+    }
+    all.iter().map(|x| column_squares(x)).collect()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -73,5 +99,17 @@ mod tests {
             let off = ((&got - &want).unwrap() / &want).unwrap().abs().unwrap().max_all().unwrap();
             assert!(off.to_scalar::<f32>().unwrap() < 2e-6, "{shape:?}");
         }
+    }
+
+    #[test]
+    fn squares_of_several_are_those_of_each() {
+        let all = [[64, 5], [64, 33], [64, 1]].map(|shape| ramp(&shape, 0.6));
+        let got = column_squares_of(&all.each_ref()).unwrap();
+        let numbers = |x: &Tensor| x.to_vec1::<f32>().unwrap();
+        assert_eq!(got.len(), 3);
+        for (x, got) in all.iter().zip(&got) {
+            assert_eq!(numbers(got), numbers(&column_squares(x).unwrap()));
+        }
+        assert!(column_squares_of(&[]).unwrap().is_empty());
     }
 }

@@ -2,13 +2,18 @@
 
 #![allow(clippy::inline_always, reason = "what is not inlined is not compiled for the vector units")]
 
-use crate::model::kernels::{PIECE, on_cpu, slice, slice_mut, vectorised};
+use crate::model::kernels::{PIECE, in_one_pass, slice, slice_mut, vectorised};
 use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Result, Shape, Tensor};
-use rand::{Rng, RngCore, SeedableRng};
+use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::sync::OnceLock;
+#[cfg(feature = "cuda")]
+use {
+    crate::card::{self, On},
+    candle_core::CudaStorage,
+};
 
 /// Inputs whose bits lie in one word of a mask.
 const BITS: usize = u32::BITS as usize;
@@ -31,6 +36,11 @@ impl Dropout {
         (1.0 / (1.0 - self.p)) as f32
     }
 
+    /// The lowest number of 53 bits whose input is kept: the others, over 2⁵³, are below p.
+    fn least(self) -> u64 {
+        (self.p * (1u64 << 53) as f64).ceil() as u64
+    }
+
     /// The random stream of module number `stream`.
     fn stream(self, stream: u64) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.key);
@@ -42,7 +52,7 @@ impl Dropout {
     /// stream, so that threads draw pieces of it at once.
     fn bits(self, stream: u64, count: usize) -> Vec<u32> {
         // An input takes two words of the stream: the upper 53 bits of both are its number between 0 and 1, dropped below p.
-        let least = (self.p * (1u64 << 53) as f64).ceil() as u64;
+        let least = self.least();
         let mut bits = vec![0u32; count.div_ceil(BITS)];
         bits.par_chunks_mut(WORDS).enumerate().for_each(|(piece, bits)| {
             let mut rng = self.stream(stream);
@@ -58,17 +68,11 @@ impl Dropout {
         });
         bits
     }
-
-    /// A mask of `x` from a card's own generator: it has a number for every token and feature, too many to be made here and
-    /// sent. Seeded anew for each mask, so that it does not matter which came before.
-    fn on_card(self, stream: u64, x: &Tensor) -> Result<Tensor> {
-        x.device().set_seed(self.stream(stream).random())?;
-        let kept = Tensor::rand(0f32, 1f32, x.dims2()?, x.device())?.gt(self.p as f32)?;
-        kept.to_dtype(x.dtype())? * (1.0 / (1.0 - self.p))
-    }
 }
 
-/// The dropout of one module in one pass. Forward and back meet the same mask: it is drawn once and kept as a bit an input.
+/// The dropout of one module in one pass. Forward and back meet the same mask, and it is the same one on the CPU and on a card:
+/// an input's number follows from the key, the module's number and the input's place alone. In this machine's memory it is drawn
+/// once and kept as a bit an input; a card draws it anew wherever it is applied, in the same launch, and keeps nothing.
 #[derive(Debug, Clone)]
 pub(super) struct Mask {
     dropout: Dropout,
@@ -95,30 +99,38 @@ impl Mask {
         }
     }
 
+    /// What a card draws it from.
+    #[cfg(feature = "cuda")]
+    fn draw(&self) -> card::Draw {
+        let seed = self.dropout.stream(self.stream).get_seed();
+        let mut key = [0u64; 4];
+        for (word, bytes) in key.iter_mut().zip(seed.as_chunks::<8>().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        card::Draw { key, stream: self.stream, least: self.dropout.least(), factor: self.dropout.factor() }
+    }
+
     /// 0 for the inputs of `x` that are dropped, 1/(1−p) for the others.
     fn tensor(&self, x: &Tensor) -> Result<Tensor> {
-        if x.device().is_cuda() {
-            return self.dropout.on_card(self.stream, x);
-        }
         let (bits, factor) = (self.bits(x.elem_count()), self.dropout.factor());
-        let values: Vec<f32> = (0..x.elem_count()).map(|i| of_bit(bits[i / BITS], (i % BITS) as u32, factor)).collect();
+        let of = |i: usize| of_bit(bits[i / BITS], (i % BITS) as u32, factor);
+        let values: Vec<f32> = (0..x.elem_count()).into_par_iter().with_min_len(PIECE).map(of).collect();
         Tensor::from_vec(values, x.shape(), x.device())?.to_dtype(x.dtype())
     }
 
     /// `x` after dropout.
     pub fn of(&self, x: &Tensor) -> Result<Tensor> {
-        if on_cpu(x) && x.is_contiguous() {
-            let bits = self.bits(x.elem_count());
-            return x.apply_op1_no_bwd(&Masked { bits: &bits, factor: self.dropout.factor() });
+        if in_one_pass(x) && x.is_contiguous() {
+            return x.apply_op1_no_bwd(&Masked(self));
         }
         x.mul(&self.tensor(x)?)
     }
 
     /// y + `x` after dropout: `y` is consumed and must not be shared.
     pub fn onto(&self, y: Tensor, x: &Tensor) -> Result<Tensor> {
-        if [&y, x].into_iter().all(|t| on_cpu(t) && t.is_contiguous()) && y.dims() == x.dims() {
-            let bits = self.bits(x.elem_count());
-            y.inplace_op2(x, &Masked { bits: &bits, factor: self.dropout.factor() })?;
+        let together = |t: &Tensor| in_one_pass(t) && t.is_contiguous() && t.dtype() == x.dtype();
+        if [&y, x].into_iter().all(together) && y.dims() == x.dims() {
+            y.inplace_op2(x, &Masked(self))?;
             return Ok(y);
         }
         y + x.mul(&self.tensor(x)?)?
@@ -131,11 +143,8 @@ fn of_bit(word: u32, i: u32, factor: f32) -> f32 {
     f32::from_bits(factor.to_bits() * ((word >> i) & 1))
 }
 
-/// f32 in this machine's memory after dropout.
-struct Masked<'a> {
-    bits: &'a [u32],
-    factor: f32,
-}
+/// What lies row after row, f32 in this machine's memory or on a card, after dropout.
+struct Masked<'a>(&'a Mask);
 
 impl CustomOp1 for Masked<'_> {
     fn name(&self) -> &'static str {
@@ -144,9 +153,9 @@ impl CustomOp1 for Masked<'_> {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = slice(storage, layout)?;
-        let factor = self.factor;
+        let (bits, factor) = (self.0.bits(x.len()), self.0.dropout.factor());
         let mut y = vec![0f32; x.len()];
-        let pieces = y.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).zip(self.bits.par_chunks(PIECE / BITS));
+        let pieces = y.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).zip(bits.par_chunks(PIECE / BITS));
         pieces.for_each(|((y, x), bits)| {
             vectorised!({
                 for ((y, x), &word) in y.chunks_mut(BITS).zip(x.chunks(BITS)).zip(bits) {
@@ -158,6 +167,11 @@ impl CustomOp1 for Masked<'_> {
         });
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok((card::dropout(On(storage, layout), &self.0.draw())?, layout.shape().clone()))
+    }
 }
 
 impl InplaceOp2 for Masked<'_> {
@@ -167,8 +181,8 @@ impl InplaceOp2 for Masked<'_> {
 
     fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
         let (y, x) = (slice_mut(s1, l1)?, slice(s2, l2)?);
-        let factor = self.factor;
-        let pieces = y.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).zip(self.bits.par_chunks(PIECE / BITS));
+        let (bits, factor) = (self.0.bits(x.len()), self.0.dropout.factor());
+        let pieces = y.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).zip(bits.par_chunks(PIECE / BITS));
         pieces.for_each(|((y, x), bits)| {
             vectorised!({
                 for ((y, x), &word) in y.chunks_mut(BITS).zip(x.chunks(BITS)).zip(bits) {
@@ -180,6 +194,11 @@ impl InplaceOp2 for Masked<'_> {
         });
         Ok(())
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &mut CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<()> {
+        card::dropout_onto(s1, l1, On(s2, l2), &self.0.draw())
+    }
 }
 
 #[cfg(test)]
@@ -187,6 +206,7 @@ impl InplaceOp2 for Masked<'_> {
 mod tests {
     use super::*;
     use crate::model::kernels::tests::ramp;
+    use rand::Rng;
 
     /// The numbers in a row, as they were drawn before threads shared them.
     fn in_a_row(dropout: Dropout, stream: u64, count: usize) -> Vec<bool> {

@@ -2,6 +2,7 @@
 //! barriers and shuffles by the kernels' own source, without a card. On a card itself: `engine::cuda`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
+mod dropout;
 mod lists;
 
 use candle_core::{DType, Device, Tensor};
@@ -142,7 +143,15 @@ fn norms_and_swiglu_are_the_cpus() {
 #[ignore = "needs a C++ compiler"]
 fn softmax_under_the_mask_and_its_way_back_are_the_cpus() {
     for (dtype, name) in TYPES {
-        for (t, window, queries) in [(5, None, 0..5), (70, None, 33..70), (70, Some(7), 20..41), (9, Some(1), 0..9)] {
+        for (t, window, queries) in [
+            (5, None, 0..5),
+            (70, None, 33..70),
+            (70, Some(7), 20..41),
+            (9, Some(1), 0..9),
+            // More than a block's threads take at once, from other places in a four on.
+            (301, None, 290..301),
+            (420, Some(210), 401..415),
+        ] {
             let causal = Causal { window };
             let block: Block = causal.block(queries);
             let (n, width, heads) = (block.queries.len(), block.keys.len(), 2);
@@ -155,10 +164,16 @@ fn softmax_under_the_mask_and_its_way_back_are_the_cpus() {
                 [rows, width as f64, n as f64, block.queries.start as f64, block.keys.start as f64, window, 0.25];
             run(&format!("causal_softmax_{name}"), &mut buffers, &places);
             near(&format!("{t}, {block:?}"), &numbers(&buffers[0], dtype), &values(&want), dtype);
-            let mut buffers = vec![bytes(&dp, dtype), bytes(&want, dtype)];
-            run(&format!("softmax_backward_{name}"), &mut buffers, &[rows, width as f64, 0.25]);
+            let p = bytes(&want, dtype);
             let want = kernels::softmax_backward(dp.copy().unwrap(), &want, 0.25).unwrap();
-            near(&format!("{t}, {block:?} back"), &numbers(&buffers[0], dtype), &values(&want), dtype);
+            // Also where p does not begin at the same place of four as dp.
+            for skew in [0, 1] {
+                let before = vec![0; skew * dtype.size_in_bytes()];
+                let mut buffers = vec![bytes(&dp, dtype), [before, p.clone()].concat()];
+                run(&format!("softmax_backward_{name}"), &mut buffers, &[rows, width as f64, 0.25, skew as f64]);
+                let what = format!("{t}, {block:?} back, {skew} before");
+                near(&what, &numbers(&buffers[0], dtype), &values(&want), dtype);
+            }
         }
     }
 }

@@ -80,10 +80,12 @@ fn greedy_answers_are_the_cpus() {
 
 #[test]
 #[ignore = "needs a CUDA device"]
-fn dropout_on_a_card_is_the_same_again() {
-    let case = Case::new("llama", DType::F32, &card());
+fn dropout_on_a_card_is_the_same_again_and_the_cpus() {
+    let [case, here] = [card(), Device::Cpu].map(|device| Case::new("llama", DType::F32, &device));
     let loss = |key| case.loss(Some(Dropout { p: 0.3, key }));
     assert_eq!(loss(7).to_bits(), loss(7).to_bits());
+    let want = here.loss(Some(Dropout { p: 0.3, key: 7 }));
+    assert!((loss(7) / want - 1.0).abs() < 1e-4, "{} and {want}", loss(7));
     assert!((loss(7) - loss(8)).abs() > 1e-6);
     assert!((loss(7) - case.loss(None)).abs() > 1e-6);
 }

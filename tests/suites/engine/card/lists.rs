@@ -1,8 +1,9 @@
 //! Kernels that take rows with their scales, or a list of vectors at once, against plain loops and the pruner's own norms.
 
-use super::{ID, TYPES, empty, f32s, floats, ramp, run, set, values};
+use super::{ID, TYPES, empty, f32s, floats, near, ramp, run, set, values};
 use candle_core::{DType, Device, Tensor};
 use lopper::lora::SquareSums;
+use lopper::model::kernels;
 use lopper::prune::Pruner;
 use lopper::recipe::{self, Importance, Norms};
 use std::collections::HashMap;
@@ -31,6 +32,34 @@ fn scaled_rows_are_rounded_once() {
             let mut buffers = vec![packed(&x, from), floats(&scales), empty(&want)];
             run(&format!("scaled_rows_{name}_{other}"), &mut buffers, &[rows as f64, width as f64]);
             assert_eq!(buffers[2], want, "{rows} x {width}, {name} to {other}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a C++ compiler"]
+fn sums_of_many_matrices_are_those_of_each() {
+    for ((dtype, name), rows) in TYPES.into_iter().flat_map(|t| [1, 64, 200].map(|rows| (t, rows))) {
+        // More than a block has threads, none, and others.
+        let widths = [5usize, 70, 0, 1, 33];
+        let total: usize = widths.iter().sum();
+        let all = widths.map(|n| packed(&line(rows * n, 0.2 + n as f32, dtype), dtype));
+        let mut buffers = all.to_vec();
+        buffers.push(vec![0xff; 4 * total]);
+        let sizes: Vec<f64> = [rows as f64, 64.0].into_iter().chain(widths.map(|n| n as f64)).collect();
+        run(&format!("column_squares_of_{name}"), &mut buffers, &sizes);
+        let mut got = &f32s(&buffers[widths.len()])[..];
+        for (x, n) in all.into_iter().zip(widths) {
+            let (of_one, rest) = got.split_at(n);
+            got = rest;
+            let mut alone = vec![x, vec![0xff; 4 * n]];
+            run(&format!("column_squares_{name}"), &mut alone, &[rows as f64, n as f64, 64.0]);
+            assert_eq!(of_one, f32s(&alone[1]), "{rows} x {n} in {dtype:?}");
+            let numbers = line(rows * n, 0.2 + n as f32, dtype);
+            let x = Tensor::from_vec(numbers, (rows, n), &Device::Cpu).unwrap();
+            if n > 0 {
+                near("squares", of_one, &values(&kernels::column_squares(&x).unwrap()), DType::F32);
+            }
         }
     }
 }
