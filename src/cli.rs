@@ -20,7 +20,7 @@ use crate::eval::report;
 use crate::recipe::{Recipe, Recompute};
 use crate::run::control::{self, Command as Order};
 use crate::run::tail::Tail;
-use crate::run::{RunDir, RunState, change, launch, listing, start, worker};
+use crate::run::{RunDir, RunState, change, launch, listing, shell, start, worker};
 use crate::text::{printable, printable_lines};
 use crate::ui::{self, WatchOptions};
 use crate::{Error, Result, config, contained, demo, terminal, train};
@@ -429,8 +429,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
             }
             let run = RunDir::open(&run)?;
             if run.state() == RunState::Created {
-                let path = run.path().display();
-                return Err(Error::user(format!("{path} has never had a worker; `lopper resume {path}` starts one")));
+                let (path, word) = (run.path().display(), shell::word(run.path()));
+                return Err(Error::user(format!("{path} has never had a worker; `lopper resume {word}` starts one")));
             }
             let options = WatchOptions { read_only, replay, record: tape.record, ..look.into() };
             watch(&run, Tail::new(run.clone()), plain, &options)
@@ -449,7 +449,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
                 };
             }
             crate::study::launch::resume(&run)?;
-            let path = printable(&run.display().to_string()).into_owned();
+            let path = shell::word(&run);
             say(&format!("it goes on; `lopper attach {path}` shows how far it is, `lopper stop {path}` stops it"))
                 .map(|()| 0)
         }
@@ -562,10 +562,15 @@ fn say(text: &str) -> Result<()> {
 /// A run that has just been started.
 fn follow(run: &RunDir, plain: bool, detach: bool, options: &WatchOptions) -> Result<u8> {
     if detach {
-        say(&format!("{}\nwatch it with: lopper attach {0}", run.path().display()))?;
+        say(&detached(run.path()))?;
         return Ok(0);
     }
     watch(run, Tail::new(run.clone()), plain, options)
+}
+
+/// Where a run is that goes on by itself, on a line of its own for scripts, and how to watch it.
+fn detached(run: &Path) -> String {
+    format!("{}\nwatch it with: lopper attach {}", printable(&run.display().to_string()), shell::word(run))
 }
 
 /// The recipe form, which needs a terminal.
@@ -596,14 +601,14 @@ fn watch(run: &RunDir, tail: Tail, plain: bool, options: &WatchOptions) -> Resul
         }
     } else {
         let ending = ui::watch(run.path(), options)?;
-        let path = run.path().display();
+        let (path, word) = (run.path().display(), shell::word(run.path()));
         if ending.state.is_over() {
             say(&format!("the run is {}: {path}", ending.state.word()))?;
             if let Some(report) = last_report(run)? {
                 say(&report::table(&report))?;
             }
         } else {
-            say(&format!("the run goes on; watch it with: lopper attach {path}"))?;
+            say(&format!("the run goes on; watch it with: lopper attach {word}"))?;
         }
     }
     match worker::read_last_word(run.path()).and_then(|word| word.error()) {
@@ -690,6 +695,13 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_command_that_watches_a_run_can_be_pasted() {
+        let said = |path: &str| super::detached(std::path::Path::new(path));
+        assert_eq!(said("/runs/a-1"), "/runs/a-1\nwatch it with: lopper attach /runs/a-1");
+        assert_eq!(said("/my runs/a-1"), "/my runs/a-1\nwatch it with: lopper attach '/my runs/a-1'");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The contract between engine and workbench: a run directory and its life.
 
+mod aside;
 pub mod blocks;
 pub mod change;
 pub mod compare;
@@ -25,6 +26,7 @@ pub mod remove;
 pub mod replay;
 pub mod sensitivity;
 pub mod session;
+pub mod shell;
 pub mod start;
 pub mod tail;
 pub mod what_if;
@@ -32,6 +34,7 @@ pub mod worker;
 
 use crate::recipe::Recipe;
 use crate::{Error, Result};
+pub use aside::write_aside;
 use std::path::{Path, PathBuf};
 
 /// A run directory: `recipe.toml`, `events.jsonl`, `control.jsonl`, `worker.lock`, `worker.log`,
@@ -117,13 +120,8 @@ impl RunDir {
     /// When the folder's mode cannot be changed.
     pub fn open_to_group(&self) -> Result<()> {
         group_umask();
-        let mode = rustix::fs::Mode::from_raw_mode(0o750);
-        let recipe = self.recipe_file();
-        let open = |path: &Path, mode| {
-            rustix::fs::chmod(path, mode).map_err(|e| Error::io("let the group read", path, &e.into()))
-        };
-        open(&recipe, rustix::fs::Mode::from_raw_mode(0o640))?;
-        open(&self.path, mode)
+        open_file_to_group(&self.recipe_file())?;
+        to_group(&self.path, rustix::fs::Mode::from_raw_mode(0o750))
     }
 
     /// Whether [`Self::open_to_group`] was asked for.
@@ -236,6 +234,15 @@ pub(crate) fn group_umask() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
 }
 
+/// Lets the group read a file of a run that is open to it.
+fn open_file_to_group(path: &Path) -> Result<()> {
+    to_group(path, rustix::fs::Mode::from_raw_mode(0o640))
+}
+
+fn to_group(path: &Path, mode: rustix::fs::Mode) -> Result<()> {
+    rustix::fs::chmod(path, mode).map_err(|e| Error::io("let the group read", path, &e.into()))
+}
+
 fn private_folder(path: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
@@ -246,28 +253,6 @@ fn private_folder(path: &Path) -> std::io::Result<()> {
 /// A recipe's name as part of a file's: letters, digits, `-`, `_` and `.`, other characters as `-`; no path.
 pub fn as_file_name(name: &str) -> String {
     name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
-}
-
-/// Writes a file under a temporary name, syncs it and renames it into place.
-///
-/// # Errors
-/// When it cannot be written; the old file, if there was one, stays.
-pub fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
-    let aside = path.with_extension("part");
-    let write = || {
-        let mut file = std::fs::File::create(&aside)?;
-        fault::write("aside", &mut file, bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&aside, path)?;
-        // The new name lasts only once its folder is on the disk.
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(|e| {
-        // Half a file is of no use to anybody.
-        std::fs::remove_file(&aside).ok();
-        Error::io("write", path, &e)
-    })
 }
 
 /// Unix time in seconds.
@@ -301,15 +286,5 @@ mod tests {
         assert_eq!(stamp(0.0), "19700101-000000");
         assert_eq!(stamp(951_827_696.0), "20000229-123456");
         assert_eq!(stamp(1_795_466_821.0), "20261123-204701");
-    }
-
-    #[test]
-    fn a_file_written_aside_replaces_the_old_one_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("x.json");
-        write_aside(&file, b"one").unwrap();
-        write_aside(&file, b"two").unwrap();
-        assert_eq!(std::fs::read(&file).unwrap(), b"two");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -8,7 +8,7 @@ use crate::data::overlap;
 use crate::eval::bertscore::Scorer;
 use crate::eval::evaluation::{self, Evaluation, evaluate, tables};
 use crate::recipe::{self, Method, Recipe};
-use crate::run::{RunDir, write_aside};
+use crate::run::{RunDir, shell, write_aside};
 use crate::study::{self, Plan, Progress, looks};
 use crate::text::{self, counted, printable};
 use crate::{Error, Result};
@@ -118,7 +118,7 @@ pub(super) fn worked(recipe: &Recipe, plan: &Plan, out: &Path, found: &mut Optio
     let sentence = table.undone_sentence().filter(|_| has_failed);
     *found = Some(table);
     let Some(sentence) = sentence else { return Ok(Some(())) };
-    let folder = printable(&out.display().to_string()).into_owned();
+    let folder = shell::word(out);
     Err(Error::user(format!("{sentence}; `lopper resume {folder}` tries again what failed")))
 }
 

@@ -45,7 +45,7 @@ pub enum Verb {
         #[command(flatten)]
         narrow: Narrow,
         /// Results at most
-        #[arg(long, default_value_t = 20, value_name = "N")]
+        #[arg(long, default_value_t = 20, value_name = "N", value_parser = at_most)]
         limit: usize,
         /// As JSON
         #[arg(long)]
@@ -69,7 +69,7 @@ pub enum Verb {
         #[command(flatten)]
         narrow: Narrow,
         /// Adapters at most
-        #[arg(long, default_value_t = 20, value_name = "N")]
+        #[arg(long, default_value_t = 20, value_name = "N", value_parser = at_most)]
         limit: usize,
         /// As JSON
         #[arg(long)]
@@ -158,6 +158,11 @@ fn parameters(text: &str) -> std::result::Result<u64, String> {
     let (number, unit) = units.iter().find_map(|(u, n)| Some((upper.strip_suffix(u)?, *n))).unwrap_or((&upper, 1.0));
     let number: Option<f64> = number.parse().ok().filter(|n: &f64| *n > 0.0 && n.is_finite());
     number.map(|n| (n * unit) as u64).ok_or_else(|| "a number of parameters, such as 500M or 3B".to_owned())
+}
+
+/// How many results are asked for: none at all would read as if there were none.
+fn at_most(text: &str) -> std::result::Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "1 or more is needed".to_owned())
 }
 
 /// Does it.
@@ -357,7 +362,7 @@ fn needed(plan: &Plan, cache: &Path) -> String {
 
 fn access(client: &Client, hit: &Hit) -> String {
     match (hit.gated, hit.private) {
-        (true, _) => format!("gated: ask for it at {}/{}", client.environment().endpoint, hit.id),
+        (true, _) => format!("gated: ask for it at {}/{}", client.environment().shown_endpoint(), hit.id),
         (_, true) => "private".into(),
         _ => "open".into(),
     }
@@ -417,4 +422,24 @@ fn fitting(client: &Client, base: &str, query: &Query, limit: usize, json: bool)
     }
     say(&text)?;
     Ok(0)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::cli::Cli;
+    use clap::Parser;
+
+    #[test]
+    fn results_of_which_there_are_to_be_none_are_refused() {
+        for command in [&["search"][..], &["adapters", "a/b"]] {
+            let asked =
+                |limit: &str| Cli::try_parse_from([&["lopper", "hub"][..], command, &["--limit", limit]].concat());
+            for limit in ["0", "-1", "many"] {
+                assert!(asked(limit).is_err(), "{command:?} {limit}");
+            }
+            assert!(asked("0").unwrap_err().to_string().contains("1 or more is needed"));
+            assert!(asked("1").is_ok());
+        }
+    }
 }

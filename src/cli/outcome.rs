@@ -5,17 +5,27 @@ use super::plain;
 use crate::recipe::Recipe;
 use crate::run::control::{self, Command, Inbox};
 use crate::run::event::{EventBody, Phase, PhaseKind, Report};
+use crate::run::origin::Inputs;
 use crate::run::tail::Tail;
 use crate::run::{RunDir, RunState, journal, launch, lock, origin, start, worker};
 use crate::text::printable;
 use crate::{Error, Result, bounded, study};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Mutex;
 
 /// A line of progress; a reader that has gone away is no error.
 pub fn tell(line: &str) {
     writeln!(std::io::stderr(), "{line}").ok();
+}
+
+/// The same, but not twice in this process: a folder is looked through for each of its runs.
+fn tell_once(line: &str) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if TOLD.lock().map_or(true, |mut told| told.insert(line.to_owned())) {
+        tell(line);
+    }
 }
 
 /// The run of this recipe in `out`, if there is one; one whose base, adapters or data had other contents is none.
@@ -23,11 +33,30 @@ pub fn tell(line: &str) {
 /// # Errors
 /// When the folder cannot be read.
 pub fn found(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
-    let same = |run: &RunDir| run.recipe().is_ok_and(|of| study::is_of(of, wanted));
-    for run in RunDir::list(out)?.into_iter().filter(same) {
-        match origin::other_input(&run) {
-            Ok(Some(key)) if !matches!(run.state(), RunState::Running | RunState::Paused) => {
-                tell(&format!("{} does not count: {key} has changed since", printable(&run.name())));
+    look(wanted, out, &mut tell_once)
+}
+
+fn look(wanted: &Recipe, out: &Path, told: &mut dyn FnMut(&str)) -> Result<Option<RunDir>> {
+    for run in RunDir::list(out)? {
+        let name = run.name();
+        let name = printable(&name);
+        let of = match run.recipe() {
+            Ok(of) => of,
+            Err(e) => {
+                told(&format!("{name} is left out: {}", printable(&e.to_string())));
+                continue;
+            }
+        };
+        if !study::is_of(of, wanted) {
+            continue;
+        }
+        match origin::inputs_of(&run) {
+            Ok(Inputs::Other(key)) if !matches!(run.state(), RunState::Running | RunState::Paused) => {
+                told(&format!("{name} does not count: {key} has changed since"));
+            }
+            Ok(Inputs::Missing(key)) => {
+                told(&format!("{name} counts, but {key} is missing: nothing says whether it has changed"));
+                return Ok(Some(run));
             }
             _ => return Ok(Some(run)),
         }
@@ -199,6 +228,41 @@ mod tests {
         for _ in 0..2 {
             assert!(matches!(ending.is_near(), Err(Error::Stopped(text)) if text.contains("the same command goes on")));
         }
+    }
+
+    #[test]
+    fn what_is_left_out_or_cannot_be_compared_is_told() {
+        use crate::run::event::Started;
+        use crate::run::journal::Journal;
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        std::fs::create_dir(place("base")).unwrap();
+        for (name, text) in [("base/config.json", "{}"), ("t", "train"), ("d", "dev")] {
+            std::fs::write(place(name), text).unwrap();
+        }
+        let text = "base = 'base'\n[data]\ntrain = 't'\ndev = 'd'\n[[adapters]]\nname = 'x'\nrole = 'target'\n";
+        let recipe = Recipe::parse_as(text, &place("recipe.toml")).unwrap();
+        let out = place("out");
+        let run = RunDir::create(&out, "games", &recipe).unwrap();
+        let origin = Box::new(origin::look(&recipe));
+        let started = Box::new(Started { origin, ..Started::default() });
+        Journal::open(&run.journal_file()).unwrap().append(EventBody::Started(started)).unwrap();
+        let looked = || {
+            let mut told = Vec::new();
+            let found = look(&recipe, &out, &mut |line: &str| told.push(line.to_owned())).unwrap();
+            (found.is_some(), told.join("\n"))
+        };
+        assert_eq!(looked(), (true, String::new()));
+        std::fs::rename(place("base"), place("away")).unwrap();
+        let (counts, told) = looked();
+        assert!(counts && told.contains(" counts, but base is missing: "), "{told}");
+        std::fs::rename(place("away"), place("base")).unwrap();
+        std::fs::write(place("base/config.json"), "{ }").unwrap();
+        let (counts, told) = looked();
+        assert!(!counts && told.ends_with(" does not count: base has changed since"), "{told}");
+        std::fs::write(run.recipe_file(), "base =").unwrap();
+        let (counts, told) = looked();
+        assert!(!counts && told.starts_with("games-") && told.contains(" is left out: "), "{told}");
     }
 
     #[test]

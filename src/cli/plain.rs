@@ -1,8 +1,8 @@
 //! A run as lines, for pipes and logs.
 
-use crate::run::RunDir;
 use crate::run::event::{EventBody, Phase, PhaseKind, Stage, Started, Step};
 use crate::run::tail::Tail;
+use crate::run::{RunDir, shell};
 use crate::text::{counted, printable};
 use crate::{Error, Result};
 use std::io::Write;
@@ -39,7 +39,8 @@ pub fn follow(
         }
         let caught = signal()?;
         if caught.is_some() && !update.state.is_over() {
-            text.push(format!("the run goes on; `lopper attach {path}` watches it, `lopper stop {path}` stops it"));
+            let word = shell::word(run.path());
+            text.push(format!("the run goes on; `lopper attach {word}` watches it, `lopper stop {word}` stops it"));
         }
         for line in text.drain(..) {
             match writeln!(out, "{line}").and_then(|()| out.flush()) {

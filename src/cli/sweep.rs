@@ -81,12 +81,16 @@ pub fn report(asked: &Asked, ascii: bool) -> Result<Option<String>> {
     if recipe.name.is_empty() {
         recipe.name = asked.recipe.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
     }
-    let plan = Plan::new(&recipe, axes(asked)?, search(asked)?, asked.seed.unwrap_or(recipe.seed))?;
+    let search = search(asked)?;
+    let plan = Plan::new(&recipe, axes(asked)?, search, asked.seed.unwrap_or(recipe.seed))?;
+    if let Some(text) = plan.shortage(search) {
+        tell(&text);
+    }
     ruled::look(&recipe, &plan.axes)?;
     look_at_data(&recipe)?;
     let folder = || Path::new("runs").join(format!("{}-sweep", as_file_name(&recipe.name)));
     let out = asked.out.clone().unwrap_or_else(folder);
-    let search = study::Search { way: search(asked)?.name().to_owned(), test: !asked.no_test, plan };
+    let search = study::Search { way: search.name().to_owned(), test: !asked.no_test, plan };
     let study = study::Plan {
         kind: study::Kind::Sweep,
         name: recipe.name.clone(),

@@ -1,7 +1,7 @@
 //! The report as text, Markdown, CSV and JSON.
 
 use super::markup;
-use super::rouge::parts::{HEADS, NAMES, Parts};
+use super::rouge::parts::{HEADS, NAMES};
 use crate::run::event::{Report, ReportRow};
 use crate::{Error, Result};
 use std::fmt::Write;
@@ -105,7 +105,7 @@ pub fn perplexity(loss: f64) -> f64 {
 
 /// Precision and recall of ROUGE-1, ROUGE-2 and ROUGE-L.
 fn parts(row: &ReportRow) -> [Option<f64>; 6] {
-    row.rouge.parts.map_or([None; 6], |parts| Parts::<f64>::from(parts).all().map(Some))
+    row.rouge.parts.map_or([None; 6], |parts| parts.all().map(Some))
 }
 
 /// The report as CSV with a header, full precision.
@@ -167,7 +167,7 @@ pub fn json(report: &Report) -> Result<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::run::event::{BertScore, Rouge, RougeParts};
+    use crate::run::event::{BertScore, Parts, Rouge};
 
     #[test]
     fn the_three_forms_hold_the_same_rows() {
@@ -216,14 +216,8 @@ mod tests {
 
     #[test]
     fn files_have_perplexity_precision_and_recall_and_the_table_stays_narrow() {
-        let parts = RougeParts {
-            rouge1_p: 40.0,
-            rouge1_r: 25.0,
-            rouge2_p: 11.5,
-            rouge2_r: 8.25,
-            rouge_l_p: 28.0,
-            rouge_l_r: 17.0,
-        };
+        let parts =
+            Parts { rouge1_p: 40.0, rouge1_r: 25.0, rouge2_p: 11.5, rouge2_r: 8.25, rouge_l_p: 28.0, rouge_l_r: 17.0 };
         let row = ReportRow {
             method: "merge".into(),
             documents: 48,

@@ -160,7 +160,7 @@ pub fn mean_of(scores: &[Scores]) -> event::Rouge {
         rouge1: mean(|s| s.rouge1.f),
         rouge2: mean(|s| s.rouge2.f),
         rouge_l: mean(|s| s.rouge_l.f),
-        parts: Some(parts::Parts::from(all.map(|sum| sum * scale)).into()),
+        parts: Some(parts::Parts::from(all.map(|sum| sum * scale))),
     }
 }
 

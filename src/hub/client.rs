@@ -292,7 +292,8 @@ impl Client {
     /// An address of the hub; `path` begins with a slash and is encoded.
     pub(super) fn url(&self, path: &str) -> Result<Url> {
         let text = format!("{}{path}", self.environment.endpoint);
-        Url::parse(&text).map_err(|_| Error::fault(format!("{:?} is no web address", printable(&text))))
+        let shown = || printable(&format!("{}{path}", self.environment.shown_endpoint())).into_owned();
+        Url::parse(&text).map_err(|_| Error::fault(format!("{:?} is no web address", shown())))
     }
 }
 

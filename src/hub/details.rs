@@ -70,7 +70,7 @@ impl Details {
         let at = pinned(client, what).await?;
         let listed = client.files(&at).await?;
         let mut details = Self {
-            page: printable(&format!("{}/{}", client.environment().endpoint, what.id)).into_owned(),
+            page: printable(&format!("{}/{}", client.environment().shown_endpoint(), what.id)).into_owned(),
             files: listed.iter().map(|f| (printable(&f.path).into_owned(), f.size)).collect(),
             ..Self::default()
         };

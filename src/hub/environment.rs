@@ -2,6 +2,7 @@
 
 use crate::text::printable;
 use crate::{Error, Result};
+use reqwest::Url;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ impl fmt::Debug for Token {
 /// How the hub is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Environment {
-    /// `HF_ENDPOINT` without a slash at its end.
+    /// `HF_ENDPOINT` without a slash at its end. For people: [`Self::shown_endpoint`].
     pub endpoint: String,
     /// `HF_TOKEN`, or what the token file holds; none with `HF_HUB_DISABLE_IMPLICIT_TOKEN`.
     pub token: Option<Token>,
@@ -62,16 +63,43 @@ impl Environment {
         })?;
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
         let endpoint = endpoint.trim().trim_end_matches('/').to_owned();
-        let sound = reqwest::Url::parse(&endpoint)
+        let sound = Url::parse(&endpoint)
             .is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.host_str().is_some());
         if !sound {
-            let shown = printable(&endpoint).into_owned();
+            let shown = shown(&endpoint);
             return Err(Error::user(format!("HF_ENDPOINT = {shown:?}: a web address is needed, such as {ENDPOINT}")));
         }
         let token = if set("HF_HUB_DISABLE_IMPLICIT_TOKEN") { None } else { token(&env, home)? };
         let offline = set("HF_HUB_OFFLINE") || set("TRANSFORMERS_OFFLINE");
         Ok(Self { endpoint, token, cache, offline })
     }
+
+    /// Where the hub is, safe to show: without the name and password that may stand before the host.
+    pub fn shown_endpoint(&self) -> String {
+        shown(&self.endpoint)
+    }
+}
+
+/// `HF_ENDPOINT` of this process, if it is set.
+pub(super) fn own_endpoint() -> Option<String> {
+    variable("HF_ENDPOINT").and_then(|value| value.into_string().ok())
+}
+
+/// An address without name and password, safe to show.
+fn shown(address: &str) -> String {
+    let known = Url::parse(address).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    let Some(mut url) = known else {
+        // Whatever this is, a password in it would stand before an `@`.
+        return printable(address.rsplit_once('@').map_or(address, |(_, host)| host)).into_owned();
+    };
+    if url.username().is_empty() && url.password().is_none() {
+        return printable(address).into_owned();
+    }
+    let (name, password) = (url.set_username(""), url.set_password(None));
+    if name.is_err() || password.is_err() {
+        return String::new();
+    }
+    printable(url.as_str().trim_end_matches('/')).into_owned()
 }
 
 /// As Python's `huggingface_hub` reads a switch.
@@ -193,6 +221,25 @@ mod tests {
         let wrong = of(&[("HF_ENDPOINT", "hf\x1b[2J.co")]).unwrap_err().to_string();
         assert!(wrong.starts_with("HF_ENDPOINT = ") && !wrong.contains('\x1b'), "{wrong}");
         assert!(of(&[("HF_ENDPOINT", "file:///etc")]).is_err());
+    }
+
+    #[test]
+    fn a_name_and_a_password_before_the_host_are_used_and_not_shown() {
+        let set = |endpoint: &str| of(&[("HF_ENDPOINT", endpoint)]);
+        for (endpoint, shown) in [
+            ("https://me:hunter2@mirror.example/hf/", "https://mirror.example/hf"),
+            ("http://hunter2@127.0.0.1:8", "http://127.0.0.1:8"),
+            ("https:me:hunter2@mirror.example", "https://mirror.example"),
+            ("https://mirror.example/@hf", "https://mirror.example/@hf"),
+        ] {
+            let environment = set(endpoint).unwrap();
+            assert_eq!(environment.endpoint, endpoint.trim_end_matches('/'));
+            assert_eq!(environment.shown_endpoint(), shown);
+        }
+        for wrong in ["me:hunter2@mirror.example", "ftp://me:hunter2@mirror.example", "https://me:hunter2@"] {
+            let why = set(wrong).unwrap_err().to_string();
+            assert!(why.starts_with("HF_ENDPOINT = ") && !why.contains("hunter2"), "{why}");
+        }
     }
 
     #[test]

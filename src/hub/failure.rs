@@ -116,7 +116,7 @@ impl Failure {
 
     /// The sentence for the user. `what`: a repository, with `@REVISION` and `/FILE` where one was asked for.
     pub fn sentence(&self, what: &str, environment: &Environment) -> Error {
-        let host = printable(&environment.endpoint).into_owned();
+        let host = environment.shown_endpoint();
         let what = shortened(&printable(what));
         let id = repository_of(&what);
         let (status, code, message, wait) = match self {
@@ -241,6 +241,16 @@ mod tests {
         assert!(anonymous.contains("https://huggingface.co/a/b") && anonymous.contains("hf auth login"), "{anonymous}");
         let known = said(403, "GatedRepo", true);
         assert!(known.contains("https://huggingface.co/a/b") && !known.contains("hf auth login"), "{known}");
+    }
+
+    #[test]
+    fn what_stands_before_the_host_is_never_told() {
+        use std::ffi::OsString;
+        let get = |name: &str| (name == "HF_ENDPOINT").then(|| OsString::from("https://me:hunter2@mirror.example"));
+        let environment = Environment::of(get, Some(std::path::Path::new("/nobody"))).unwrap();
+        let failure = Failure::Network("no route".into());
+        let said = failure.sentence("a/b", &environment).to_string();
+        assert!(said.contains("cannot reach https://mirror.example: ") && !said.contains("hunter2"), "{said}");
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl Client {
     /// Without a token, offline, and where the hub refuses it.
     pub async fn account(&self) -> Result<String> {
         self.online("the account")?;
-        let endpoint = printable(&self.environment().endpoint).into_owned();
+        let endpoint = self.environment().shown_endpoint();
         if self.environment().token.is_none() {
             return Err(Error::user(format!(
                 "you are not logged in to {endpoint}: `hf auth login`, or set HF_TOKEN to a token that may write \
@@ -254,7 +254,7 @@ impl Client {
         let url = self.url(&format!("/api/models/{}/commit/{MAIN}", parcel.id))?;
         let answer = self.post(&url, "application/x-ndjson", body.into_bytes()).await.map_err(refused)?;
         let page = answer.get("commitUrl").and_then(Value::as_str).map(|url| printable(url).into_owned());
-        Ok(page.unwrap_or_else(|| format!("{}/{}", self.environment().endpoint, parcel.id)))
+        Ok(page.unwrap_or_else(|| format!("{}/{}", self.environment().shown_endpoint(), parcel.id)))
     }
 
     /// The paths that the hub wants by its store of large files.

@@ -1,7 +1,9 @@
 //! `hf://ORG/NAME@REVISION`: a repository of the hub, and where the cache has it.
 
+use super::environment;
 use crate::text::printable;
 use crate::{Error, Result};
+use reqwest::Url;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +11,11 @@ use std::path::{Path, PathBuf};
 pub const SCHEME: &str = "hf://";
 /// The revision if none is said.
 pub const MAIN: &str = "main";
+/// The hub's own hosts.
+const HOSTS: [&str; 2] = ["huggingface.co", "hf.co"];
+/// What the hub's pages of other things than models begin with.
+const OTHERS: [&str; 9] =
+    ["api", "blog", "collections", "datasets", "docs", "models", "organizations", "papers", "spaces"];
 /// As the hub has it.
 const LONGEST: usize = 96;
 
@@ -37,15 +44,25 @@ impl std::str::FromStr for Reference {
 }
 
 impl Reference {
-    /// Of `ORG/NAME` or `ORG/NAME@REVISION`, with or without `hf://`.
+    /// Of `ORG/NAME` or `ORG/NAME@REVISION`, with or without `hf://`, or the address of one of its pages.
     ///
     /// # Errors
     /// When that is no name of a repository or of a revision.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
+        if text.contains("://")
+            && let Some((id, revision)) = of_page(text, environment::own_endpoint().as_deref())
+        {
+            return Self::sound(text, &id, &revision);
+        }
         let plain = text.strip_prefix(SCHEME).unwrap_or(text);
         let plain = plain.strip_prefix("models/").filter(|rest| rest.contains('/')).unwrap_or(plain);
         let (id, revision) = plain.split_once('@').unwrap_or((plain, MAIN));
+        Self::sound(text, id, revision)
+    }
+
+    /// What was read of `text`, if it can be.
+    fn sound(text: &str, id: &str, revision: &str) -> Result<Self> {
         if !is_id(id) {
             let shown = printable(text).into_owned();
             return Err(Error::user(format!(
@@ -106,6 +123,40 @@ impl Reference {
     }
 }
 
+/// Repository and revision of a page that was pasted: `https://huggingface.co/ORG/NAME`, `…/tree/REVISION`,
+/// `…/blob/REVISION/FILE`, also of the hub at `own`; `None` of any other address.
+fn of_page(text: &str, own: Option<&str>) -> Option<(String, String)> {
+    let web = |text: &str| Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    let url = web(text)?;
+    let own = own.and_then(|own| web(own.trim()));
+    let place = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
+    let is_own = |own: &Url| place(own) == place(&url);
+    let path = match own.filter(is_own) {
+        // A mirror may lie in a folder.
+        Some(own) => {
+            let within = url.path().strip_prefix(own.path().trim_end_matches('/'));
+            within.filter(|path| path.is_empty() || path.starts_with('/'))?
+        }
+        None if url.host_str().is_some_and(|host| HOSTS.contains(&host)) => url.path(),
+        None => return None,
+    };
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let of = |name: &[&str], revision: &str| {
+        // A branch may have slashes, which an address has encoded.
+        Some((name.join("/"), revision.replace("%2F", "/").replace("%2f", "/")))
+    };
+    match parts[..] {
+        [first, ..] if OTHERS.contains(&first) => None,
+        [org, name, "tree" | "blob" | "resolve" | "raw" | "commit" | "commits", revision, ..] => {
+            of(&[org, name], revision)
+        }
+        [name, "tree" | "blob" | "resolve" | "raw" | "commit" | "commits", revision, ..] => of(&[name], revision),
+        [name] => of(&[name], MAIN),
+        [org, name, ..] => of(&[org, name], MAIN),
+        [] => None,
+    }
+}
+
 /// 40 hex digits.
 pub fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
@@ -153,6 +204,48 @@ mod tests {
         assert_eq!(read("gpt2").0, "gpt2");
         assert_eq!(read("a/b@refs/pr/1").1, "refs/pr/1");
         assert_eq!(read(&format!("a/b@{COMMIT}")).2, format!("hf://a/b@{COMMIT}"));
+    }
+
+    #[test]
+    fn the_address_of_a_page_is_read_as_what_it_shows() {
+        let read = |text: &str| Reference::parse(text).map(|r| r.to_string());
+        for (page, reference) in [
+            ("", "a/b"),
+            ("/", "a/b"),
+            ("?not-for-all-audiences=true#card", "a/b"),
+            ("/tree/main", "a/b"),
+            ("/tree/refs%2Fpr%2F1", "a/b@refs/pr/1"),
+            ("/blob/v1.0/model.safetensors", "a/b@v1.0"),
+            ("/resolve/dev/config.json?download=true", "a/b@dev"),
+            ("/discussions/3", "a/b"),
+        ] {
+            for host in ["https://huggingface.co", "http://hf.co"] {
+                assert_eq!(read(&format!(" {host}/a/b{page} ")).unwrap(), reference, "{host}{page}");
+            }
+            // A mirror, in a folder.
+            let at = |own| of_page(&format!("https://me@mirror.example:8443/hf/a/b{page}"), own);
+            let found = at(Some("https://u:p@mirror.example:8443/hf/")).unwrap();
+            assert_eq!(Reference::sound("", &found.0, &found.1).unwrap().to_string(), reference, "{page}");
+            for elsewhere in [None, Some("https://mirror.example/hf"), Some("https://mirror.example:8443/h")] {
+                assert_eq!(at(elsewhere), None);
+            }
+        }
+        let commit = format!("https://huggingface.co/a/b/commit/{COMMIT}");
+        assert_eq!(read(&commit).unwrap(), format!("a/b@{COMMIT}"));
+        assert_eq!(read("https://huggingface.co/gpt2").unwrap(), "gpt2");
+        assert_eq!(read("https://huggingface.co/gpt2/tree/dev").unwrap(), "gpt2@dev");
+        for other in [
+            "https://huggingface.co",
+            "https://huggingface.co/datasets/a/b",
+            "https://huggingface.co/spaces/a/b",
+            "https://huggingface.co/a/b/tree/..%2Fx",
+            "https://huggingface.co/a/b%20c",
+            "https://huggingface.co.example/a/b",
+            "https://example.com/a/b",
+            "ftp://huggingface.co/a/b",
+        ] {
+            assert!(read(other).unwrap_err().to_string().contains("; use "), "{other}");
+        }
     }
 
     #[test]

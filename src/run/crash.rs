@@ -1,19 +1,18 @@
 //! What can be said of a worker that is gone without a last word, and whether memory was short.
 
 use super::event::{EventBody, Started};
-use super::{RunDir, journal, launch, lock, memory};
+use super::{RunDir, journal, launch, lock, memory, shell};
 use crate::model::config::Config;
 use crate::model::inventory::Inventory;
 use crate::recipe::{BaseType, Recipe, Recompute};
 use crate::run::estimate::bytes;
-use crate::text::printable;
 
 /// What the runtime prints when memory cannot be had, before it ends the process.
 const NO_MEMORY: &str = "memory allocation of ";
 
 /// One sentence or two: what the worker printed last, what memory it had, what to do.
 pub fn sentence(run: &RunDir) -> String {
-    let path = printable(&run.path().display().to_string()).into_owned();
+    let path = shell::word(run.path());
     let log = launch::tail_of_log(run);
     let memory = want_of_memory(run, &log).map(|text| format!("; {text}")).unwrap_or_default();
     format!(
@@ -34,7 +33,7 @@ fn want_of_memory(run: &RunDir, log: &str) -> Option<String> {
         Some((started.as_ref()?.origin.oom_kills?, memory::kills().filter(|_| same_boot)?))
     };
     let why = reason(log, kills())?;
-    let path = printable(&run.path().display().to_string()).into_owned();
+    let path = shell::word(run.path());
     let recomputed = started.as_ref().and_then(|started| started.origin.recomputed);
     Some(format!("{why}{}{}", at_the_time(event("step"), started.as_ref()), advice(run, recomputed, &path)))
 }

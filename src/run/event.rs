@@ -393,25 +393,25 @@ pub struct Rouge {
     pub rouge_l: f64,
     /// Precision and recall; `None` in what an earlier lopper has written.
     #[serde(flatten)]
-    pub parts: Option<RougeParts>,
+    pub parts: Option<Parts<f64>>,
 }
 
-/// Precision (how much of the summary is in the reference) and recall (how much of the reference is in the summary):
-/// means over documents, percent.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct RougeParts {
+/// Precision (how much of the summary is in the reference) and recall (how much of the reference is in the summary) of
+/// ROUGE-1, ROUGE-2 and ROUGE-L: of each something. Of a run means over documents, percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Parts<T> {
     /// ROUGE-1, precision.
-    pub rouge1_p: f64,
+    pub rouge1_p: T,
     /// ROUGE-1, recall.
-    pub rouge1_r: f64,
+    pub rouge1_r: T,
     /// ROUGE-2, precision.
-    pub rouge2_p: f64,
+    pub rouge2_p: T,
     /// ROUGE-2, recall.
-    pub rouge2_r: f64,
+    pub rouge2_r: T,
     /// ROUGE-L, precision.
-    pub rouge_l_p: f64,
+    pub rouge_l_p: T,
     /// ROUGE-L, recall.
-    pub rouge_l_r: f64,
+    pub rouge_l_r: T,
 }
 
 /// See [`EventBody::Sample`].

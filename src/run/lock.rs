@@ -1,6 +1,6 @@
 //! One worker a run: `worker.lock`, held by flock as long as the worker lives.
 
-use super::fault;
+use super::{fault, shell};
 use crate::{Error, Result, bounded};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -176,7 +176,7 @@ pub fn taken(run: &Path) -> Error {
         Some(holder) => format!("process {} on {}", holder.pid, crate::text::printable(&holder.host)),
         None => "a process that has not written its name".to_owned(),
     };
-    Error::user(format!("{run_name} already has a worker: {by}; `lopper attach {run_name}` watches it"))
+    Error::user(format!("{run_name} already has a worker: {by}; `lopper attach {}` watches it", shell::word(run)))
 }
 
 /// Whether a worker holds the run now.

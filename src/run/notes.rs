@@ -1,6 +1,6 @@
 //! `notes.toml`: what people write about a run. No worker reads it.
 
-use super::write_aside;
+use super::{RunDir, write_aside};
 use crate::text::printable;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -41,13 +41,17 @@ impl Notes {
         })
     }
 
-    /// Writes them, aside first.
+    /// Writes them, aside first. Where the group may read the run, it may read them.
     ///
     /// # Errors
     /// When the run directory cannot be written.
     pub fn write(&self, run: &Path) -> Result<()> {
         let text = toml::to_string(self).map_err(|e| Error::fault(e.to_string()))?;
-        write_aside(&run.join("notes.toml"), text.as_bytes())
+        let path = run.join("notes.toml");
+        write_aside(&path, text.as_bytes())?;
+        // Whoever writes them is no worker: the user's own mask may be narrower than the run's.
+        let run = RunDir { path: run.to_path_buf() };
+        if run.is_open_to_group() { super::open_file_to_group(&path) } else { Ok(()) }
     }
 
     /// Tags from a line: words, with or without `#`, each once.
@@ -67,6 +71,21 @@ impl Notes {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_that_may_read_the_run_may_read_its_notes() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let run = tempfile::tempdir().unwrap();
+        let notes = run.path().join("notes.toml");
+        for (of_run, before, after) in [(0o700, 0o600, 0o600), (0o750, 0o600, 0o640)] {
+            mode(run.path(), of_run);
+            Notes::default().write(run.path()).unwrap();
+            mode(&notes, before);
+            Notes::default().write(run.path()).unwrap();
+            assert_eq!(std::fs::metadata(&notes).unwrap().permissions().mode() & 0o777, after);
+        }
+    }
 
     #[test]
     fn notes_come_back_as_they_were_written_and_nonsense_is_not_written_over() {

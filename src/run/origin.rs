@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -49,6 +50,9 @@ pub struct Input {
     pub modified: f64,
     /// SHA-256, in hexadecimal, over names, lengths and contents; of files of weights of a base, the header alone.
     pub sha256: String,
+    /// The same over a few pieces of those files behind the header; empty where there are none, and of an earlier lopper.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pieces: String,
 }
 
 /// What is different of an input.
@@ -63,15 +67,26 @@ enum Change {
 impl Input {
     /// What is different of it by `now`.
     fn change(&self, now: &Self) -> Option<Change> {
-        if self.sha256 != now.sha256 {
+        // Where one of the two tells no pieces, nothing is known of them.
+        let told = !self.pieces.is_empty() && !now.pieces.is_empty();
+        if self.sha256 != now.sha256 || (told && self.pieces != now.pieces) {
             return Some(Change::Contents);
         }
         (self.modified != now.modified).then_some(Change::Time)
+    }
+
+    /// Whether what is hashed of it is the same.
+    pub fn has_contents_of(&self, other: &Self) -> bool {
+        self.change(other) != Some(Change::Contents)
     }
 }
 
 /// Of a file of weights, so much is hashed where it is not read whole: headers are shorter.
 const HEAD: u64 = 1 << 20;
+/// Of the rest of such a file, so many pieces, evenly spread: another training changes all of it.
+const PIECES: u64 = 16;
+/// Bytes of a piece at most.
+const PIECE: u64 = 4096;
 
 /// The settings that a resume may change: none of them changes what is trained, or the user has said so.
 pub const CHANGEABLE: [&str; 8] = [
@@ -167,13 +182,26 @@ pub fn since(run: &RunDir) -> Result<Vec<(String, &'static str)>> {
     Ok(changed(run)?.into_iter().map(|(key, change)| (key, said(change))).collect())
 }
 
-/// The first input of a run that has other contents than its last worker found, by its key; what is gone says nothing.
+/// How the inputs of a run stand to what its last worker found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inputs {
+    /// What is hashed of them is the same.
+    Same,
+    /// This one, by its key, has other contents.
+    Other(String),
+    /// This one cannot be read any more, which says nothing; no other one has other contents.
+    Missing(String),
+}
+
+/// How the inputs of a run stand.
 ///
 /// # Errors
 /// When the run's journal or recipe cannot be read.
-pub fn other_input(run: &RunDir) -> Result<Option<String>> {
-    let other = |(key, change): (String, Option<Change>)| (change == Some(Change::Contents)).then_some(key);
-    Ok(changed(run)?.into_iter().find_map(other))
+pub fn inputs_of(run: &RunDir) -> Result<Inputs> {
+    let changed = changed(run)?;
+    let first = |wanted: Option<Change>| changed.iter().find(|(_, of)| *of == wanted).map(|(key, _)| key.clone());
+    let other = first(Some(Change::Contents)).map(Inputs::Other);
+    Ok(other.or_else(|| first(None).map(Inputs::Missing)).unwrap_or(Inputs::Same))
 }
 
 fn settings(recipe: &Recipe) -> BTreeMap<String, String> {
@@ -218,7 +246,11 @@ fn files_of(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn input(key: String, files: Vec<PathBuf>, whole: bool) -> std::io::Result<Input> {
-    let mut hash = Sha256::new();
+    if files.is_empty() {
+        // A folder that is not there is none that has changed.
+        return Err(std::io::ErrorKind::NotFound.into());
+    }
+    let (mut hash, mut of_pieces) = (Sha256::new(), None);
     let mut input = Input { key, ..Input::default() };
     for path in files {
         let file = crate::bounded::open(&path)?;
@@ -229,13 +261,29 @@ fn input(key: String, files: Vec<PathBuf>, whole: bool) -> std::io::Result<Input
         let weights = path.extension().is_some_and(|e| e == "safetensors" || e == "gguf");
         hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
         hash.update(meta.len().to_le_bytes());
-        feed(&mut hash, file, if weights && !whole { HEAD } else { u64::MAX })?;
+        let in_part = weights && !whole;
+        feed(&mut hash, &file, if in_part { HEAD } else { u64::MAX })?;
+        if in_part && meta.len() > HEAD {
+            feed_pieces(of_pieces.get_or_insert_with(Sha256::new), &file, meta.len() - HEAD)?;
+        }
     }
     input.sha256 = crate::text::hex(&hash.finalize());
+    input.pieces = of_pieces.map_or(String::new(), |hash| crate::text::hex(&hash.finalize()));
     Ok(input)
 }
 
-fn feed(hash: &mut Sha256, file: File, most: u64) -> std::io::Result<()> {
+/// Adds pieces of the `rest` bytes behind a file's head, the last one at its end.
+fn feed_pieces(hash: &mut Sha256, file: &File, rest: u64) -> std::io::Result<()> {
+    let mut piece = vec![0; PIECE.min(rest) as usize];
+    let last = rest - piece.len() as u64;
+    for number in 0..PIECES {
+        file.read_exact_at(&mut piece, HEAD + last * number / (PIECES - 1))?;
+        hash.update(&piece);
+    }
+    Ok(())
+}
+
+fn feed(hash: &mut Sha256, file: &File, most: u64) -> std::io::Result<()> {
     let mut file = file.take(most);
     let mut piece = vec![0; 1 << 16];
     loop {
@@ -282,14 +330,50 @@ mod tests {
         let origin = |input: Input| Origin { inputs: vec![input], ..Origin::default() };
         let said = changes(&origin(all), &origin(look(true)));
         assert!(said.len() == 1 && said[0].starts_with("base has changed"), "{said:?}");
-        // Behind the header of a base only the time tells.
+        // Behind the header of a base pieces tell, ...
         assert_eq!(head.sha256, look(false).sha256);
+        let said = changes(&origin(head.clone()), &origin(look(false)));
+        assert!(said.len() == 1 && said[0].starts_with("base has changed"), "{said:?}");
+        // ... and between these only the time.
+        bytes[(2 << 20) - 1] = 0;
+        bytes[(1 << 20) + 5000] = 1;
+        std::fs::write(&file, &bytes).unwrap();
         let touched = Input { modified: 7.0, ..look(false) };
-        let said = changes(&origin(head), &origin(touched));
+        let said = changes(&origin(head.clone()), &origin(touched.clone()));
         assert!(said.len() == 1 && said[0].contains("was written again"), "{said:?}");
+        // What an earlier lopper has written has no pieces: they are no change.
+        let text = serde_json::to_string(&Input { pieces: String::new(), ..head }).unwrap();
+        assert!(!text.contains("pieces"), "{text}");
+        let before: Input = serde_json::from_str(&text).unwrap();
+        assert!(before.has_contents_of(&touched) && !before.has_contents_of(&look(true)));
         let of = |value: &str| Origin { settings: [("dtype".into(), value.into())].into(), ..Origin::default() };
         assert_eq!(changes(&of("f32"), &of("bf16")), ["dtype is bf16, it was f32 before"]);
         assert!(changes(&of("f32"), &of("f32")).is_empty());
+    }
+
+    #[test]
+    fn a_base_that_is_gone_is_missing_and_has_not_changed() {
+        use crate::run::event::Started;
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        for (name, text) in [("base/config.json", "{}"), ("t", "train"), ("d", "dev")] {
+            std::fs::create_dir_all(place(name).parent().unwrap()).unwrap();
+            std::fs::write(place(name), text).unwrap();
+        }
+        let text = "base = 'base'\n[data]\ntrain = 't'\ndev = 'd'\n[[adapters]]\nname = 'x'\nrole = 'target'\n";
+        let recipe = Recipe::parse_as(text, &place("recipe.toml")).unwrap();
+        let run = RunDir::create(folder.path(), "run", &recipe).unwrap();
+        let started = Started { origin: Box::new(look(&recipe)), ..Started::default() };
+        let mut journal = journal::Journal::open(&run.journal_file()).unwrap();
+        journal.append(EventBody::Started(Box::new(started))).unwrap();
+        assert_eq!(inputs_of(&run), Ok(Inputs::Same));
+        std::fs::rename(place("base"), place("away")).unwrap();
+        assert_eq!(inputs_of(&run), Ok(Inputs::Missing("base".into())));
+        assert_eq!(since(&run).unwrap(), [("base".to_owned(), "cannot be read any more")]);
+        assert_eq!(of_base(&recipe), "");
+        // What is there and another one matters more.
+        std::fs::write(place("d"), "another").unwrap();
+        assert_eq!(inputs_of(&run), Ok(Inputs::Other("data.dev".into())));
     }
 
     #[test]

@@ -66,10 +66,8 @@ fn is_made_of(run: &RunDir, of: &Recipe, wanted: &Recipe) -> bool {
     let here = origin::look(wanted).inputs;
     places(of).iter().zip(places(wanted)).all(|((key, of), (_, wanted))| {
         // A folder that is not there has no files, and says nothing.
-        let known = |all: &[Input]| {
-            all.iter().find(|input| input.key == *key && input.bytes > 0).map(|input| input.sha256.clone())
-        };
-        let same = known(&told).zip(known(&here)).map(|(told, here)| told == here);
+        let known = |all: &[Input]| all.iter().find(|input| input.key == *key && input.bytes > 0).cloned();
+        let same = known(&told).zip(known(&here)).map(|(told, here)| told.has_contents_of(&here));
         // A place that is here and another one was asked for as another, whatever is in it.
         if is_place_of(of, wanted) { same != Some(false) } else { same == Some(true) && !of.exists() }
     })

@@ -70,7 +70,7 @@ impl Axis {
                     if steps >= MOST as f64 {
                         return Err(wrong(&format!("at most {MOST} values")));
                     }
-                    listed.extend((0..=steps as usize).map(|i| round(from + i as f64 * step)));
+                    listed.extend(stepped(from, to, step, steps as usize));
                 }
                 [_, _, _] => return Err(wrong("FROM:TO:STEP goes up, with a step above 0")),
                 _ => return Err(wrong("FROM:TO:STEP has three numbers")),
@@ -130,17 +130,40 @@ impl Axis {
     pub fn draw(&self, rng: &mut impl Rng) -> f64 {
         match &self.values {
             Values::Listed(values) => values.get(rng.random_range(0..values.len().max(1))).copied().unwrap_or_default(),
-            Values::Between(from, to) if self.setting == Setting::Lr => {
-                round((from.ln() + rng.random::<f64>() * (to.ln() - from.ln())).exp())
+            Values::Between(from, to) => {
+                let at = rng.random::<f64>();
+                let value = match self.setting {
+                    Setting::Lr => (from.ln() + at * (to.ln() - from.ln())).exp(),
+                    Setting::Ratio | Setting::Weight(_) => from + at * (to - from),
+                };
+                short(value, to - from).max(*from).min(*to)
             }
-            Values::Between(from, to) => round(from + rng.random::<f64>() * (to - from)),
         }
     }
 }
 
-/// Four significant digits, so that 3 · 0.1 is 0.3 and names stay short.
-fn round(value: f64) -> f64 {
-    format!("{value:.3e}").parse().unwrap_or(value)
+/// `from` and the values of `steps` steps up to `to`. What was typed stays as it is; of the others the digits are kept
+/// that make a difference to a step, so that 3 · 0.1 is 0.3.
+fn stepped(from: f64, to: f64, step: f64, steps: usize) -> impl Iterator<Item = f64> {
+    let digits = (9.0 - step.log10().floor()).clamp(0.0, 320.0) as usize;
+    (0..=steps).map(move |i| {
+        let value = from + i as f64 * step;
+        if i == 0 {
+            from
+        } else if (value - to).abs() < 1e-6 * step {
+            to
+        } else {
+            // Without the sign of a zero.
+            format!("{value:.digits$}").parse().unwrap_or(value) + 0.0
+        }
+    })
+}
+
+/// Four significant digits, so that names stay short, and as many more as the range is narrow.
+fn short(value: f64, range: f64) -> f64 {
+    let more = (value.abs() / range).log10().floor().clamp(0.0, 12.0) as usize;
+    let digits = 3 + more;
+    format!("{value:.digits$e}").parse().unwrap_or(value)
 }
 
 /// A value as tables and names have it: `0.5`, `0.0003`, `1e-5`.
@@ -181,6 +204,32 @@ mod tests {
         assert!(drawn.iter().all(|v| (1e-5..=1e-3).contains(v)));
         let low = drawn.iter().filter(|v| **v < 1e-4).count();
         assert!((150..250).contains(&low), "{low} of 400 below the middle of the logarithms");
+    }
+
+    #[test]
+    fn fine_steps_and_narrow_ranges_are_not_rounded_into_one() {
+        let fine = listed("0.0001:0.00010005:0.00000001");
+        assert_eq!(fine, [1e-4, 1.0001e-4, 1.0002e-4, 1.0003e-4, 1.0004e-4, 1.0005e-4]);
+        // What is typed stays what it is, in a list and at the ends of a range.
+        assert_eq!(listed("0.123456789,0.1234567891234"), [0.123_456_789, 0.123_456_789_123_4]);
+        assert_eq!(listed("0.1234567891234:0.3234567891234:0.1")[0], 0.123_456_789_123_4);
+        assert_eq!(listed("0.1:0.3000000000001:0.1"), [0.1, 0.2, 0.300_000_000_000_1]);
+        let weights = Axis::parse(&Setting::Weight("a".into()), "-0.3:0.3:0.1").unwrap().values;
+        assert_eq!(weights, Values::Listed(vec![-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3]));
+        assert!(matches!(weights, Values::Listed(values) if shown(values[3]) == "0"));
+        let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(1);
+        for (setting, range, from, to) in
+            [(Setting::Lr, "1e-4:1.0001e-4", 1e-4, 1.0001e-4), (Setting::Ratio, "0.99955:0.99965", 0.99955, 0.99965)]
+        {
+            let axis = Axis::parse(&setting, range).unwrap();
+            let mut drawn: Vec<f64> = (0..50).map(|_| axis.draw(&mut rng)).collect();
+            assert!(drawn.iter().all(|value| (from..=to).contains(value)), "{drawn:?}");
+            drawn.sort_by(f64::total_cmp);
+            drawn.dedup();
+            assert!(drawn.len() > 40, "{drawn:?}");
+        }
+        // A wide range has short names.
+        assert_eq!((short(0.123_456, 0.8), short(2.345_678e-5, 1e-3)), (0.1235, 2.346e-5));
     }
 
     #[test]

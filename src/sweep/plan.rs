@@ -90,6 +90,14 @@ impl Plan {
         Ok(Self { axes, points, rungs })
     }
 
+    /// What is to be told where there are fewer settings than were asked for.
+    pub fn shortage(&self, search: Search) -> Option<String> {
+        let (Search::Random(asked) | Search::Halving { trials: Some(asked), .. }) = search else { return None };
+        let found = counted(self.points.len(), "different setting");
+        let fewer = self.points.len() < asked;
+        fewer.then(|| format!("--trials {asked} finds only {found}: a wider range or finer steps have more"))
+    }
+
     /// Runs in all.
     pub fn trials(&self) -> usize {
         self.rungs.iter().map(|rung| rung.trials).sum()
@@ -230,6 +238,21 @@ mod tests {
         let distinct: std::collections::BTreeSet<u64> = some.iter().map(|p| p[0].to_bits()).collect();
         assert_eq!((some.len(), distinct.len()), (4, 4));
         assert_eq!(Plan::new(&recipe(), axes("0:0.9:0.1", "1e-4"), Search::Random(40), 1).unwrap().points.len(), 10);
+    }
+
+    #[test]
+    fn fewer_settings_than_were_asked_for_are_told() {
+        let told = |ratio: &str, search| Plan::new(&recipe(), axes(ratio, "1e-4"), search, 1).unwrap().shortage(search);
+        // A range in which a number has no room for more.
+        let narrow = format!("0.5:{}", 0.5 + f64::EPSILON / 2.0);
+        let why = told(&narrow, Search::Random(40)).unwrap();
+        assert!(why.starts_with("--trials 40 finds only 2 different settings: "), "{why}");
+        let why = told("0:0.9:0.1", Search::Halving { trials: Some(11), eta: 3 }).unwrap();
+        assert!(why.starts_with("--trials 11 finds only 10 different settings: "), "{why}");
+        assert_eq!(told("0.1:0.9", Search::Random(40)), None);
+        assert_eq!(told("0.1,0.2", Search::Random(2)), None);
+        assert_eq!(told("0.1,0.2", Search::Grid), None);
+        assert_eq!(told("0:0.9:0.1", Search::Halving { trials: None, eta: 3 }), None);
     }
 
     #[test]

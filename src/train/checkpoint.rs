@@ -16,6 +16,7 @@ use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// How many checkpoints are kept.
@@ -138,7 +139,8 @@ pub fn write(
         Ok(())
     })?;
     fault::point("checkpoint");
-    for old in list(checkpoints).into_iter().skip(KEPT) {
+    // One that could not be read may be of a later step: the new one is kept all the same.
+    for old in list(checkpoints).into_iter().filter(|old| *old != folder).skip(KEPT - 1) {
         discard(&old);
     }
     fault::point("checkpoint");
@@ -198,11 +200,24 @@ pub(crate) fn list(checkpoints: &Path) -> Vec<PathBuf> {
     found.into_iter().map(|f| f.1).collect()
 }
 
+/// A checkpoint that could not be read.
+struct Unreadable {
+    folder: PathBuf,
+    why: String,
+    /// Whether it never will be: the disk or the user's rights may come back.
+    damaged: bool,
+}
+
 /// The newest checkpoint that can be read, and a sentence about every one that could not. Only for the worker that holds
-/// the run: what cannot be read is put out of the way, as it would count as one of those that are kept.
+/// the run: what is damaged is put out of the way, as it would count as one of those that are kept.
 pub fn newest(checkpoints: &Path) -> (Option<Checkpoint>, Vec<String>) {
-    let (found, unreadable) = readable(checkpoints);
-    let put_aside = |(folder, complaint): (PathBuf, String)| {
+    let (found, unreadable) = look(checkpoints, &read);
+    (found, unreadable.into_iter().map(complaint).collect())
+}
+
+/// What is to be told of a checkpoint, which is out of the way then where it is damaged.
+fn complaint(Unreadable { folder, why, damaged }: Unreadable) -> String {
+    if damaged {
         let mut name = std::ffi::OsString::from("damaged-");
         name.push(folder.file_name().unwrap_or_default());
         let mut aside = folder.with_file_name(&name);
@@ -215,14 +230,19 @@ pub fn newest(checkpoints: &Path) -> (Option<Checkpoint>, Vec<String>) {
             aside = folder.with_file_name(other);
         }
         std::fs::rename(&folder, aside).ok();
-        complaint
-    };
-    (found, unreadable.into_iter().map(put_aside).collect())
+    }
+    why
 }
 
 /// The same for those who only ask: every checkpoint stays where it is. With each one that cannot be read, a sentence.
 pub fn readable(checkpoints: &Path) -> (Option<Checkpoint>, Vec<(PathBuf, String)>) {
-    let mut unreadable: Vec<(PathBuf, String)> = Vec::new();
+    let (found, unreadable) = look(checkpoints, &read);
+    (found, unreadable.into_iter().map(|of| (of.folder, of.why)).collect())
+}
+
+/// The newest checkpoint that `read` reads, and those that it does not.
+fn look(checkpoints: &Path, read: &dyn Fn(&Path) -> Read) -> (Option<Checkpoint>, Vec<Unreadable>) {
+    let mut unreadable: Vec<Unreadable> = Vec::new();
     let mut found = None;
     for _ in 0..LOOKS {
         unreadable.clear();
@@ -234,8 +254,8 @@ pub fn readable(checkpoints: &Path) -> (Option<Checkpoint>, Vec<(PathBuf, String
                     break;
                 }
                 // The worker removes the oldest ones: then there are newer ones than were listed.
-                Err(_) if !folder.exists() => is_gone = true,
-                Err(e) => unreadable.push((folder, e.to_string())),
+                Err(_) if matches!(folder.try_exists(), Ok(false)) => is_gone = true,
+                Err((damaged, why)) => unreadable.push(Unreadable { folder, why: why.to_string(), damaged }),
             }
         }
         if found.is_some() || !is_gone {
@@ -247,7 +267,7 @@ pub fn readable(checkpoints: &Path) -> (Option<Checkpoint>, Vec<(PathBuf, String
     } else {
         "there is none before it that can be read"
     };
-    unreadable.iter_mut().for_each(|(_, why)| *why = format!("{why}; {then}"));
+    unreadable.iter_mut().for_each(|of| of.why = format!("{}; {then}", of.why));
     (found, unreadable)
 }
 
@@ -256,9 +276,13 @@ pub fn readable(checkpoints: &Path) -> (Option<Checkpoint>, Vec<(PathBuf, String
 /// # Errors
 /// When the file cannot be read.
 pub(crate) fn position(folder: &Path) -> Result<Position> {
+    read_position(folder).map_err(|(_, why)| why)
+}
+
+fn read_position(folder: &Path) -> Read<Position> {
     let path = folder.join("position.json");
-    let json = crate::bounded::bytes(&path, 16 << 20).map_err(|e| Error::io("read", &path, &e))?;
-    serde_json::from_slice(&json).map_err(|e| Error::user(format!("{}: {e}", shown(&path))))
+    let json = crate::bounded::bytes(&path, 16 << 20).map_err(|e| not_read(&path, &e))?;
+    serde_json::from_slice(&json).map_err(|e| (true, Error::user(format!("{}: {e}", shown(&path)))))
 }
 
 /// A path, safe to show.
@@ -266,13 +290,24 @@ fn shown(path: &Path) -> String {
     crate::text::printable(&path.display().to_string()).into_owned()
 }
 
-fn read(folder: &Path) -> Result<Checkpoint> {
-    let position = position(folder)?;
+/// What was read, or whether it is damaged, and why it was not.
+type Read<T = Checkpoint> = Result<T, (bool, Error)>;
+
+/// A file that could not be read. It is damaged where the disk does answer: that there is none, or something else by
+/// its name.
+fn not_read(path: &Path, error: &std::io::Error) -> (bool, Error) {
+    let kinds = [ErrorKind::NotFound, ErrorKind::IsADirectory, ErrorKind::NotADirectory, ErrorKind::Other];
+    (kinds.contains(&error.kind()), Error::io("read", path, error))
+}
+
+fn read(folder: &Path) -> Read {
+    let position = read_position(folder)?;
     let path = folder.join("state.safetensors");
-    let tensors = candle_core::safetensors::load(&path, &Device::Cpu).map_err(|e| {
+    let state = std::fs::read(&path).map_err(|e| not_read(&path, &e))?;
+    let tensors = candle_core::safetensors::load_buffer(&state, &Device::Cpu).map_err(|e| {
         let why = e.to_string();
         let why = crate::text::printable(why.lines().next().unwrap_or_default());
-        Error::user(format!("{} is damaged: {why}", shown(&path)))
+        (true, Error::user(format!("{} is damaged: {why}", shown(&path))))
     })?;
     Ok(Checkpoint { folder: folder.to_path_buf(), position, tensors })
 }

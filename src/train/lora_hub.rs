@@ -5,9 +5,10 @@
 
 use super::evaluate;
 use super::stage::Context;
-use crate::Result;
 use crate::lora::{Adapter, MergedSet};
 use crate::run::event::{EventBody, Phase, PhaseKind};
+use crate::text::counted;
+use crate::{Error, Result};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -21,7 +22,7 @@ const PENALTY: f64 = 0.05;
 /// The merge with the best weights that were found in the recipe's number of steps; `None` when stopped.
 ///
 /// # Errors
-/// When memory is short or the run's files fail.
+/// When memory is short, the run's files fail, or the loss is a number with none of the weights.
 pub fn searched(context: &mut Context<'_>) -> Result<Option<MergedSet>> {
     let adapters: Vec<(Adapter, f64)> = context.task.adapters.iter().map(|(a, _)| (a.clone(), 1.0)).collect();
     let set = MergedSet::merged(&adapters)?;
@@ -54,11 +55,24 @@ pub fn searched(context: &mut Context<'_>) -> Result<Option<MergedSet>> {
         let (done, total) = (step as u64 + 1, steps as u64);
         context.session.record(EventBody::Phase(Phase { phase: PhaseKind::Eval, label, done, total }))?;
     }
+    check(best_loss, steps)?;
     let shown: Vec<String> =
         context.recipe.adapters.iter().zip(&best).map(|(a, w)| format!("{} {w:.2}", a.name)).collect();
     let text = crate::text::printable(&format!("LoraHub's weights: {}", shown.join(", "))).into_owned();
     context.session.record(EventBody::Warning { text })?;
     Ok(Some(with_weights(&set, &best)))
+}
+
+/// Refuses weights that no loss speaks for: those of the recipe would pass as found.
+fn check(best_loss: f64, steps: usize) -> Result<()> {
+    if best_loss.is_finite() {
+        return Ok(());
+    }
+    Err(Error::user(format!(
+        "LoraHub found no weights: the loss is no number with any of the {} that it tried; check the base and the \
+         adapters",
+        counted(steps, "set")
+    )))
 }
 
 /// One number of the standard normal distribution (Box and Muller).
@@ -74,4 +88,18 @@ fn with_weights(set: &MergedSet, weights: &[f64]) -> MergedSet {
         segment.scale *= weights[segment.adapter];
     }
     set
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_in_which_no_loss_is_a_number_has_found_nothing() {
+        let why = check(f64::INFINITY, 40).unwrap_err();
+        assert_eq!(why.exit_code(), 2);
+        assert!(why.to_string().contains("no number with any of the 40 sets that it tried"), "{why}");
+        assert_eq!(check(2.5, 40), Ok(()));
+    }
 }

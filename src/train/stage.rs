@@ -19,7 +19,7 @@ use crate::recipe::{self, BestBy, Recipe};
 use crate::run::crash;
 use crate::run::estimate::bytes;
 use crate::run::estimate::layers::Layers;
-use crate::run::event::{self, Dev, EventBody, MatrixInfo, Modules};
+use crate::run::event::{self, Dev, EventBody, MatrixInfo, Modules, Phase, PhaseKind};
 use crate::run::session::{Session, with_room};
 use crate::{Error, Result};
 use samples::Budget;
@@ -64,21 +64,28 @@ impl Context<'_> {
         Ok(!self.orders.wants_stop())
     }
 
+    /// As [`Self::tick`], while the dev set is scored; says how far that is.
+    fn tick_of_dev(&mut self, what: &str, counts: (usize, usize), told: &mut Option<usize>) -> Result<bool> {
+        if let Some(phase) = phase_of_dev(what, counts, told) {
+            self.session.record(EventBody::Phase(phase))?;
+        }
+        self.tick()
+    }
+
     /// Mean loss of the dev set and, where the best is chosen by it, ROUGE. `None` when stopped.
     fn score_dev(&mut self, set: &MergedSet) -> Result<Option<(f64, Option<event::Rouge>)>> {
         let (recipe, task) = (self.recipe, self.task);
         let micro = recipe.train.micro_tokens;
-        let Some(loss) = evaluate::loss(task, Some(set), &task.dev, micro, &mut |_, _| self.tick())? else {
-            return Ok(None);
-        };
+        let mut told = None;
+        let mut tell = |done, total| self.tick_of_dev("loss", (done, total), &mut told);
+        let Some(loss) = evaluate::loss(task, Some(set), &task.dev, micro, &mut tell)? else { return Ok(None) };
         if recipe.train.best_by == BestBy::DevLoss {
             return Ok(Some((loss, None)));
         }
-        let settings = evaluate::greedy(recipe);
-        let texts =
-            evaluate::summaries(task, Some(set), &task.dev, usize::MAX, (&settings, recipe.seed), &mut |_, _| {
-                self.tick()
-            })?;
+        let settings = (&evaluate::greedy(recipe), recipe.seed);
+        let mut told = None;
+        let mut tell = |done, total| self.tick_of_dev("summaries", (done, total), &mut told);
+        let texts = evaluate::summaries(task, Some(set), &task.dev, usize::MAX, settings, &mut tell)?;
         Ok(texts.map(|texts| (loss, Some(evaluate::rouge(task, &task.dev, &texts)))))
     }
 
@@ -374,6 +381,17 @@ impl Context<'_> {
     }
 }
 
+/// What is told of a dev evaluation within the training: each count once, and not the last one, after which the score
+/// itself comes.
+fn phase_of_dev(what: &str, (done, total): (usize, usize), told: &mut Option<usize>) -> Option<Phase> {
+    // The same number comes again with every token that is written.
+    if done >= total || told.replace(done) == Some(done) {
+        return None;
+    }
+    let (done, total) = (done as u64, total as u64);
+    Some(Phase { phase: PhaseKind::Eval, label: format!("dev {what}"), done, total })
+}
+
 /// Where a card's memory is full: what it had, and what of a step is left to lower.
 fn with_figures(error: Error, memory: u64, recipe: &Recipe, layers: Layers) -> Error {
     match error {
@@ -423,7 +441,7 @@ fn short(x: f32) -> f32 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::{Layers, Recipe, short, with_figures};
+    use super::{Layers, Recipe, phase_of_dev, short, with_figures};
     use crate::Error;
 
     #[test]
@@ -437,6 +455,16 @@ mod tests {
         assert!(some.contains("--set train.micro_tokens=1024`, `--set train.recompute=true` goes on"), "{some}");
         assert!(all.contains("31 of 32 layers") && !all.contains("train.recompute"), "{all}");
         assert_eq!(with_figures(Error::user("x"), 1, &recipe, Layers::default()), Error::user("x"));
+    }
+
+    #[test]
+    fn a_dev_evaluation_tells_each_count_once_and_leaves_its_end_to_the_score() {
+        let mut told = None;
+        let counts = [0, 0, 2, 2, 5, 5, 9].map(|done| phase_of_dev("summaries", (done, 9), &mut told));
+        let shown: Vec<String> = counts.iter().flatten().map(|p| format!("{} {}", p.label, p.counts())).collect();
+        assert_eq!(shown, ["dev summaries 0/9", "dev summaries 2/9", "dev summaries 5/9"]);
+        // A dev set of one batch is scored as soon as anything could be told of it.
+        assert_eq!(phase_of_dev("loss", (3, 3), &mut None), None);
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn push(client: &Client, run: &RunDir, what: &Reference, asked: Asked, theme
         There::Public => "is there, public: files of the same names are replaced in a new commit",
         There::Private => "is there, private: files of the same names are replaced in a new commit",
     };
-    let place = format!("{}/{}", client.environment().endpoint, what.id);
+    let place = format!("{}/{}", client.environment().shown_endpoint(), what.id);
     say(&preview(&parcel, Some(&format!("as {account} to {place}, which {visible}"))))?;
     if !asked.yes && !confirmed(&what.id)? {
         say("nothing was uploaded")?;

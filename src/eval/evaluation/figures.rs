@@ -9,7 +9,7 @@ use crate::eval::segment::Segmentation;
 use crate::eval::significance::{self, Resampling};
 use crate::eval::surface::{self, Surface};
 use crate::run::event::{BertScore, Rouge};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The figures of a method, each over the seeds that it was scored for.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct Figures {
     /// ROUGE-L, F, percent.
     pub rouge_l: Figure,
     /// Precision and recall of these, percent.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "parts")]
     pub parts: Parts<Figure>,
     /// ROUGE-Lsum, F, percent.
     pub rouge_l_sum: Figure,
@@ -48,6 +48,11 @@ pub struct Figures {
     /// `BERTScore`: precision, recall and F, percent; where an encoder was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bert: Option<[Figure; 3]>,
+}
+
+/// Those of a table of an earlier lopper, which has none, are 0.
+fn parts<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Parts<Figure>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// A method's figures, and its ROUGE-L by document, percent, of each seed.
@@ -130,7 +135,7 @@ impl PerSeed {
             outcome.written.iter().map(|w| Surface::of(&w.document, &w.reference, &w.summary, cut)).collect();
         Self {
             rouge,
-            parts: Parts::from(rouge.parts.unwrap_or_default()).all(),
+            parts: rouge.parts.unwrap_or_default().all(),
             rouge_l_sum: 100.0 * sums / scores.len().max(1) as f64,
             rouge_l: scores.iter().map(|score| 100.0 * score.rouge_l.f).collect(),
             bleu: bleu::corpus(pairs, Tokens::of(cut)),

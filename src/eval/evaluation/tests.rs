@@ -162,6 +162,7 @@ fn a_table_of_an_earlier_lopper_is_read() {
     let row: Row = serde_json::from_str(&row).unwrap();
     let figures = row.figures.unwrap();
     assert_eq!((figures.loss.mean, figures.perplexity, row.failed), (1.5, Figure::default(), None));
+    assert_eq!(figures.parts.all(), [Figure::default(); 6]);
 }
 
 #[test]

@@ -1,26 +1,7 @@
 //! Precision and recall of ROUGE-1, ROUGE-2 and ROUGE-L, or what is made of them: the one list of these six.
 
 use super::Scores;
-use crate::run::event::RougeParts;
-use serde::{Deserialize, Serialize};
-
-/// Of each something, as a figure over seeds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Parts<T> {
-    /// ROUGE-1, precision.
-    pub rouge1_p: T,
-    /// ROUGE-1, recall.
-    pub rouge1_r: T,
-    /// ROUGE-2, precision.
-    pub rouge2_p: T,
-    /// ROUGE-2, recall.
-    pub rouge2_r: T,
-    /// ROUGE-L, precision.
-    pub rouge_l_p: T,
-    /// ROUGE-L, recall.
-    pub rouge_l_r: T,
-}
+pub use crate::run::event::Parts;
 
 /// Their names in CSV, in the order of [`Parts`].
 pub const NAMES: [&str; 6] = ["rouge1_p", "rouge1_r", "rouge2_p", "rouge2_r", "rougeL_p", "rougeL_r"];
@@ -37,20 +18,6 @@ impl<T> Parts<T> {
 
 impl<T> From<[T; 6]> for Parts<T> {
     fn from([rouge1_p, rouge1_r, rouge2_p, rouge2_r, rouge_l_p, rouge_l_r]: [T; 6]) -> Self {
-        Self { rouge1_p, rouge1_r, rouge2_p, rouge2_r, rouge_l_p, rouge_l_r }
-    }
-}
-
-impl From<Parts<f64>> for RougeParts {
-    fn from(of: Parts<f64>) -> Self {
-        let Parts { rouge1_p, rouge1_r, rouge2_p, rouge2_r, rouge_l_p, rouge_l_r } = of;
-        Self { rouge1_p, rouge1_r, rouge2_p, rouge2_r, rouge_l_p, rouge_l_r }
-    }
-}
-
-impl From<RougeParts> for Parts<f64> {
-    fn from(of: RougeParts) -> Self {
-        let RougeParts { rouge1_p, rouge1_r, rouge2_p, rouge2_r, rouge_l_p, rouge_l_r } = of;
         Self { rouge1_p, rouge1_r, rouge2_p, rouge2_r, rouge_l_p, rouge_l_r }
     }
 }
@@ -73,10 +40,9 @@ mod tests {
         let numbers: [f64; 6] = std::array::from_fn(|at| at as f64);
         let parts = Parts::from(numbers);
         assert_eq!(parts.all(), numbers);
-        assert_eq!(Parts::from(RougeParts::from(parts)), parts);
-        // As JSON names them, in both.
+        // As JSON names them.
         let value = serde_json::to_value(parts).unwrap();
-        assert_eq!(value, serde_json::to_value(RougeParts::from(parts)).unwrap());
+        assert_eq!(value.as_object().unwrap().len(), numbers.len());
         for ((at, name), head) in NAMES.iter().enumerate().zip(HEADS) {
             assert_eq!(value[name.replace("rougeL", "rouge_l")], at as f64, "{name}");
             assert_eq!(head.to_lowercase().replace("r-", "rouge").replace(' ', "_"), name.to_lowercase());

@@ -51,7 +51,7 @@ impl WorkerSession {
         let before = disk::free(place);
         // What was kept for the last words serves for these.
         disk::release(&run);
-        let path = crate::text::printable(&run.display().to_string()).into_owned();
+        let path = crate::run::shell::word(&run);
         let text = format!(
             "paused: {text}; the run goes on by itself when there is room, `lopper continue {path}` tries at once"
         );

@@ -35,6 +35,28 @@ fn only_the_worker_puts_a_checkpoint_aside_that_cannot_be_read() {
 }
 
 #[test]
+fn a_checkpoint_that_cannot_be_read_for_now_is_told_and_stays_where_it_is() {
+    use rustix::io::Errno;
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (at(folder.path(), 1), at(folder.path(), 2));
+    for errno in [Errno::IO, Errno::STALE, Errno::ACCESS] {
+        let fails = |of: &Path| if of == second { Err(not_read(of, &errno.into())) } else { read(of) };
+        let (found, unreadable) = look(folder.path(), &fails);
+        assert_eq!(found.unwrap().folder, first);
+        let told: Vec<String> = unreadable.into_iter().map(complaint).collect();
+        let [why] = &told[..] else { panic!("{told:?}") };
+        assert!(why.starts_with("cannot read ") && why.ends_with("the checkpoint before it"), "{why}");
+        assert!(second.exists(), "{why}");
+    }
+    // What the run writes when it has gone on from before is kept, although it is of an earlier step.
+    let third = at(folder.path(), 0);
+    assert!(second.exists() && third.exists() && !first.exists());
+    // Half of one never is a whole one again.
+    std::fs::remove_file(second.join("state.safetensors")).unwrap();
+    assert_eq!((newest(folder.path()).1.len(), second.exists()), (1, false));
+}
+
+#[test]
 fn without_a_checkpoint_that_can_be_read_there_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let (found, unreadable) = readable(folder.path());

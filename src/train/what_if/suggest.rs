@@ -84,22 +84,38 @@ impl Point {
     }
 }
 
+/// What ratios do, or why a figure is no number with them: others can be measured then.
+type Attempt = std::result::Result<WhatIf, String>;
+
 impl Search<'_, '_> {
-    fn ask(&mut self, rules: &[Rule], documents: &Range<usize>) -> Result<WhatIf> {
+    fn attempt(&mut self, rules: &[Rule], documents: &Range<usize>) -> Result<Attempt> {
         let question = Question { rules: rules.to_vec(), documents: documents.clone(), samples: 0 };
-        let found = self.answers.answer(&self.open.subject(), &question, self.asker)?;
-        self.measured += usize::from(!found.cached);
-        if found.state == Progress::Done { Ok(found) } else { Err(Error::user("given up")) }
+        let found = self.answers.attempt(&self.open.subject(), &question, self.asker)?;
+        let is_cached = found.as_ref().is_ok_and(|found| found.cached);
+        self.measured += usize::from(!is_cached);
+        if found.as_ref().is_ok_and(|found| found.state != Progress::Done) {
+            return Err(Error::user("given up"));
+        }
+        Ok(found)
+    }
+
+    /// The same where no other ratios will do.
+    fn ask(&mut self, rules: &[Rule], documents: &Range<usize>) -> Result<WhatIf> {
+        self.attempt(rules, documents)?.map_err(Error::user)
     }
 
     fn rules(&self, ratios: &[f64]) -> Vec<Rule> {
         tilt::rules(&self.keys, ratios, &self.names)
     }
 
+    /// The rules of the ratios moved by `offsets` from the same for all.
+    fn tilted(&self, offsets: &[f64], sparsity: f64) -> Vec<Rule> {
+        self.rules(&Tilt { sizes: &self.sizes, offsets, sparsity }.ratios())
+    }
+
     /// The ratios moved by `offsets` from the same for all.
     fn at(&mut self, offsets: Vec<f64>, moves: Vec<Move>, sparsity: f64) -> Result<Point> {
-        let ratios = Tilt { sizes: &self.sizes, offsets: &offsets, sparsity }.ratios();
-        let rules = self.rules(&ratios);
+        let rules = self.tilted(&offsets, sparsity);
         let found = self.ask(&rules, &self.choose.clone())?;
         Ok(Point { offsets, rules, found, moves })
     }
@@ -138,32 +154,25 @@ impl Search<'_, '_> {
 
     /// The lowest loss in a direction, if it is lower than where it starts.
     fn along(&mut self, start: &Point, direction: &[f64], sparsity: f64) -> Result<Option<Point>> {
-        let mut lowest: Option<Point> = None;
-        for lengths in [&FURTHER[..], &NEARER] {
-            for by in lengths {
-                let so_far = lowest.as_ref().map_or(0.0, Point::gain);
-                let moved = self.moved(start, direction, *by, sparsity)?;
-                if moved.gain() < so_far {
-                    lowest = Some(moved);
-                } else if lowest.is_some() || lengths.len() == FURTHER.len() {
-                    break;
-                }
-            }
-            if lowest.as_ref().and_then(|point| point.moves.last()).is_some_and(|last| last.by > FURTHER[0]) {
-                break;
-            }
-        }
-        Ok(lowest)
+        lowest(|by| Ok(self.moved(start, direction, by, sparsity)?.map(|point| (point.gain(), point))))
     }
 
-    /// The ratios moved by so much.
-    fn moved(&mut self, start: &Point, direction: &[f64], by: f64, sparsity: f64) -> Result<Point> {
-        let offsets = start.offsets.iter().zip(direction).map(|(o, d)| o + by * d).collect();
-        let mut point = self.at(offsets, start.moves.clone(), sparsity)?;
-        let gain = paired(&point.found, &start.found);
+    /// The ratios moved by so much; `None` where the loss is no number there.
+    fn moved(&mut self, start: &Point, direction: &[f64], by: f64, sparsity: f64) -> Result<Option<Point>> {
+        let offsets: Vec<f64> = start.offsets.iter().zip(direction).map(|(o, d)| o + by * d).collect();
+        let rules = self.tilted(&offsets, sparsity);
+        let found = match self.attempt(&rules, &self.choose.clone())? {
+            Ok(found) => found,
+            Err(why) => {
+                (self.told)(&format!("  moved by {by}: {why}"))?;
+                return Ok(None);
+            }
+        };
+        let gain = paired(&found, &start.found);
         (self.told)(&format!("  moved by {by}: {}", gain.shown(4)))?;
-        point.moves.push(Move { by, gain });
-        Ok(point)
+        let mut moves = start.moves.clone();
+        moves.push(Move { by, gain });
+        Ok(Some(Point { offsets, rules, found, moves }))
     }
 
     /// The largest of the sparsities from `between.start` on and below `between.end` at which these offsets still cost `most`
@@ -178,8 +187,7 @@ impl Search<'_, '_> {
     ) -> Result<usize> {
         last_within(between, first, |step| {
             let sparsity = step as f64 / SPARSITIES as f64;
-            let ratios = Tilt { sizes: &self.sizes, offsets, sparsity }.ratios();
-            let rise = mean(&self.ask(&self.rules(&ratios), documents)?);
+            let rise = rise(&self.attempt(&self.tilted(offsets, sparsity), documents)?);
             (self.told)(&format!("  at {:.0} %: {rise:+.4}", 100.0 * sparsity))?;
             Ok(rise <= most)
         })
@@ -210,8 +218,29 @@ fn last_within(between: Range<usize>, first: usize, mut holds: impl FnMut(usize)
     Ok(within)
 }
 
-fn mean(found: &WhatIf) -> f64 {
-    found.delta.map_or(f64::INFINITY, |d| d.mean)
+/// The longest of [`FURTHER`] that lowers the loss more than those before it, or one of [`NEARER`] where that is the
+/// first or none. `moved` says what a length changes the loss by; `None` where that is no number: as a loss that rises.
+fn lowest<P>(mut moved: impl FnMut(f64) -> Result<Option<(f64, P)>>) -> Result<Option<P>> {
+    let mut lowest: Option<(f64, f64, P)> = None;
+    for lengths in [&FURTHER[..], &NEARER] {
+        for by in lengths {
+            let so_far = lowest.as_ref().map_or(0.0, |(_, gain, _)| *gain);
+            if let Some((gain, point)) = moved(*by)?.filter(|(gain, _)| *gain < so_far) {
+                lowest = Some((*by, gain, point));
+            } else if lowest.is_some() || lengths.len() == FURTHER.len() {
+                break;
+            }
+        }
+        if lowest.as_ref().is_some_and(|(by, ..)| *by > FURTHER[0]) {
+            break;
+        }
+    }
+    Ok(lowest.map(|(.., point)| point))
+}
+
+/// What ratios cost; without end where the loss is no number with them.
+fn rise(found: &Attempt) -> f64 {
+    found.as_ref().ok().and_then(|found| found.delta).map_or(f64::INFINITY, |delta| delta.mean)
 }
 
 /// The loss of one what-if less that of another, document by document.
@@ -340,8 +369,37 @@ fn groups(keys: &[Key], sizes: &[f64], names: &BTreeMap<usize, String>, ratios: 
 
 #[cfg(test)]
 mod tests {
-    use super::last_within;
+    use super::{Change, WhatIf, last_within, lowest, rise};
     use std::ops::Range;
+
+    #[test]
+    fn a_move_whose_loss_is_no_number_gains_nothing_and_does_not_end_the_search() {
+        // Of each length what it changes the loss by.
+        let found = |gains: [Option<f64>; 5]| {
+            let (lengths, mut asked) = ([1.0, 2.0, 4.0, 0.5, 0.25], Vec::new());
+            let lowest = lowest(|by| {
+                asked.push(by);
+                let at = lengths.iter().position(|length| *length == by).unwrap();
+                Ok(gains[at].map(|gain| (gain, by)))
+            });
+            (lowest.unwrap(), asked)
+        };
+        let gains = [Some(-0.1), Some(-0.2), None, Some(-0.9), Some(-0.9)];
+        assert_eq!(found(gains), (Some(2.0), vec![1.0, 2.0, 4.0]));
+        assert_eq!(found([None, None, None, None, Some(-0.1)]), (Some(0.25), vec![1.0, 0.5, 0.25]));
+        assert_eq!(found([Some(-0.1), None, None, Some(-0.2), None]), (Some(0.5), vec![1.0, 2.0, 0.5, 0.25]));
+        assert_eq!(found([None; 5]), (None, vec![1.0, 0.5, 0.25]));
+        assert_eq!(found([Some(f64::NAN), None, None, Some(0.1), Some(0.0)]), (None, vec![1.0, 0.5, 0.25]));
+    }
+
+    #[test]
+    fn ratios_with_which_the_loss_is_no_number_cost_more_than_any_may() {
+        let delta = Some(Change { mean: 0.25, ..Change::default() });
+        let measured = |step| if step < 7 { Ok(WhatIf { delta, ..WhatIf::default() }) } else { Err("no".to_owned()) };
+        let within = last_within(0..20, 10, |step| Ok(rise(&measured(step)) <= 0.3));
+        assert_eq!((within.unwrap(), rise(&measured(7))), (6, f64::INFINITY));
+        assert_eq!(rise(&Ok(WhatIf::default())), f64::INFINITY);
+    }
 
     fn asked(between: Range<usize>, first: usize, last: usize) -> (usize, Vec<usize>) {
         let mut asked = Vec::new();
