@@ -100,6 +100,12 @@ impl Theme {
         self.accent.add_modifier(Modifier::REVERSED)
     }
 
+    /// `style` on the row under the cursor: reversed, and what is dim elsewhere as bright as the rest, so that it is one bar.
+    pub fn under_cursor(&self, style: Style) -> Style {
+        let style = if style.fg == self.dim.fg { style.patch(self.text) } else { style };
+        style.remove_modifier(Modifier::DIM).add_modifier(Modifier::REVERSED)
+    }
+
     /// Titles.
     pub fn title(&self) -> Style {
         self.accent.add_modifier(Modifier::BOLD)
@@ -110,6 +116,18 @@ impl Theme {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_row_under_the_cursor_is_one_bar() {
+        for depth in [Depth::True, Depth::Sixteen, Depth::None] {
+            let theme = Theme::find("dark", depth, false).unwrap();
+            let bar = theme.text.add_modifier(Modifier::REVERSED);
+            let [text, dim, good] = [theme.text, theme.dim, theme.good].map(|style| theme.under_cursor(style));
+            assert_eq!((text.fg, text.add_modifier), (bar.fg, bar.add_modifier));
+            assert_eq!((dim.fg, dim.add_modifier), (bar.fg, bar.add_modifier));
+            assert_eq!(good.fg, theme.good.fg, "what tells something keeps its colour");
+        }
+    }
 
     #[test]
     fn every_theme_parses_at_every_depth() {

@@ -93,6 +93,8 @@ fn take_event(app: &mut App, event: Event) {
                 charts::take_dev(curves, &dev);
             }
             watch::best::score(app, &dev);
+            // What comes next is no part of the evaluation that this ends.
+            app.phase = None;
             let rouge = dev.rouge.map(|r| format!(", ROUGE-L {:.2}", r.rouge_l)).unwrap_or_default();
             let best = if dev.best { " (best)" } else { "" };
             note(app, t, Tone::Plain, format!("step {}: dev loss {:.4}{rouge}{best}", dev.step, dev.loss));

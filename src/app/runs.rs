@@ -16,6 +16,7 @@ use super::clean;
 use super::palette::Palette;
 use super::picker::{Ground, Item, Picker};
 use super::prompt::Line;
+use super::scroll::Reach;
 use super::themes::{Choice, Themes};
 use crate::run::RunState;
 use crate::run::compare::Compared;
@@ -190,6 +191,8 @@ pub struct Runs {
     pub filtering: bool,
     /// What lies over the list.
     pub overlay: Option<Overlay>,
+    /// How far the key table can be scrolled.
+    pub reach: Reach,
     /// A message for a while, and until when.
     pub toast: Option<(String, f64)>,
     /// The clock.
@@ -215,6 +218,7 @@ impl Runs {
             filter: Line::default(),
             filtering: false,
             overlay: None,
+            reach: Reach::default(),
             toast: None,
             now: 0.0,
             ground: Ground::default(),

@@ -27,6 +27,7 @@ use super::palette::Palette;
 use super::picker::{Ground, Item, Picker};
 use super::prompt::Line;
 use super::runs::Comparison;
+use super::scroll::Reach;
 use super::themes::{Choice, Themes};
 use crate::data::preview::Preview;
 use crate::hub::desk::{Answer, Ask};
@@ -329,6 +330,8 @@ pub struct Setup {
     reach: [usize; 2],
     /// What lies over the form.
     pub overlay: Option<Overlay>,
+    /// How far the key table and the list of files can be scrolled.
+    pub over: Reach,
     /// What is wrong, place by place.
     pub problems: BTreeMap<Place, String>,
     /// What is wrong with the whole.
@@ -399,6 +402,7 @@ impl Setup {
             // More lines than any preview has, until it was drawn.
             reach: [10_000; 2],
             overlay: None,
+            over: Reach::default(),
             problems: BTreeMap::new(),
             whole: None,
             seen: Seen::default(),

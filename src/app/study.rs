@@ -7,6 +7,7 @@ pub use update::update;
 use super::action::study::Study as Key;
 use super::clean;
 use super::palette::Palette;
+use super::scroll::Reach;
 use super::themes::{Choice, Themes};
 use crate::run::RunState;
 use crate::study::standing::Line;
@@ -104,6 +105,8 @@ pub struct Study {
     pub top: usize,
     /// What lies over the table.
     pub overlay: Option<Overlay>,
+    /// How far the key table can be scrolled.
+    pub reach: Reach,
     /// A message for a while, and until when.
     pub toast: Option<(String, f64)>,
     /// The clock.
@@ -125,6 +128,7 @@ impl Study {
             pane: Pane::Table,
             top: 0,
             overlay: None,
+            reach: Reach::default(),
             toast: None,
             now: 0.0,
             themes: Themes::default(),

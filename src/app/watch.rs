@@ -40,8 +40,8 @@ pub struct Watch {
     pub others: Others,
     /// The method that the run is to be shown at, until it is known what there is.
     pub method: Option<String>,
-    /// The state of the matrices at the stage's best step.
-    pub best: Option<best::Best>,
+    /// The states of the matrices at the stage's best steps.
+    pub best: best::Best,
 }
 
 /// Carries out an action of this part.
@@ -64,7 +64,7 @@ pub fn start(app: &mut App, started: &Started) {
     if app.started.as_ref().is_some_and(|old| old.matrices != started.matrices) {
         app.watch.history = History::default();
         app.watch.ranges = Scales::default();
-        app.watch.best = None;
+        app.watch.best = best::Best::default();
         scrub::forget(app);
     }
     others::align(&mut app.watch.others, started);

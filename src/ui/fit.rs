@@ -210,6 +210,11 @@ pub fn facts(mut all: Vec<Fact>, gap: &str, width: usize) -> Line<'static> {
     Line::from(spans)
 }
 
+/// As [`facts`]; one that is wider than the whole line is cut as [`cut`] does it.
+pub fn facts_cut(all: Vec<Fact>, gap: &str, width: usize, theme: &Theme) -> Line<'static> {
+    clip(facts(all, gap, width), width, theme)
+}
+
 /// `0:42`, `12:05`, `2h10`, `3d04h`.
 pub fn duration(seconds: f64) -> String {
     let s = seconds.clamp(0.0, 1e9).round() as u64;
@@ -283,6 +288,8 @@ mod tests {
         assert_eq!(facts(all(), "  ", 40).to_string(), "name  detail  state");
         assert_eq!(facts(all(), "  ", 12).to_string(), "name  state");
         assert_eq!(facts(all(), "  ", 5).to_string(), "name");
+        let cut = [40, 12, 4, 3, 0].map(|width| facts_cut(all(), "  ", width, &theme()).to_string());
+        assert_eq!(cut, ["name  detail  state", "name  state", "name", "na…", ""]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Every matrix of the module under the cursor: its figures at the step on show, and its course over all steps.
 
 use super::fit::{self, Fact, fact};
+use super::overlay;
 use crate::app::measure::significant;
 use crate::app::watch::matrix::of_module;
 use crate::app::{App, Measure};
@@ -39,7 +40,12 @@ pub fn draw(app: &App, theme: &Theme, top: usize, frame: &mut Frame<'_>, area: R
         lines.push(Line::default());
         lines.extend(matrix_lines(app, theme, modules, (at, matrix), width));
     }
+    let more = (top > 0, lines.len() > usize::from(inner.height));
     frame.render_widget(Paragraph::new(lines), inner);
+    // Beside the matrices, where no text stands.
+    let beside = u16::from(inner.width > 0);
+    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), width: inner.width + beside, ..inner };
+    overlay::beyond(more, theme, frame, body);
 }
 
 /// The overlay of a module: its box with the title, and the room in it.
@@ -139,9 +145,34 @@ pub(super) fn spark(values: &[Option<f32>], levels: [&str; 8]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::module::{Factor, ModuleId, Projection};
+    use crate::run::event::{AdapterInfo, Started};
+    use crate::theme::Depth;
     use crate::theme::glyphs::{ASCII, UNICODE};
+    use crate::ui::{export, picture};
+
+    #[test]
+    fn matrices_above_and_below_are_marked() {
+        let theme = Theme::find("mono", Depth::None, true).unwrap();
+        let module = ModuleId::new(0, Projection::QProj);
+        let matrix = |adapter| MatrixInfo { module, adapter, factor: Factor::A, rows: 2, cols: 2 };
+        let adapters = ["one", "two", "three"].map(|name| AdapterInfo { name: name.into(), ..AdapterInfo::default() });
+        let (adapters, matrices) = (adapters.to_vec(), (0..3).map(matrix).collect());
+        let mut app = App::new("x", false);
+        app.started = Some(Started { layers: 1, adapters, matrices, ..Started::default() });
+        app.modules = Some(Modules { step: 1, ratio: vec![Some(0.5); 3], ..Modules::default() });
+        let marks = |top: usize| {
+            let area = Rect::new(0, 0, 60, 15);
+            let cells = picture::drawn((60, 15), |frame| draw(&app, &theme, top, frame, area)).unwrap();
+            let text = export::text(&cells);
+            (text.contains("^|"), text.contains("v|"), text.contains("three A"))
+        };
+        // Eleven lines: the keys, then six for each matrix.
+        assert_eq!([0, 1, 2].map(marks), [(false, true, false), (true, true, true), (true, false, true)]);
+    }
 
     #[test]
     fn a_course_goes_from_its_least_to_its_most() {

@@ -8,6 +8,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Flex, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
+use unicode_segmentation::UnicodeSegmentation;
 
 /// A place of that size in the middle of `area`, no larger than it.
 pub(super) fn centred(area: Rect, width: u16, height: u16) -> Rect {
@@ -59,19 +60,7 @@ pub(super) fn popup(title: String, lines: Vec<Line<'_>>, theme: &Theme, frame: &
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-/// As [`popup`], from line `top` on; the title says how more is seen, where there is more.
-pub(super) fn scrolling(
-    title: &str,
-    lines: Vec<Line<'_>>,
-    top: usize,
-    theme: &Theme,
-    frame: &mut Frame<'_>,
-    area: Rect,
-) {
-    reaching(title, lines, top, theme, frame, area);
-}
-
-/// As [`scrolling`]; how far it can be scrolled.
+/// As [`popup`], from line `top` on; the title says how more is seen, where there is more. How far it can be scrolled.
 pub(super) fn reaching(
     title: &str,
     lines: Vec<Line<'_>>,
@@ -124,26 +113,41 @@ pub(super) fn input(
     }
 }
 
-/// The part of a text that fits `room` columns with its cursor, and the cursor's column.
+/// The part of a text that fits `room` columns with its cursor, and the cursor's column. Of a long paste only what shows
+/// is measured: frames stay quick.
 pub(super) fn window(text: &str, cursor: usize, room: usize) -> (String, usize) {
-    let before: String = text.chars().take(cursor).collect();
-    let mut skipped = 0;
-    let mut shown = before.as_str();
-    while fit::width(shown) > room {
-        let mut rest = shown.chars();
-        rest.next();
-        shown = rest.as_str();
-        skipped += 1;
-    }
-    let column = fit::width(shown);
-    let mut out = String::new();
-    for c in text.chars().skip(skipped) {
-        if fit::width(&out) + fit::width(&c.to_string()) > room {
+    // The cursor counts characters; what shows are whole graphemes, each as wide as it is drawn.
+    let end = text.char_indices().nth(cursor).map_or(text.len(), |(at, _)| at);
+    let (mut from, mut column) = (end, 0);
+    for (at, grapheme) in text[..end].grapheme_indices(true).rev() {
+        let wide = fit::width(grapheme);
+        if column + wide > room {
             break;
         }
-        out.push(c);
+        (from, column) = (at, column + wide);
     }
-    (out, column)
+    let (mut to, mut used) = (from, 0);
+    for grapheme in text[from..].graphemes(true) {
+        used += fit::width(grapheme);
+        if used > room {
+            break;
+        }
+        to += grapheme.len();
+    }
+    (text[from..to].to_owned(), column)
+}
+
+/// Marks in the last column of `area`: lines are above its first one, or below its last one.
+pub(super) fn beyond((above, below): (bool, bool), theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    for (more, glyph, y) in [(above, 2, area.y), (below, 3, area.bottom() - 1)] {
+        if more {
+            let place = Rect::new(area.right() - 1, y, 1, 1);
+            frame.render_widget(Span::styled(theme.glyphs.more[glyph], theme.accent), place);
+        }
+    }
 }
 
 /// The key table of a screen; what changes the run is dim where it cannot be changed.
@@ -182,4 +186,37 @@ pub(super) fn answers(theme: &Theme, yes: bool) -> Line<'static> {
         Span::raw("   "),
         Span::styled(" yes (y) ", if yes { on } else { off }),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_shows_its_cursor_by_columns_and_whole_graphemes() {
+        assert_eq!(window("abcdef", 0, 4), ("abcd".into(), 0));
+        assert_eq!(window("abcdef", 6, 4), ("cdef".into(), 4));
+        assert_eq!(window("abcdef", 9, 4), ("cdef".into(), 4), "behind the end");
+        assert_eq!(window("", 0, 4), (String::new(), 0));
+        assert_eq!(window("abc", 2, 0), (String::new(), 0));
+        // Two columns each: where one has no room its half does not show.
+        assert_eq!(window("重要度ヒート", 3, 5), ("要度".into(), 4));
+        assert_eq!(window("重要度ヒート", 0, 5), ("重要".into(), 0));
+        // Three characters that are drawn as one of two columns, and a letter with its accent behind it.
+        let (coder, accented) = ("👩\u{200d}💻", "e\u{301}");
+        assert_eq!(window(&format!("{coder}{coder}x"), 7, 3), (format!("{coder}x"), 3));
+        assert_eq!(window(&format!("ab{accented}"), 4, 2), (format!("b{accented}"), 2));
+    }
+
+    #[test]
+    fn of_a_long_paste_only_what_shows_is_looked_at() {
+        let text = "word ".repeat(400_000);
+        let clock = std::time::Instant::now();
+        let all = text.chars().count();
+        for cursor in [0, all / 2, all] {
+            assert_eq!(fit::width(&window(&text, cursor, 60).0), 60);
+        }
+        // Once through the text; character by character with all that is left it would take hours.
+        assert!(clock.elapsed().as_secs() < 20, "{:?}", clock.elapsed());
+    }
 }

@@ -70,7 +70,8 @@ pub fn draft(app: &App, theme: &Theme, width: usize) -> Option<Line<'static>> {
     }
     let count = app.ratios.draft.changes().count();
     all.push(fit::fact(format!("{count} matrices"), theme.dim, 3));
-    Some(fit::facts(all, "  ", width))
+    // Why it was not measured may be a long sentence.
+    Some(fit::facts_cut(all, "  ", width, theme))
 }
 
 /// How far a search for ratios is; `None` while there is none.

@@ -1,6 +1,6 @@
 //! What is under the heatmap's cursor, in figures: the selection, then each of its matrices.
 
-use super::fit;
+use super::{fit, overlay};
 use crate::app::measure::significant;
 use crate::app::ratios::forecast::Outlook;
 use crate::app::ratios::marks;
@@ -40,11 +40,13 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
     let names = mine.iter().map(|(_, m)| fit::width(&app.adapter_name(m.adapter)) + 2).max().unwrap_or(0);
     let label = names.max(app.adapter_label().len() + 4).clamp(12, 24);
     let room = usize::from(area.width);
+    // The last column is for the mark of rows that have no room.
+    let wide = room.saturating_sub(1);
     let used = label + COLUMNS.iter().map(|c| c.2).sum::<usize>();
     // With room the quantiles too; without it the last columns go.
-    let quantiles = room >= used + 3 * QUANTILE;
+    let quantiles = wide >= used + 3 * QUANTILE;
     let mut columns = COLUMNS.to_vec();
-    while label + columns.iter().map(|c| c.2).sum::<usize>() > room && columns.len() > 1 {
+    while label + columns.iter().map(|c| c.2).sum::<usize>() > wide && columns.len() > 1 {
         columns.pop();
     }
     let mut heading = fit::pad(&module.to_string(), label, theme);
@@ -74,6 +76,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         lines.push(Line::styled(heading, theme.dim));
     }
     lines.push(selection(app, theme, &columns, label));
+    let all = lines.len() + mine.len();
     for (at, matrix) in mine {
         if lines.len() >= usize::from(area.height) {
             break;
@@ -82,6 +85,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         lines.push(row(app, theme, modules, (at, matrix), &columns, label, quantiles, shown));
     }
     frame.render_widget(Paragraph::new(lines), area);
+    overlay::beyond((false, all > usize::from(area.height)), theme, frame, area);
 }
 
 /// The module's full name and what edits apply to here.
@@ -90,7 +94,7 @@ fn title(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     if !app.read_only && app.stage.prunes && app.is_live() {
         all.push(super::ratios::reach(app, theme));
     }
-    fit::facts(all, "  ", room)
+    fit::facts_cut(all, "  ", room, theme)
 }
 
 fn selection(app: &App, theme: &Theme, columns: &[(Measure, &str, usize)], label: usize) -> Line<'static> {
@@ -151,4 +155,39 @@ fn row(
         }
     }
     Line::from(spans)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::module::{Factor, ModuleId, Projection};
+    use crate::run::event::{AdapterInfo, Started};
+    use crate::theme::Depth;
+    use crate::ui::{export, picture};
+
+    #[test]
+    fn matrices_that_have_no_room_are_marked() {
+        let theme = Theme::find("mono", Depth::None, true).unwrap();
+        let module = ModuleId::new(0, Projection::QProj);
+        let matrix = |adapter, factor| MatrixInfo { module, adapter, factor, rows: 2, cols: 2 };
+        let adapters = ["one", "two"].map(|name| AdapterInfo { name: name.into(), ..AdapterInfo::default() }).to_vec();
+        let matrices = [0, 1].into_iter().flat_map(|a| [Factor::A, Factor::B].map(|f| matrix(a, f))).collect();
+        let mut app = App::new("x", false);
+        app.started = Some(Started { layers: 1, adapters, matrices, ..Started::default() });
+        app.modules = Some(Modules { step: 1, ratio: vec![Some(0.5); 4], ..Modules::default() });
+        // The module, the headings, the selection, then four matrices.
+        let shown = |height: u16, width: u16| -> Vec<String> {
+            let area = Rect::new(0, 0, width, height);
+            let cells = picture::drawn((width, height), |frame| draw(&app, &theme, frame, area)).unwrap();
+            export::text(&cells).lines().map(str::to_owned).collect()
+        };
+        let all = shown(7, 60);
+        assert!(all[6].starts_with("two") && !all[6].ends_with('v'), "{all:?}");
+        let some = shown(5, 60);
+        assert!(some[4].starts_with("one") && some[4].ends_with('v') && some[4].len() == 60, "{some:?}");
+        // Where the columns fill the line to its end the last gives way to the mark, not a digit of it.
+        let full = 16 + COLUMNS.iter().map(|c| c.2).sum::<usize>() as u16;
+        assert!(shown(7, full + 1)[1].ends_with("importance") && shown(7, full)[1].ends_with("flips"));
+    }
 }

@@ -10,7 +10,7 @@ pub(super) mod table;
 
 pub use screen::{list, picture_of_list};
 
-use super::fit::{self, Fact, fact, facts};
+use super::fit::{self, Fact, fact, facts, facts_cut};
 use super::status;
 use crate::app::action::runs::List;
 use crate::app::action::{self, Action, Screen};
@@ -120,7 +120,7 @@ fn head(list: &Runs, theme: &Theme, width: usize) -> Line<'static> {
         parts.push(fact(format!("{marked} marked"), theme.accent, 6));
     }
     parts.push(fact(format!("in {}", fit::cut(&list.folder, width / 2, theme)), theme.dim, 5));
-    facts(parts, "  ", width)
+    facts_cut(parts, "  ", width, theme)
 }
 
 /// One line: the filter, a message, or the keys that have something to do.

@@ -5,7 +5,7 @@ use super::marks::{self, Piece};
 use crate::app::watch::reading;
 use crate::app::watch::search::Part;
 use crate::app::{App, Written};
-use crate::theme::Theme;
+use crate::theme::{Depth, Theme};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -165,6 +165,8 @@ fn version(app: &App, theme: &Theme, at: usize, words: &HashSet<String>, room: u
         (Some(old), Some(_)) if old.text == one.text => format!("as at {}", source(old, Some(one))),
         (Some(old), Some(_)) => format!("changes since {}", source(old, Some(one))),
         (Some(_), None) => "too long to compare".to_owned(),
+        // Colours say it for themselves: it is that of the reference.
+        (None, _) if theme.depth == Depth::None => "bold: words of the reference".to_owned(),
         (None, _) => String::new(),
     };
     let pieces = pieces.unwrap_or_else(|| in_reference(&one.text, words, theme));
@@ -229,4 +231,29 @@ fn labelled(label: &str, theme: &Theme, body: Vec<Line<'static>>, lines: &mut Ve
 /// The words of a text, as ROUGE compares them: in lower case, without punctuation.
 fn words(text: &str) -> HashSet<String> {
     text.unicode_words().map(str::to_lowercase).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_colours_words_of_the_reference_are_told_by_their_weight() {
+        let bold = |name: &str, depth: Depth| -> Vec<bool> {
+            let theme = Theme::find(name, depth, true).unwrap();
+            let pieces = in_reference("A Game about cats", &words("a small game"), &theme);
+            let weights = pieces.into_iter().filter_map(|piece| match piece {
+                Piece::Kept(range, style) if range.len() > 1 || range.start == 0 => {
+                    assert!((depth == Depth::True && name != "mono") || style.fg.is_none());
+                    Some(style.add_modifier.contains(Modifier::BOLD))
+                }
+                _ => None,
+            });
+            weights.collect()
+        };
+        assert_eq!(bold("mono", Depth::True), [true, true, false, false]);
+        assert_eq!(bold("default", Depth::None), [true, true, false, false]);
+        assert_eq!(bold("default", Depth::True), [false; 4], "colour tells it");
+    }
 }

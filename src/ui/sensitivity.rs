@@ -9,7 +9,7 @@ use crate::app::sensitivity::{RATIOS, elsewhere, rows};
 use crate::app::{App, action};
 use crate::run::RunState;
 use crate::run::sensitivity::{By, Measured};
-use crate::theme::Theme;
+use crate::theme::{Depth, Theme};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -83,7 +83,7 @@ pub fn draw(app: &App, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         };
         facts.push(fit::fact(format!("{} dev documents, {place}", to.saturating_sub(from)), style, 5));
     }
-    lines.push(fit::facts(facts, "  ", width));
+    lines.push(fit::facts_cut(facts, "  ", width, theme));
     let below = |lines: usize| {
         let height = area.height.saturating_sub(lines as u16);
         Rect { y: area.bottom() - height, height, ..area }
@@ -144,11 +144,13 @@ fn table(app: &App, theme: &Theme, (width, room): (usize, usize)) -> Vec<Line<'s
     let is_gone = |(by, name): &(By, String)| known.of(*by, name, 1.0).is_some();
     let mut ratios = known.ratios();
     ratios.retain(|ratio| *ratio < 1.0 || rows.iter().take(room).any(is_gone));
-    let label = rows.iter().map(|(by, name)| fit::width(&called(*by, name))).max().unwrap_or(0).clamp(12, 30);
+    let legend = unit(theme, width);
+    let least = legend.len().max(12);
+    let label = rows.iter().map(|(by, name)| fit::width(&called(*by, name))).max().unwrap_or(0).clamp(least, 30);
     let left = width.saturating_sub(label);
     let column = FIGURES.into_iter().find(|column| column * ratios.len() <= left).unwrap_or(FIGURES[1]);
     let shown = &ratios[..ratios.len().min(left / column)];
-    let mut head = fit::pad("0.001 nats", label, theme);
+    let mut head = fit::pad(legend, label, theme);
     for ratio in shown {
         let name = if *ratio < 1.0 { format!("at {ratio}") } else { "gone".into() };
         head.push_str(&format!("{name:>column$}"));
@@ -179,7 +181,12 @@ fn called(by: By, name: &str) -> String {
     }
 }
 
-/// `+12.3 ± 4.0`, in the colour of a warning where it is above twice its standard error.
+/// The unit; without colours also what weight tells there, where there is room.
+fn unit(theme: &Theme, width: usize) -> &'static str {
+    if theme.depth == Depth::None && width >= 60 { "0.001 nats, bold > 2 SE" } else { "0.001 nats" }
+}
+
+/// `+12.3 ± 4.0`, in the colour of a warning (bold, where there are none) where it is above twice its standard error.
 fn figure(measured: &Measured, column: usize, theme: &Theme) -> (String, Style) {
     let (mean, se) = (1000.0 * measured.delta.mean, measured.delta.se.map(|se| 1000.0 * se));
     let text = match se.filter(|_| column >= FIGURES[0]) {
@@ -188,4 +195,44 @@ fn figure(measured: &Measured, column: usize, theme: &Theme) -> (String, Style) 
     };
     let style = if mean > 2.0 * se.unwrap_or(0.0) { theme.warn } else { theme.text };
     (ratios::spelled(&text, theme), style)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::run::what_if::Change;
+    use ratatui::style::Modifier;
+
+    #[test]
+    fn without_colours_a_rise_above_two_errors_is_told_by_its_weight() {
+        let measured = |mean: f64| Measured {
+            at: (0, 1, 0),
+            by: By::Layer,
+            group: "layers.0".into(),
+            rule: "layers.0=0.7".into(),
+            ratio: 0.7,
+            documents: [0, 8],
+            on: "x".into(),
+            loss: [2.0, 2.0 + mean],
+            delta: Change { mean, se: Some(0.002) },
+            sparsity: [0.5, 0.6],
+            retained: [0.9, 0.8],
+            restored: 0,
+            seconds: 0.1,
+        };
+        for (name, depth) in [("mono", Depth::True), ("default", Depth::None)] {
+            let theme = Theme::find(name, depth, true).unwrap();
+            let told = |mean| {
+                let (text, style) = figure(&measured(mean), FIGURES[0], &theme);
+                (text, style.add_modifier.contains(Modifier::BOLD), style.fg)
+            };
+            assert_eq!(told(0.005), ("+5.00 +- 2.00".into(), true, None));
+            assert_eq!(told(0.003), ("+3.00 +- 2.00".into(), false, None));
+            assert_eq!([80, 40].map(|width| unit(&theme, width).contains("bold")), [true, false]);
+        }
+        let theme = Theme::find("default", Depth::True, true).unwrap();
+        assert_ne!(figure(&measured(0.005), FIGURES[0], &theme).1, figure(&measured(0.003), FIGURES[0], &theme).1);
+        assert!(!unit(&theme, 80).contains("bold"));
+    }
 }

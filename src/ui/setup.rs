@@ -18,7 +18,7 @@ pub(super) mod unsaved;
 pub use picture::picture_of_form;
 pub use screen::{Source, edit};
 
-use super::fit::{self, Fact, fact, facts};
+use super::fit::{self, Fact, fact, facts, facts_cut};
 use crate::app::action::setup::Form;
 use crate::app::action::{self, Action, Screen};
 use crate::app::setup::{Overlay, Pane, Setup, What};
@@ -111,7 +111,7 @@ fn head(setup: &Setup, theme: &Theme, width: usize) -> Line<'static> {
     if setup.seen.looking {
         parts.push(fact("looking ...", theme.dim, 2));
     }
-    facts(parts, "  ", width)
+    facts_cut(parts, "  ", width, theme)
 }
 
 /// One line: a message, or the keys that have something to do.

@@ -1,6 +1,6 @@
 //! Head and foot: state, stage, progress, figures, keys.
 
-use super::fit::{self, Fact, fact, facts};
+use super::fit::{self, Fact, fact, facts, facts_cut};
 use super::log;
 use crate::app::looks::Frames;
 use crate::app::sensitivity::guidance_line;
@@ -81,7 +81,7 @@ fn what(app: &App, theme: &Theme, width: usize) -> Line<'static> {
     if app.read_only {
         all.push(fact("read-only", theme.warn, 6));
     }
-    facts(all, "  ", width)
+    facts_cut(all, "  ", width, theme)
 }
 
 /// What is being done: its name, the share done and the count.
@@ -148,7 +148,7 @@ fn progress(app: &App, theme: &Theme, width: usize) -> Line<'static> {
         );
         all.push(fact(parts, theme.dim, 1));
     }
-    facts(all, "  ", width)
+    facts_cut(all, "  ", width, theme)
 }
 
 /// The last word of a run that is over, in a few lines; below it what its measured sensitivity says.

@@ -6,7 +6,7 @@ mod table;
 
 pub use screen::{picture_of_study, watch};
 
-use super::fit::{self, Fact, fact, facts};
+use super::fit::{self, Fact, fact, facts, facts_cut};
 use super::status;
 use crate::app::action::study::Study as Key;
 use crate::app::action::{self, Action, Screen};
@@ -138,7 +138,7 @@ fn head(study: &Study, theme: &Theme, width: usize) -> Line<'static> {
         None => None,
     };
     parts.extend(order.map(|text| fact(text, theme.accent, 5)));
-    facts(parts, "  ", width)
+    facts_cut(parts, "  ", width, theme)
 }
 
 /// One line: a message, or the keys that have something to do.

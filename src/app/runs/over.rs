@@ -47,7 +47,7 @@ pub(super) fn paste(list: &mut Runs, text: &str) -> Vec<Effect> {
 pub(super) fn press(list: &mut Runs, overlay: Overlay, key: &str) -> Vec<Effect> {
     match overlay {
         Overlay::Help { top } => {
-            let last = action::help_lines(Screen::Runs).saturating_sub(1);
+            let last = list.reach.within(action::help_lines(Screen::Runs).saturating_sub(1));
             list.overlay = scrolled(key, top, last).map(|top| Overlay::Help { top });
         }
         Overlay::Pick(picker) => return picked(list, picker.press(key)),
@@ -205,6 +205,18 @@ mod tests {
         assert_eq!((list.filter.text(), &list.overlay, list.filtering), (":", &None, true));
         press(&mut list, &["esc", "n", "a", ":", "ctrl-t"]);
         assert!(matches!(&list.overlay, Some(Overlay::Edit { line, .. }) if line.text() == "a:"));
+    }
+
+    #[test]
+    fn the_key_table_is_not_scrolled_past_its_end_in_secret() {
+        let mut list = list(RunState::Finished);
+        press(&mut list, &["?"]);
+        list.reach.note(3);
+        press(&mut list, &["end", "j", "page-down", "k"]);
+        assert_eq!(list.overlay, Some(Overlay::Help { top: 2 }));
+        // How far it went in the window that it was opened in before says nothing.
+        press(&mut list, &["esc", "?", "end"]);
+        assert!(matches!(list.overlay, Some(Overlay::Help { top: 10.. })), "{:?}", list.overlay);
     }
 
     #[test]

@@ -136,7 +136,10 @@ pub(super) fn act(list: &mut Runs, action: List) -> Vec<Effect> {
             list.go_to(list.cursor());
         }
         List::Compare => return compare(list),
-        List::Help => list.overlay = Some(Overlay::Help { top: 0 }),
+        List::Help => {
+            list.reach.forget();
+            list.overlay = Some(Overlay::Help { top: 0 });
+        }
         List::Demo => {
             toast(list, "starting the demo");
             return vec![Effect::Demo];

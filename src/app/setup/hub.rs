@@ -217,6 +217,7 @@ pub(super) fn again(setup: &mut Setup) {
 
 /// The wish to fetch what the recipe lacks, or to see how far that is.
 pub(super) fn fetch(setup: &mut Setup) -> Vec<Effect> {
+    setup.over.forget();
     if setup.hub.fetching.is_some() {
         setup.overlay = Some(Overlay::Fetch { top: 0 });
         return Vec::new();
@@ -241,6 +242,7 @@ pub(super) fn press(setup: &mut Setup, top: usize, key: &str) -> Vec<Effect> {
         return if key == "f" { fetch(setup) } else { Vec::new() };
     }
     let lines = setup.hub.fetching.as_ref().map_or(0, |standing| standing.lines.len());
+    let last = setup.over.within(lines.saturating_sub(1));
     match key {
         "esc" => {
             setup.hub.fetching = None;
@@ -251,8 +253,8 @@ pub(super) fn press(setup: &mut Setup, top: usize, key: &str) -> Vec<Effect> {
             setup.say("fetching goes on; f shows how far it is");
             return Vec::new();
         }
-        "down" | "j" => setup.overlay = Some(Overlay::Fetch { top: (top + 1).min(lines.saturating_sub(1)) }),
-        "up" | "k" => setup.overlay = Some(Overlay::Fetch { top: top.saturating_sub(1) }),
+        "down" | "j" => setup.overlay = Some(Overlay::Fetch { top: (top + 1).min(last) }),
+        "up" | "k" => setup.overlay = Some(Overlay::Fetch { top: top.min(last).saturating_sub(1) }),
         _ => setup.overlay = Some(Overlay::Fetch { top }),
     }
     Vec::new()

@@ -45,7 +45,7 @@ pub(super) fn paste(setup: &mut Setup, text: &str) -> Vec<Effect> {
 pub(super) fn press(setup: &mut Setup, overlay: Overlay, key: &str) -> Vec<Effect> {
     match overlay {
         Overlay::Help { top } => {
-            let last = action::help_lines(Screen::Setup).saturating_sub(1);
+            let last = setup.over.within(action::help_lines(Screen::Setup).saturating_sub(1));
             setup.overlay = scrolled(key, top, last).map(|top| Overlay::Help { top });
         }
         Overlay::Compare { comparison, top } => {
@@ -190,6 +190,18 @@ mod tests {
         assert_eq!((form.editing.as_ref().unwrap().line.text(), &form.overlay), ("a:b", &None));
         press(&mut form, &["enter"]);
         assert_eq!((form.row().value.as_deref(), form.themes.wanted.as_str()), (Some("a:b"), "dark"));
+    }
+
+    #[test]
+    fn the_key_table_is_not_scrolled_past_its_end_in_secret() {
+        let mut form = form();
+        press(&mut form, &["?"]);
+        form.over.note(3);
+        press(&mut form, &["end", "j", "page-down", "k"]);
+        assert_eq!(form.overlay, Some(Overlay::Help { top: 2 }));
+        // How far it went in the window that it was opened in before says nothing.
+        press(&mut form, &["esc", "?", "end"]);
+        assert!(matches!(form.overlay, Some(Overlay::Help { top: 10.. })), "{:?}", form.overlay);
     }
 
     #[test]

@@ -241,7 +241,10 @@ pub(super) fn act(setup: &mut Setup, action: Form) -> Vec<Effect> {
         Form::Theme => setup.overlay = Some(Overlay::Themes(Choice::new(&setup.themes))),
         Form::Redraw => return vec![Effect::Redraw],
         Form::Suspend => return vec![Effect::Suspend],
-        Form::Help => setup.overlay = Some(Overlay::Help { top: 0 }),
+        Form::Help => {
+            setup.over.forget();
+            setup.overlay = Some(Overlay::Help { top: 0 });
+        }
         Form::Quit => return leave(setup),
     }
     Vec::new()

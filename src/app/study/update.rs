@@ -69,7 +69,7 @@ fn press(study: &mut Study, key: &str) -> Vec<Effect> {
 fn over(study: &mut Study, overlay: Overlay, key: &str) -> Vec<Effect> {
     match overlay {
         Overlay::Help { top } => {
-            let last = action::help_lines(Screen::Study).saturating_sub(1);
+            let last = study.reach.within(action::help_lines(Screen::Study).saturating_sub(1));
             study.overlay = scrolled(key, top, last).map(|top| Overlay::Help { top });
         }
         Overlay::Palette(palette) => match palette.press(key) {
@@ -117,7 +117,10 @@ fn act(study: &mut Study, action: Key) -> Vec<Effect> {
             study.overlay = Some(Overlay::Palette(Palette::new(Screen::Study, app::Pane::Heatmap)));
         }
         Key::Theme => study.overlay = Some(Overlay::Themes(Choice::new(&study.themes))),
-        Key::Help => study.overlay = Some(Overlay::Help { top: 0 }),
+        Key::Help => {
+            study.reach.forget();
+            study.overlay = Some(Overlay::Help { top: 0 });
+        }
         Key::Redraw => return vec![Effect::Redraw],
         Key::Suspend => return vec![Effect::Suspend],
         Key::Quit => return vec![Effect::Quit],
@@ -162,4 +165,24 @@ fn open(study: &mut Study) -> Vec<Effect> {
         _ => study.overlay = Some(Overlay::Runs { row: row.name, runs, at: 0 }),
     }
     Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_table_is_not_scrolled_past_its_end_in_secret() {
+        let mut study = Study::new("compared");
+        let press = |study: &mut Study, keys: &[&str]| {
+            keys.iter().for_each(|key| drop(update(study, Message::Key((*key).into()))));
+        };
+        press(&mut study, &["?"]);
+        study.reach.note(3);
+        press(&mut study, &["end", "j", "page-down", "k"]);
+        assert_eq!(study.overlay, Some(Overlay::Help { top: 2 }));
+        // How far it went in the window that it was opened in before says nothing.
+        press(&mut study, &["esc", "?", "end"]);
+        assert!(matches!(study.overlay, Some(Overlay::Help { top: 10.. })), "{:?}", study.overlay);
+    }
 }

@@ -16,10 +16,7 @@ pub fn draw(list: &Runs, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         None | Some(Overlay::Compare { .. }) => {}
         Some(Overlay::Help { top }) => {
             let lines = overlay::help(Screen::Runs, true, theme);
-            let most = lines.len().saturating_sub(usize::from(area.height).saturating_sub(2));
-            let title = if most > 0 { " keys (j, k: more) " } else { " keys " };
-            let lines = lines.into_iter().skip((*top).min(most)).collect();
-            overlay::popup(title.to_owned(), lines, theme, frame, area);
+            list.reach.note(overlay::reaching("keys", lines, *top, theme, frame, area));
         }
         Some(Overlay::Ask { question, path, name, yes }) => {
             let width = usize::from(area.width).saturating_sub(4).min(72);

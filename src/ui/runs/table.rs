@@ -9,7 +9,7 @@ use crate::theme::Theme;
 use crate::ui::{fit, status};
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
@@ -149,7 +149,7 @@ fn line(
         let used: usize = spans.iter().map(Span::width).sum();
         spans.push(Span::raw(" ".repeat(width.saturating_sub(used))));
         for span in &mut spans {
-            span.style = span.style.remove_modifier(Modifier::DIM).add_modifier(Modifier::REVERSED);
+            span.style = theme.under_cursor(span.style);
         }
     }
     Line::from(spans)

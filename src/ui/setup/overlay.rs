@@ -18,12 +18,7 @@ pub(super) fn scrolled(lines: Vec<Line<'static>>, top: usize, theme: &Theme, fra
     let first = top.min(last);
     let shown: Vec<Line<'_>> = lines.into_iter().skip(first).take(rows).collect();
     frame.render_widget(Paragraph::new(shown), area);
-    for (more, glyph, y) in [(first > 0, 2, area.y), (first < last, 3, area.bottom() - 1)] {
-        if more {
-            let place = Rect::new(area.right() - 1, y, 1, 1);
-            frame.render_widget(Span::styled(theme.glyphs.more[glyph], theme.accent), place);
-        }
-    }
+    overlay::beyond((first > 0, first < last), theme, frame, area);
 }
 
 /// Draws the overlay, if there is one.
@@ -33,10 +28,10 @@ pub fn draw(setup: &Setup, theme: &Theme, frame: &mut Frame<'_>, area: Rect) {
         None | Some(Overlay::Compare { .. }) => {}
         Some(Overlay::Help { top }) => {
             let lines = overlay::help(Screen::Setup, true, theme);
-            overlay::scrolling("keys", lines, *top, theme, frame, area);
+            setup.over.note(overlay::reaching("keys", lines, *top, theme, frame, area));
         }
         Some(Overlay::Menu(menu)) => words(menu, theme, frame, area),
-        Some(Overlay::Fetch { top }) => fetch::draw(&setup.hub, *top, theme, frame, area),
+        Some(Overlay::Fetch { top }) => setup.over.note(fetch::draw(&setup.hub, *top, theme, frame, area)),
         Some(Overlay::Pick(_, open)) => match &open.far {
             Some(far) => hub::draw(setup, open, far, theme, frame, area),
             None => picker::draw(open, theme, frame, area),

@@ -14,7 +14,7 @@ pub(super) fn draw(study: &Study, theme: &Theme, frame: &mut Frame<'_>, area: Re
         None => {}
         Some(Overlay::Help { top }) => {
             let lines = overlay::help(Screen::Study, true, theme);
-            overlay::scrolling("keys", lines, *top, theme, frame, area);
+            study.reach.note(overlay::reaching("keys", lines, *top, theme, frame, area));
         }
         Some(Overlay::Palette(found)) => {
             let works = |e: &Entry| !matches!(e.action, Action::Study(action) if !study.works(action));

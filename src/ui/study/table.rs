@@ -77,7 +77,7 @@ pub(super) fn draw(study: &Study, theme: &Theme, frame: &mut Frame<'_>, area: Re
             let used: usize = line.iter().map(Span::width).sum();
             line.push(Span::raw(" ".repeat(width.saturating_sub(used))));
             for span in &mut line {
-                span.style = span.style.remove_modifier(Modifier::DIM).add_modifier(Modifier::REVERSED);
+                span.style = theme.under_cursor(span.style);
             }
         }
         lines.push(Line::from(line));

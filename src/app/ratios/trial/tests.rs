@@ -73,6 +73,8 @@ fn a_question_that_waits_for_the_worker_says_so() {
     let phase = Phase { phase: PhaseKind::Eval, label, done: 1, total: 9 };
     tell(&mut app, vec![EventBody::Phase(phase)], RunState::Running);
     assert_eq!(words(&app).unwrap(), "waits for the worker (dev loss), 12 s so far");
+    tell(&mut app, vec![EventBody::Dev(Dev { step: 1, ..Dev::default() })], RunState::Running);
+    assert_eq!(words(&app).unwrap(), "waits for the worker, 12 s so far", "the evaluation is over");
     tell(&mut app, vec![EventBody::WhatIf(Box::new(said("q1", Progress::Masks, None)))], RunState::Running);
     assert_eq!(words(&app).unwrap(), "measuring");
 }
@@ -135,7 +137,7 @@ fn a_draft_of_a_finished_run_begins_from_the_ratios_of_its_best_step() {
     let column = |measure| app.ratios.expected(&app, measure).unwrap();
     assert_eq!(column(crate::app::Measure::Ratio)[half..], vec![Some(0.5); half][..]);
     assert_eq!(column(crate::app::Measure::Sparsity)[half..], vec![Some(0.5); half][..]);
-    // Where they are still the same the last step's state tells more.
+    // Where the last step is the best one it is the result.
     press(&mut app, "u");
     tell(&mut app, vec![best(2, true)], RunState::Finished);
     assert_eq!((app.present_ratio(half), app.drafted().unwrap().step), (Some(0.2), 2));
