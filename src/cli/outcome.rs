@@ -68,15 +68,15 @@ fn look(wanted: &Recipe, out: &Path, told: &mut dyn FnMut(&str)) -> Result<Optio
 /// which one it is as soon as it is there.
 ///
 /// # Errors
-/// When it cannot be started or does not come to its end (the sentence is the worker's); [`Error::Stopped`] where it was
-/// stopped. That of `begun`.
+/// When it cannot be started or does not come to its end (the sentence is the worker's; one that is gone without a word is
+/// started once more); [`Error::Stopped`] where it was stopped. That of `begun`.
 pub fn finished(
     wanted: &Recipe,
     out: &Path,
     ending: &mut Ending<'_>,
     begun: &mut dyn FnMut(&RunDir) -> Result<()>,
 ) -> Result<Option<RunDir>> {
-    let (run, tail) = match found(wanted, out)? {
+    let (run, mut tail) = match found(wanted, out)? {
         Some(run) if run.state() == RunState::Finished => {
             begun(&run)?;
             return Ok(Some(run));
@@ -94,9 +94,20 @@ pub fn finished(
         }
     };
     begun(&run)?;
-    match ending.follow(&run, tail)? {
-        plain::End::Over => {}
-        plain::End::Unread | plain::End::Signal(_) => return Ok(None),
+    let mut again = true;
+    loop {
+        match ending.follow(&run, tail) {
+            Ok(plain::End::Over) => break,
+            Ok(plain::End::Unread | plain::End::Signal(_)) => return Ok(None),
+            // Who killed a worker says nothing of what it was at: it goes on, but not for ever.
+            Err(error) if again && run.state() == RunState::Crashed => {
+                again = false;
+                tell(&format!("{}; it goes on, this once", printable(&error.to_string())));
+                tail = Tail::from_end(run.clone())?;
+                launch::launch(&run)?;
+            }
+            Err(error) => return Err(error),
+        }
     }
     match worker::read_last_word(run.path()).and_then(|word| word.error()) {
         Some(error) => Err(error),

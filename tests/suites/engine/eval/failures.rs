@@ -2,8 +2,9 @@
 
 use super::standing;
 use crate::tiny;
+use lopper::run::event::EventBody;
 use lopper::run::{RunDir, RunState};
-use tiny::{Project, said};
+use tiny::{Project, kill, said, until, until_event};
 
 #[test]
 fn what_cannot_be_compared_is_refused_in_a_sentence() {
@@ -157,4 +158,26 @@ fn a_target_whose_training_diverges_is_trained_once_and_costs_no_method_of_the_b
     let again = project.lopper(&["resume", "compared", "--plain"]);
     assert!(again.code == Some(2) && again.err.contains(&format!("failed: {own}, seed 1: ")), "{again:?}");
     assert_eq!(trainings(), 2, "what failed is tried again");
+}
+
+#[test]
+fn a_worker_that_is_killed_goes_on_and_costs_no_method() {
+    let project = Project::new();
+    // Long enough to be killed while it trains.
+    project.recipe("", "epochs = 40");
+    let asked = ["eval", "recipe.toml", "--out", "compared", "--methods", "zero-shot", "--format", "json"];
+    let piped = std::process::Stdio::piped;
+    let evaluation = project.command(&asked).stdout(piped()).stderr(piped()).spawn().unwrap();
+    let run = until("the run", || RunDir::list(&project.path("compared")).unwrap().pop());
+    until("its journal", || run.journal_file().is_file().then_some(()));
+    until_event(&run, "a step", |body| matches!(body, EventBody::Step(_)));
+    kill(&run);
+    let output = evaluation.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && told.contains("it goes on, this once"), "{told}");
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["undone"].is_null() && found["rows"].as_array().unwrap().len() == 2, "{found}");
+    assert!(found["rows"].as_array().unwrap().iter().all(|row| row["loss"]["mean"].is_number()), "{found}");
+    assert_eq!(RunDir::list(&project.path("compared")).unwrap().len(), 1);
+    assert_eq!(run.state(), RunState::Finished);
 }
