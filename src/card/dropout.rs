@@ -2,7 +2,7 @@
 
 use super::launch::{Kernel, Source, room, view, view_mut};
 use super::{On, typed};
-use candle_core::cuda_backend::cudarc::driver::PushKernelArg;
+use candle_core::cuda_backend::cudarc::driver::{LaunchArgs, PushKernelArg};
 use candle_core::{CudaStorage, Layout, Result};
 
 const THREADS: usize = 256;
@@ -24,6 +24,16 @@ pub struct Draw {
     pub factor: f32,
 }
 
+impl Draw {
+    /// Its arguments, in the order in which both kernels take them.
+    fn push<'a>(&'a self, kernel: &mut LaunchArgs<'a>) {
+        for word in &self.key {
+            kernel.arg(word);
+        }
+        kernel.arg(&self.stream).arg(&self.least).arg(&self.factor);
+    }
+}
+
 fn blocks(n: usize) -> usize {
     n.div_ceil(INPUTS * THREADS).min(BLOCKS)
 }
@@ -39,10 +49,7 @@ pub fn dropout(x: On<'_>, draw: &Draw) -> Result<CudaStorage> {
         let (from, mut y) = (view::<T>(x)?, room::<T>(device, n)?);
         kernel.start((blocks(n), 1), THREADS, |k| {
             k.arg(&from).arg(&mut y).arg(&n);
-            draw.key.iter().for_each(|word| {
-                k.arg(word);
-            });
-            k.arg(&draw.stream).arg(&draw.least).arg(&draw.factor);
+            draw.push(k);
         })?;
         Ok(CudaStorage::wrap_cuda_slice(y, device.clone()))
     })
@@ -62,10 +69,7 @@ pub fn dropout_onto(y: &mut CudaStorage, layout: &Layout, x: On<'_>, draw: &Draw
         let (from, mut y) = (view::<T>(x)?, view_mut::<T>(y, layout)?);
         kernel.start((blocks(n), 1), THREADS, |k| {
             k.arg(&from).arg(&mut y).arg(&n);
-            draw.key.iter().for_each(|word| {
-                k.arg(word);
-            });
-            k.arg(&draw.stream).arg(&draw.least).arg(&draw.factor);
+            draw.push(k);
         })
     })
 }

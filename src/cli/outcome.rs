@@ -8,8 +8,9 @@ use crate::run::event::{EventBody, Phase, PhaseKind, Report};
 use crate::run::origin::Inputs;
 use crate::run::tail::Tail;
 use crate::run::{RunDir, RunState, journal, launch, lock, origin, start, worker};
+use crate::study::{self, copied};
 use crate::text::printable;
-use crate::{Error, Result, bounded, study};
+use crate::{Error, Result, bounded};
 use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::path::Path;
@@ -28,12 +29,16 @@ fn tell_once(line: &str) {
     }
 }
 
-/// The run of this recipe in `out`, if there is one; one whose base, adapters or data had other contents is none.
+/// The run of this recipe in `out`, if there is one; one whose base, adapters or data had other contents is none. A finished
+/// one comes first, also where it was copied here: its figures suffice.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn found(wanted: &Recipe, out: &Path) -> Result<Option<RunDir>> {
-    look(wanted, out, &mut tell_once)
+    match copied::finished(wanted, out)? {
+        Some(run) => Ok(Some(run)),
+        None => look(wanted, out, &mut tell_once),
+    }
 }
 
 fn look(wanted: &Recipe, out: &Path, told: &mut dyn FnMut(&str)) -> Result<Option<RunDir>> {

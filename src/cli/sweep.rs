@@ -6,7 +6,7 @@ use crate::eval::rouge;
 use crate::eval::segment::Segmentation;
 use crate::recipe::Recipe;
 use crate::run::{RunDir, as_file_name, write_aside};
-use crate::study::{copied, looks};
+use crate::study::looks;
 use crate::sweep::axis::{Axis, Setting};
 use crate::sweep::curve::{self, Curve};
 use crate::sweep::plan::{Plan, Search};
@@ -155,7 +155,7 @@ pub(super) fn swept(recipe: &Recipe, study: &study::Plan, out: &Path) -> Result<
             return Ok(None);
         }
         tell(&format!("chosen: {}", tables::settings(&sweep, &chosen.settings)));
-        let Some(run) = finished(&wanted, out, &mut ending)? else { return Ok(None) };
+        let Some(run) = outcome::finished(&wanted, out, &mut ending, &mut |_| Ok(()))? else { return Ok(None) };
         (chosen.test, chosen.run) = (Some(score(&run)?.0), Some(run.name()));
         chosen.looks = looks::at_test_of(&run, out)?;
     }
@@ -215,14 +215,6 @@ fn look_at_data(recipe: &Recipe) -> Result<()> {
     Ok(())
 }
 
-/// The run of this recipe, finished, also where it was copied here; `None` when a signal came.
-fn finished(wanted: &Recipe, out: &Path, ending: &mut Ending<'_>) -> Result<Option<RunDir>> {
-    if let Some(run) = copied::finished(&[wanted], out)? {
-        return Ok(Some(run));
-    }
-    outcome::finished(wanted, out, ending, &mut |_| Ok(()))
-}
-
 /// All trials of the plan; `None` when a signal came.
 fn run(plan: &Plan, recipe: &Recipe, mut sweep: Sweep, ending: &mut Ending<'_>, out: &Path) -> Result<Option<Sweep>> {
     let mut alive = plan.points.clone();
@@ -245,7 +237,7 @@ fn run(plan: &Plan, recipe: &Recipe, mut sweep: Sweep, ending: &mut Ending<'_>, 
                 failed,
                 by_document,
             };
-            match finished(&wanted, out, ending) {
+            match outcome::finished(&wanted, out, ending, &mut |_| Ok(())) {
                 Ok(None) => return Ok(None),
                 Ok(Some(run)) => {
                     let (score, by_document) = score(&run)?;

@@ -88,6 +88,11 @@ const PIECES: u64 = 16;
 /// Bytes of a piece at most.
 const PIECE: u64 = 4096;
 
+/// The key of the base, ...
+const BASE: &str = "base";
+/// ... and what the keys of data begin with.
+const DATA: &str = "data.";
+
 /// The settings that a resume may change: none of them changes what is trained, or the user has said so.
 pub const CHANGEABLE: [&str; 8] = [
     "device",
@@ -107,7 +112,8 @@ pub fn commit() -> &'static str {
 
 /// What a worker begins with on `recipe`. What cannot be read is left out: loading will say so.
 pub fn look(recipe: &Recipe) -> Origin {
-    let features = if cfg!(feature = "cuda") { vec!["cuda".to_owned()] } else { Vec::new() };
+    let built = [("cuda", cfg!(feature = "cuda")), ("amx", cfg!(feature = "amx"))];
+    let features = built.into_iter().filter_map(|(name, yes)| yes.then(|| name.to_owned())).collect();
     Origin {
         commit: commit().into(),
         driver: driver(),
@@ -213,25 +219,32 @@ fn settings(recipe: &Recipe) -> BTreeMap<String, String> {
     CHANGEABLE.iter().filter_map(|key| Some(((*key).to_owned(), find(key)?))).collect()
 }
 
-fn inputs(recipe: &Recipe) -> Vec<Input> {
-    let mut all = vec![("base".to_owned(), files_of(&recipe.base), false)];
+/// What a recipe is made of, each by its key: the base, adapters that have a path, and data.
+pub fn places(recipe: &Recipe) -> Vec<(String, &Path)> {
+    let mut all = vec![(BASE.to_owned(), recipe.base.as_path())];
     for adapter in &recipe.adapters {
-        if let Some(path) = &adapter.path {
-            all.push((format!("adapter {}", crate::text::printable(&adapter.name)), files_of(path), true));
-        }
+        let key = || format!("adapter {}", crate::text::printable(&adapter.name));
+        all.extend(adapter.path.as_ref().map(|path| (key(), path.as_path())));
     }
     let data = &recipe.data;
-    for (key, path) in
-        [("data.train", Some(&data.train)), ("data.dev", Some(&data.dev)), ("data.test", data.test.as_ref())]
-    {
-        all.extend(path.map(|path| (key.to_owned(), vec![path.clone()], true)));
+    for (split, path) in [("train", Some(&data.train)), ("dev", Some(&data.dev)), ("test", data.test.as_ref())] {
+        all.extend(path.map(|path| (format!("{DATA}{split}"), path.as_path())));
     }
-    all.into_iter().filter_map(|(key, files, whole)| input(key, files, whole).ok()).collect()
+    all
+}
+
+fn inputs(recipe: &Recipe) -> Vec<Input> {
+    let input = |(key, path): (String, &Path)| {
+        let files = if key.starts_with(DATA) { vec![path.to_path_buf()] } else { files_of(path) };
+        let whole = key != BASE;
+        input(key, files, whole).ok()
+    };
+    places(recipe).into_iter().filter_map(input).collect()
 }
 
 /// SHA-256, in hexadecimal, over what is looked at of a recipe's base; empty where it cannot be read.
 pub fn of_base(recipe: &Recipe) -> String {
-    input("base".to_owned(), files_of(&recipe.base), false).map_or(String::new(), |input| input.sha256)
+    input(BASE.to_owned(), files_of(&recipe.base), false).map_or(String::new(), |input| input.sha256)
 }
 
 /// The files of a folder that a model or an adapter consists of.

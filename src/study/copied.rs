@@ -7,22 +7,20 @@ use crate::recipe::Recipe;
 use crate::run::event::EventBody;
 use crate::run::origin::{self, Input};
 use crate::run::{RunDir, RunState, journal};
-use crate::text::printable;
 use std::path::Path;
 
-/// The finished run in `folder` of one of these recipes. Base, adapters and data have the places that are asked for, or
+/// The finished run in `folder` of this recipe. Base, adapters and data have the places that are asked for, or
 /// their own are not on this machine; and the contents that the run's journal tells, as far as they are here.
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn finished(wanted: &[&Recipe], folder: &Path) -> Result<Option<RunDir>> {
+pub fn finished(wanted: &Recipe, folder: &Path) -> Result<Option<RunDir>> {
     for run in RunDir::list(folder)? {
         if run.state() != RunState::Finished {
             continue;
         }
         let Ok(of) = run.recipe() else { continue };
-        let asked = wanted.iter().find(|wanted| is_of(at_places_of(of.clone(), wanted), wanted));
-        if asked.is_some_and(|wanted| is_made_of(&run, &of, wanted)) {
+        if is_of(at_places_of(of.clone(), wanted), wanted) && is_made_of(&run, &of, wanted) {
             return Ok(Some(run));
         }
     }
@@ -45,18 +43,6 @@ fn at_places_of(mut of: Recipe, wanted: &Recipe) -> Recipe {
     of
 }
 
-/// Base, adapters and data with their keys in a run's origin.
-fn places(of: &Recipe) -> Vec<(String, &Path)> {
-    let mut all = vec![("base".to_owned(), of.base.as_path())];
-    for adapter in &of.adapters {
-        all.extend(adapter.path.as_ref().map(|path| (format!("adapter {}", printable(&adapter.name)), path.as_path())));
-    }
-    all.push(("data.train".to_owned(), of.data.train.as_path()));
-    all.push(("data.dev".to_owned(), of.data.dev.as_path()));
-    all.extend(of.data.test.as_ref().map(|path| ("data.test".to_owned(), path.as_path())));
-    all
-}
-
 /// Whether a run of the recipe `of` was made of what `wanted` names.
 fn is_made_of(run: &RunDir, of: &Recipe, wanted: &Recipe) -> bool {
     let told = match journal::last_of(&run.journal_file(), "started").ok().flatten().map(|event| event.body) {
@@ -64,7 +50,7 @@ fn is_made_of(run: &RunDir, of: &Recipe, wanted: &Recipe) -> bool {
         _ => Vec::new(),
     };
     let here = origin::look(wanted).inputs;
-    places(of).iter().zip(places(wanted)).all(|((key, of), (_, wanted))| {
+    origin::places(of).iter().zip(origin::places(wanted)).all(|((key, of), (_, wanted))| {
         // A folder that is not there has no files, and says nothing.
         let known = |all: &[Input]| all.iter().find(|input| input.key == *key && input.bytes > 0).cloned();
         let same = known(&told).zip(known(&here)).map(|(told, here)| told.has_contents_of(&here));
@@ -121,16 +107,15 @@ mod tests {
         let (old, new) = (project(there.path()), project(here.path()));
         assert!(!is_of(old.clone(), &new), "other places");
         run(&out, &old, "failed");
-        assert_eq!(finished(&[&new], &out), Ok(None), "it has no figures of all methods");
+        assert_eq!(finished(&new, &out), Ok(None), "it has no figures of all methods");
         let copied = run(&out, &old, "finished");
-        let found = |wanted: &Recipe| finished(&[wanted], &out).unwrap().map(|run| run.path().to_path_buf());
+        let found = |wanted: &Recipe| finished(wanted, &out).unwrap().map(|run| run.path().to_path_buf());
         assert_eq!(found(&new), None, "places of this machine are what they are");
         drop(there);
         assert_eq!(found(&new), Some(copied.clone()));
         // Another setting is another run.
         let other = Recipe { seed: 7, ..new.clone() };
         assert_eq!(found(&other), None);
-        assert!(finished(&[&other, &new], &out).unwrap().is_some());
         // So are other contents.
         for file in ["test.jsonl", "science/adapter_config.json", "base/config.json"] {
             let path = here.path().join(file);
@@ -156,7 +141,7 @@ mod tests {
         let out = folder.path().join("games-eval");
         let made = run(&out, &recipe, "finished");
         std::fs::remove_dir_all(folder.path().join("base")).unwrap();
-        let found = || finished(&[&recipe], &out).unwrap().map(|run| run.path().to_path_buf());
+        let found = || finished(&recipe, &out).unwrap().map(|run| run.path().to_path_buf());
         assert_eq!(found(), Some(made.clone()));
         std::fs::remove_file(made.join("events.jsonl")).unwrap();
         assert_eq!(found(), Some(made));

@@ -3,9 +3,9 @@
 use crate::cli::outcome::{self, Ending, tell};
 use crate::eval::evaluation::Undone;
 use crate::recipe::{Method, Recipe};
-use crate::run::RunDir;
 use crate::run::event::Report;
-use crate::study::{self, Progress, copied, feasible, launch};
+use crate::run::{RunDir, RunState};
+use crate::study::{self, Progress, feasible, launch};
 use crate::text::printable;
 use crate::train::plan::{self, Stage};
 use crate::{Error, Result};
@@ -39,16 +39,9 @@ pub(super) fn of_seed(
         let impossible = feasible::impossible(&wanted);
         leave_out(&mut wanted, impossible, progress);
         let first = launch::base_first(&wanted);
-        // Its figures suffice: neither weights nor the places of the machine that it ran on.
-        if let Some(run) = copied::finished(&[&wanted, &first], out)? {
-            progress.runs.push((seed, run.name()));
-            progress.write(out)?;
-            let report = outcome::report(&run)?;
-            found.runs.push((run, report));
-            return Ok(Some(found));
-        }
-        // A run that was begun in another order goes on in that.
-        if first != wanted && outcome::found(&wanted, out)?.is_none() {
+        // A run that was begun in another order goes on in that, unless there is a finished one.
+        let begun = outcome::found(&wanted, out)?.map(|run| run.state());
+        if first != wanted && begun != Some(RunState::Finished) && (begun.is_none() || is_finished(&first, out)?) {
             wanted = first;
         }
         progress.write(out)?;
@@ -104,6 +97,11 @@ pub(super) fn of_seed(
             return Ok(Some(found));
         }
     }
+}
+
+/// Whether there is a finished run of this recipe in `out`.
+fn is_finished(wanted: &Recipe, out: &Path) -> Result<bool> {
+    Ok(outcome::found(wanted, out)?.is_some_and(|run| run.state() == RunState::Finished))
 }
 
 /// Takes methods that cannot be done out of the recipe.

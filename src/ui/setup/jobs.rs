@@ -238,11 +238,7 @@ fn save(
     if !replace && now.as_ref() != expected {
         return Ok(Message::Differs(path, then));
     }
-    let mode = std::fs::metadata(&place).ok().map(|meta| meta.permissions());
     write_aside(&place, text.as_bytes())?;
-    if let Some(mode) = mode {
-        std::fs::set_permissions(&place, mode).map_err(|e| Error::io("set the permissions of", &place, &e))?;
-    }
     Ok(Message::Saved(path, text, then))
 }
 
