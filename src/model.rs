@@ -14,6 +14,7 @@ pub mod kernels;
 pub mod linear;
 pub mod matrix;
 pub mod product;
+pub mod rounded;
 pub mod weights;
 
 use crate::Error;

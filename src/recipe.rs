@@ -75,7 +75,7 @@ pub enum BaseType {
     Auto,
     /// 32-bit floats.
     F32,
-    /// bfloat16.
+    /// bfloat16; on the CPU matrices alone, beside activations in f32.
     Bf16,
     /// As the base's file has them: GGUF's blocks, and on the CPU bf16 and f16; unpacked piece by piece for the same
     /// activations as with `Auto`.

@@ -15,9 +15,10 @@ pub mod task;
 pub mod what_if;
 
 use crate::lora::{Adapter, MergedSet, combine};
+use crate::model::device;
 use crate::module::Factor;
+use crate::recipe::Recipe;
 use crate::recipe::ratios::{Ratios, Rule};
-use crate::recipe::{BaseType, Recipe};
 use crate::run::event::{EventBody, MatrixInfo, Phase, PhaseKind, Report, ReportRow, Started};
 use crate::run::journal;
 use crate::run::origin::{self, Origin};
@@ -184,11 +185,8 @@ pub(crate) fn matrices(adapters: &[(Adapter, f64)]) -> Vec<MatrixInfo> {
 
 #[allow(clippy::needless_pass_by_value)]
 fn started(recipe: &Recipe, task: &Task, matrices: &[MatrixInfo], run: String, origin: Origin) -> EventBody {
-    let dtype = match (recipe.dtype, task.decoder.dtype()) {
-        (BaseType::Stored, _) => "stored",
-        (_, DType::F32) => "f32",
-        _ => "bf16",
-    };
+    let hold = device::hold(recipe.dtype, task.place.device.is_cuda());
+    let dtype = device::type_label(hold, task.decoder.dtype() == DType::BF16);
     EventBody::Started(Box::new(Started {
         lopper: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),

@@ -1,6 +1,6 @@
 //! What this machine and this lopper can do.
 
-use crate::model::device;
+use crate::model::{device, rounded};
 use crate::train::agreement;
 use crate::{Error, Result};
 use std::fmt::Write;
@@ -33,6 +33,7 @@ pub fn report(runs: &Path) -> Result<String> {
     if let Ok(Some(text)) = kernels() {
         line("kernels", text)?;
     }
+    line("bf16", format!("on the CPU {}", rounded::told()))?;
     line("threads", rayon::current_num_threads().to_string())?;
     line("log-out", crate::text::printable(&crate::run::logout::advice()).into_owned())?;
     let env = |name: &str| std::env::var(name).unwrap_or_else(|_| "not set".into());

@@ -10,7 +10,7 @@ use super::config::Config;
 use super::device::within_threads;
 use super::kernels::{self, Causal};
 use super::linear::{Attached, Dropout, Frozen};
-use super::matrix::Matrix;
+use super::matrix::{Hold, Matrix};
 use super::weights::Weights;
 use crate::Result;
 use crate::lora::MergedSet;
@@ -111,14 +111,13 @@ pub fn logits_at_once(vocabulary: usize) -> usize {
 }
 
 impl Decoder {
-    /// Reads the base's weights in `dtype` onto `device`; with `packed`, matrices stay in the type that they are stored in,
-    /// as far as that takes less than `dtype`.
+    /// Reads the base's weights onto `device`, matrices as `hold` says, the rest in `dtype`, which is the activations'.
     ///
     /// # Errors
     /// Names the first tensor that is missing or has another shape than the configuration says.
-    pub fn load(config: Config, weights: &Weights, dtype: DType, packed: bool, device: &Device) -> Result<Self> {
+    pub fn load(config: Config, weights: &Weights, dtype: DType, hold: Hold, device: &Device) -> Result<Self> {
         let get = |name: &str, shape: &[usize]| weights.tensor(name, shape, dtype, device);
-        let matrix = |name: &str, shape: [usize; 2]| weights.matrix(name, shape, dtype, packed, device);
+        let matrix = |name: &str, shape: [usize; 2]| weights.matrix(name, shape, dtype, hold, device);
         let hidden = config.hidden;
         let embeddings = matrix("model.embed_tokens.weight", [config.vocab, hidden])?;
         let mut layers = Vec::with_capacity(config.layers);
@@ -166,7 +165,7 @@ impl Decoder {
         &self.device
     }
 
-    /// Type of weights and activations.
+    /// Type of activations, and of weights that are not held otherwise.
     pub fn dtype(&self) -> DType {
         self.dtype
     }

@@ -2,6 +2,8 @@
 
 mod libraries;
 
+use super::matrix::Hold;
+use super::rounded;
 use crate::{Error, Result};
 use candle_core::{DType, Device};
 
@@ -234,14 +236,34 @@ fn named() -> std::result::Result<Vec<String>, String> {
     Ok(Vec::new())
 }
 
-/// The type of activations on `device`, and of frozen weights that are not kept as they are stored.
+/// The type of activations on `device`, and of frozen weights that are not held as [`hold`] says.
 pub fn base_type(wanted: crate::recipe::BaseType, device: &Device) -> DType {
     use crate::recipe::BaseType;
     match wanted {
-        BaseType::F32 => DType::F32,
-        BaseType::Bf16 => DType::BF16,
-        BaseType::Auto | BaseType::Stored if device.is_cuda() => DType::BF16,
-        BaseType::Auto | BaseType::Stored => DType::F32,
+        BaseType::Auto | BaseType::Stored | BaseType::Bf16 if device.is_cuda() => DType::BF16,
+        _ => DType::F32,
+    }
+}
+
+/// How a base's matrices are held on the CPU or on a card.
+pub fn hold(wanted: crate::recipe::BaseType, on_card: bool) -> Hold {
+    use crate::recipe::BaseType;
+    match wanted {
+        BaseType::Stored => Hold::Stored,
+        BaseType::Bf16 if !on_card => Hold::Halves,
+        BaseType::Auto | BaseType::F32 | BaseType::Bf16 => Hold::Numbers,
+    }
+}
+
+/// What a base held so is called; the rest of its numbers in f32, or in bf16 (`half`).
+pub fn type_label(hold: Hold, half: bool) -> &'static str {
+    match hold {
+        Hold::Stored => "stored",
+        // Another pace, and other numbers.
+        Hold::Halves if rounded::unit() => "bf16 by AMX",
+        Hold::Halves => "bf16",
+        Hold::Numbers if half => "bf16",
+        Hold::Numbers => "f32",
     }
 }
 

@@ -122,7 +122,8 @@ fn write(
     }
     let tokens: Vec<u32> = prompts.concat();
     let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
-    // A stream of its own for every prompt: the answer does not depend on what else is in the batch.
+    // A stream of its own for every prompt: the answer does not depend on what else is in the batch, but for the rounding
+    // of products, which a matrix unit does only for more than a few rows.
     let mut samplers: Vec<LogitsProcessor> = (0..prompts.len())
         .map(|i| LogitsProcessor::from_sampling(settings.seed.wrapping_add((first + i) as u64), settings.sampling()))
         .collect();

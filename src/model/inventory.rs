@@ -4,7 +4,7 @@ use super::config::Config;
 use super::file::WeightFile;
 use super::header::{self, place};
 pub use super::header::{Entry, Stored};
-use super::matrix;
+use super::matrix::{self, Hold};
 use crate::module::Projection;
 use crate::text::printable;
 use crate::{Error, Result};
@@ -132,24 +132,25 @@ pub struct Located {
 }
 
 impl Inventory {
-    /// Bytes of the base with its matrices as they are stored and the rest in f32, or bf16 (`half`).
-    pub fn packed_bytes(&self, config: &Config, half: bool, on_card: bool) -> u64 {
+    /// Bytes of the base with its matrices as `hold` says and the rest in f32, or bf16 (`half`).
+    pub fn held_bytes(&self, config: &Config, hold: Hold, half: bool, on_card: bool) -> u64 {
         let bytes = |(name, shape): &(String, Vec<usize>)| {
             let entry = self.tensors.get(name).map(|t| &t.entry);
             let kept = entry.and_then(|entry| Some((entry, matrix::kept_packed(entry.stored, on_card)?)));
-            match (kept, &shape[..]) {
-                (Some((entry, _)), [_, _]) => entry.bytes.len() as u64,
-                _ => shape.iter().product::<usize>() as u64 * if half { 2 } else { 4 },
+            let numbers = shape.iter().product::<usize>() as u64;
+            match (hold, kept, &shape[..]) {
+                (Hold::Stored, Some((entry, _)), [_, _]) => entry.bytes.len() as u64,
+                (Hold::Halves, _, [_, _]) => 2 * numbers,
+                _ => numbers * if half { 2 } else { 4 },
             }
         };
         expected(config).iter().map(bytes).sum()
     }
 
-    /// Bytes that the base takes less with its matrices as they are stored than with all numbers in f32, or bf16 (`half`).
-    pub fn packing_saves(&self, config: &Config, half: bool, on_card: bool) -> u64 {
-        let numbers: usize = expected(config).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-        let whole = numbers as u64 * if half { 2 } else { 4 };
-        whole.saturating_sub(self.packed_bytes(config, half, on_card))
+    /// Bytes that the base takes less with its matrices as they are stored than as `hold` says; as [`Self::held_bytes`].
+    pub fn packing_saves(&self, config: &Config, hold: Hold, half: bool, on_card: bool) -> u64 {
+        let of = |hold| self.held_bytes(config, hold, half, on_card);
+        of(hold).saturating_sub(of(Hold::Stored))
     }
 
     /// Reads the headers of `folder`'s weights.

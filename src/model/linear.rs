@@ -5,7 +5,7 @@ mod mask;
 pub use mask::Dropout;
 
 use super::kernels;
-use super::matrix::Matrix;
+use super::matrix::{Adapted, Matrix};
 use super::product::{As, product, product_onto};
 use crate::lora::MergedModule;
 use candle_core::{DType, Result, Tensor};
@@ -94,6 +94,19 @@ impl Attached {
         }
     }
 
+    /// What goes through `first` and then through `second`, beside the matrix.
+    fn beside<'a>(&'a self, first: &'a Tensor, second: &'a Tensor) -> Adapted<'a> {
+        let scale = if let Scale::OfZ(scale) = &self.scale { Some(scale) } else { None };
+        Adapted { first, second, scale }
+    }
+
+    /// The gradients from those of y and of the scaled z.
+    fn gradient(&self, dy: &Tensor, x: &Tensor, z: &Tensor, dz: &Tensor) -> Result<AdapterGradient> {
+        let b = product(&self.scaled(z)?, As::T, dy, As::Is)?;
+        let a = product(dz, As::T, &self.input(x)?, As::Is)?;
+        Ok(AdapterGradient { a: a.to_dtype(DType::F32)?, b: self.gradient_of_b(&b)? })
+    }
+
     /// The input of A: `x` after dropout.
     ///
     /// # Errors
@@ -119,10 +132,14 @@ impl Frozen {
     /// # Errors
     /// When shapes don't fit or memory is short.
     pub fn forward(&self, x: &Tensor, adapters: Option<&Attached>) -> Result<(Tensor, Option<Tensor>)> {
-        let mut y = self.weight.forward(x)?;
-        if let Some(bias) = &self.bias {
-            y = y.broadcast_add(bias)?;
+        let biased = |y: Tensor| self.bias.as_ref().map_or_else(|| Ok(y.clone()), |bias| y.broadcast_add(bias));
+        if let Some(adapters) = adapters
+            && adapters.dropout.is_none()
+            && let Some((y, z)) = self.weight.forward_adapted(x, adapters.beside(&adapters.a, &adapters.b))?
+        {
+            return Ok((biased(y)?, Some(z)));
         }
+        let y = biased(self.weight.forward(x)?)?;
         let Some(adapters) = adapters else { return Ok((y, None)) };
         let z = product(&adapters.input(x)?, As::Is, &adapters.a, As::T)?;
         let y = product_onto(y, &adapters.scaled(&z)?, As::Is, &adapters.b, As::Is)?;
@@ -140,11 +157,17 @@ impl Frozen {
         adapters: Option<(&Attached, &Tensor)>,
         wants_dx: bool,
     ) -> Result<(Option<Tensor>, Option<AdapterGradient>)> {
+        if wants_dx
+            && let Some((adapters, z)) = adapters
+            && adapters.dropout.is_none()
+            && let Some((dx, dz)) = self.weight.backward_adapted(dy, adapters.beside(&adapters.b, &adapters.a))?
+        {
+            return Ok((Some(dx), Some(adapters.gradient(dy, x, z, &adapters.scaled(&dz)?)?)));
+        }
         let mut dx = if wants_dx { Some(self.weight.backward(dy)?) } else { None };
         let Some((adapters, z)) = adapters else { return Ok((dx, None)) };
-        let b = product(&adapters.scaled(z)?, As::T, dy, As::Is)?;
         let dz = adapters.scaled(&product(dy, As::Is, &adapters.b, As::T)?)?;
-        let a = product(&dz, As::T, &adapters.input(x)?, As::Is)?;
+        let gradient = adapters.gradient(dy, x, z, &dz)?;
         if let Some(frozen) = dx {
             dx = Some(if let Some(mask) = &adapters.dropout {
                 mask.onto(frozen, &product(&dz, As::Is, &adapters.a, As::Is)?)?
@@ -152,7 +175,6 @@ impl Frozen {
                 product_onto(frozen, &dz, As::Is, &adapters.a, As::Is)?
             });
         }
-        let gradient = AdapterGradient { a: a.to_dtype(DType::F32)?, b: adapters.gradient_of_b(&b)? };
         Ok((dx, Some(gradient)))
     }
 }

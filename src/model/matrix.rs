@@ -4,9 +4,12 @@ use super::few::{self, Rows};
 use super::header::Stored;
 use super::kernels::{on_cpu, slice, with_slices};
 use super::product::{As, product, product_into_columns, product_onto};
-use candle_core::quantized::{GgmlDType, QTensor};
+use super::rounded::{self, Beside, Lies, Right};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use half::bf16;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Numbers that are unpacked at once in this machine's memory (4 MB: they stay in the cache until they are used), ...
@@ -25,14 +28,28 @@ pub enum Matrix {
     Blocks(Blocks),
 }
 
+/// How the matrices of a base are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// As numbers of the activations' type.
+    Numbers,
+    /// As their file has them, as far as that takes less.
+    Stored,
+    /// As bf16 beside activations in f32. With a matrix unit ([`super::rounded`]) what enters a product of more than a few rows
+    /// is rounded to bf16: activations, and without dropout also the adapters beside them and their z.
+    Halves,
+}
+
 /// Rows × columns in a packed type. Products unpack some rows after another, to the same numbers that an unpacked matrix
-/// would have: in f32 they differ from its products by nothing.
+/// would have: in f32 they differ from its products by nothing, but where [`Hold::Halves`] lets a unit round.
 #[derive(Debug, Clone)]
 pub struct Blocks {
     packed: Arc<QTensor>,
     rows: usize,
     columns: usize,
     dtype: DType,
+    /// Whether a product may round what it multiplies to bf16.
+    rounds: bool,
 }
 
 /// The packed type that a matrix stored like this keeps beside activations on the CPU or on a card: `None` where it is
@@ -52,6 +69,17 @@ pub fn unpacked(on_card: bool) -> u64 {
     if on_card { UNPACKED_ON_CARD as u64 * 6 } else { UNPACKED as u64 * 8 }
 }
 
+/// Adapters beside a product: z = x · `first`ᵀ (ranks × depth), times `scale` (1 × ranks), and then z · `second` (ranks × columns).
+#[derive(Debug, Clone, Copy)]
+pub struct Adapted<'a> {
+    /// What z comes from.
+    pub first: &'a Tensor,
+    /// What z becomes.
+    pub second: &'a Tensor,
+    /// Nothing where all are 1.
+    pub scale: Option<&'a Tensor>,
+}
+
 impl Blocks {
     /// `packed` (rows × columns) beside activations of type `dtype`.
     ///
@@ -59,7 +87,53 @@ impl Blocks {
     /// When it is no matrix.
     pub fn new(packed: QTensor, dtype: DType) -> Result<Self> {
         let (rows, columns) = packed.shape().dims2()?;
-        Ok(Self { packed: Arc::new(packed), rows, columns, dtype })
+        Ok(Self { packed: Arc::new(packed), rows, columns, dtype, rounds: false })
+    }
+
+    /// `numbers` (rows × columns, f32 or bf16, in this machine's memory) as bf16 beside activations in f32.
+    ///
+    /// # Errors
+    /// When it is no matrix.
+    pub fn halves(numbers: &Tensor) -> Result<Self> {
+        let shape = numbers.dims2()?;
+        let halves = numbers.to_dtype(DType::BF16)?.flatten_all()?.to_vec1::<bf16>()?;
+        let bytes: Vec<u8> = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
+        let stored = QStorage::from_data(Cow::Owned(bytes), numbers.device(), GgmlDType::BF16)?;
+        Self::new(QTensor::new(stored, shape)?, DType::F32).map(Self::rounding)
+    }
+
+    /// The same, of which a product may round what it multiplies to bf16.
+    pub fn rounding(self) -> Self {
+        Self { rounds: true, ..self }
+    }
+
+    /// The product of `x` with these numbers by a matrix unit, with what adapters add and their z; `None` where there is no
+    /// unit, or it may not be used.
+    fn by_unit(&self, x: &Tensor, lies: Lies, beside: Option<Adapted<'_>>) -> Result<Option<(Tensor, Tensor)>> {
+        let lent = |x: &Tensor| on_cpu(x) && x.is_contiguous();
+        let rows = x.dim(0)?;
+        if !(self.rounds && rows > few::FEW && rounded::unit() && lent(x)) {
+            return Ok(None);
+        }
+        let depth = x.dim(1)?;
+        let columns = if lies == Lies::ByColumn { self.rows } else { self.columns };
+        let data = self.packed.data()?;
+        let right = Right { numbers: &data, lies, columns };
+        let (ranks, (y, z)) = match beside {
+            None => (0, with_slices([x], |[x]| rounded::product(x, depth, right, None))?),
+            Some(Adapted { first, second, scale }) => {
+                if !(lent(first) && lent(second)) {
+                    return Ok(None);
+                }
+                let scale = scale.map(|scale| scale.flatten_all()?.to_vec1::<f32>()).transpose()?;
+                let product = |[x, first, second]: [&[f32]; 3]| {
+                    rounded::product(x, depth, right, Some(Beside { first, second, scale: scale.as_deref() }))
+                };
+                (first.dim(0)?, with_slices([x, first, second], product)?)
+            }
+        };
+        let of = |numbers, columns| Tensor::from_vec(numbers, (rows, columns), x.device());
+        Ok(Some((of(y, columns)?, of(z, ranks)?)))
     }
 
     /// Rows that are unpacked at once.
@@ -111,6 +185,9 @@ impl Blocks {
                 _ => self.forward_few(x),
             };
         }
+        if let Some((y, _)) = self.by_unit(x, Lies::ByColumn, None)? {
+            return Ok(y);
+        }
         if on_cpu(x) && x.is_contiguous() {
             let mut y = Tensor::zeros((rows, self.rows), DType::F32, x.device())?;
             for (start, count) in self.pieces() {
@@ -153,6 +230,9 @@ impl Blocks {
 
     /// y · W.
     fn backward(&self, y: &Tensor) -> Result<Tensor> {
+        if let Some((dx, _)) = self.by_unit(y, Lies::ByDepth, None)? {
+            return Ok(dx);
+        }
         let mut sum: Option<Tensor> = None;
         for (start, count) in self.pieces() {
             let part = y.narrow(1, start, count)?.contiguous()?;
@@ -218,6 +298,29 @@ impl Matrix {
         match self {
             Self::Dense(w) => product(y, As::Is, w, As::Is),
             Self::Blocks(w) => w.backward(y),
+        }
+    }
+
+    /// [`Self::forward`] with what adapters add to it, and their z before it was scaled, in one product; `None` where there is no
+    /// such product for this matrix.
+    ///
+    /// # Errors
+    /// When shapes or types don't fit.
+    pub fn forward_adapted(&self, x: &Tensor, beside: Adapted<'_>) -> Result<Option<(Tensor, Tensor)>> {
+        match self {
+            Self::Dense(_) => Ok(None),
+            Self::Blocks(w) => w.by_unit(x, Lies::ByColumn, Some(beside)),
+        }
+    }
+
+    /// [`Self::backward`] likewise.
+    ///
+    /// # Errors
+    /// When shapes or types don't fit.
+    pub fn backward_adapted(&self, y: &Tensor, beside: Adapted<'_>) -> Result<Option<(Tensor, Tensor)>> {
+        match self {
+            Self::Dense(_) => Ok(None),
+            Self::Blocks(w) => w.by_unit(y, Lies::ByDepth, Some(beside)),
         }
     }
 

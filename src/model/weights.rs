@@ -7,10 +7,10 @@ use super::file::WeightFile;
 use super::gguf::Gguf;
 use super::header::{Entry, Stored, place};
 use super::inventory::{self, Located, Source};
-use super::matrix::{self, Blocks, Matrix, kept_packed};
+use super::matrix::{self, Blocks, Hold, Matrix, kept_packed};
 use crate::text::printable;
 use crate::{Error, Result};
-use candle_core::quantized::{QStorage, QTensor};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 use floats::{floats, width};
 use half::{bf16, f16};
@@ -75,14 +75,23 @@ impl Weights {
         }
     }
 
-    /// The matrix `name` for activations of type `dtype` on `device`: with `packed` as it is stored, as far as that takes less.
+    /// The matrix `name` for activations of type `dtype` on `device`.
     ///
     /// # Errors
     /// As [`Self::tensor`].
-    pub fn matrix(&self, name: &str, shape: [usize; 2], dtype: DType, packed: bool, device: &Device) -> Result<Matrix> {
+    pub fn matrix(&self, name: &str, shape: [usize; 2], dtype: DType, hold: Hold, device: &Device) -> Result<Matrix> {
         let Located { file, entry } = self.located(name, &shape)?;
-        let Some(kind) = kept_packed(entry.stored, !device.is_cpu()).filter(|_| packed) else {
-            return Ok(Matrix::Dense(self.tensor(name, &shape, dtype, device)?));
+        let may = |kind: &GgmlDType| match hold {
+            Hold::Numbers => false,
+            Hold::Stored => true,
+            Hold::Halves => *kind == GgmlDType::BF16,
+        };
+        let Some(kind) = kept_packed(entry.stored, !device.is_cpu()).filter(may) else {
+            return Ok(match hold {
+                // Rounded once: from what is stored.
+                Hold::Halves => Matrix::Blocks(Blocks::halves(&self.tensor(name, &shape, DType::BF16, device)?)?),
+                Hold::Numbers | Hold::Stored => Matrix::Dense(self.tensor(name, &shape, dtype, device)?),
+            });
         };
         let packed = match &self.store {
             Store::Gguf(gguf) => gguf.packed(name, self.permuted_heads(name), device)?,
@@ -91,7 +100,8 @@ impl Weights {
                 QTensor::new(QStorage::from_data(aligned(&bytes), device, kind)?, &shape[..])?
             }
         };
-        let matrix = Matrix::Blocks(Blocks::new(packed, dtype)?);
+        let blocks = Blocks::new(packed, dtype)?;
+        let matrix = Matrix::Blocks(if hold == Hold::Halves { blocks.rounding() } else { blocks });
         if matrix.finite()? { Ok(matrix) } else { Err(not_finite(name)) }
     }
 

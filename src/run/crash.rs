@@ -3,6 +3,7 @@
 use super::event::{EventBody, Started};
 use super::{RunDir, journal, launch, lock, memory, shell};
 use crate::model::config::Config;
+use crate::model::device;
 use crate::model::inventory::Inventory;
 use crate::recipe::{BaseType, Recipe, Recompute};
 use crate::run::estimate::bytes;
@@ -98,8 +99,8 @@ pub(crate) fn less(recipe: &Recipe, recomputed: Option<[usize; 2]>) -> (Vec<Stri
 
 /// Bytes that the base would take less as it is stored; 0 where that cannot be told.
 fn saved_by_packing(recipe: &Recipe) -> u64 {
-    let half = recipe.dtype == BaseType::Bf16;
-    let saves = |config| Some(Inventory::read(&recipe.base).ok()?.packing_saves(&config, half, false));
+    let hold = device::hold(recipe.dtype, false);
+    let saves = |config| Some(Inventory::read(&recipe.base).ok()?.packing_saves(&config, hold, false, false));
     Config::read(&recipe.base).ok().and_then(saves).unwrap_or(0)
 }
 

@@ -9,6 +9,7 @@ use crate::eval::bertscore::Scorer;
 use crate::lora::adapter::Outline;
 use crate::model::config::Config;
 use crate::model::inventory::Inventory;
+use crate::model::matrix::Hold;
 use crate::model::{device, generate};
 use crate::recipe::{BaseType, BestBy, Recipe, Recompute};
 use crate::train::plan;
@@ -155,9 +156,10 @@ pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estim
     let inventory = Inventory::read(&recipe.base)?;
     inventory.check(&config)?;
     let card = device::leads_to(&recipe.device, recipe.cuda_ordinal());
-    let half = recipe.dtype == BaseType::Bf16 || recipe.dtype != BaseType::F32 && card.is_some();
+    let hold = device::hold(recipe.dtype, card.is_some());
+    let half = recipe.dtype != BaseType::F32 && card.is_some();
     let mut need = need(recipe, preview, &config, &outlines, half, card.is_some());
-    need.packed = (recipe.dtype == BaseType::Stored).then(|| inventory.packed_bytes(&config, half, card.is_some()));
+    need.packed = (hold != Hold::Numbers).then(|| inventory.held_bytes(&config, hold, half, card.is_some()));
     if let Some(encoder) = &recipe.eval.encoder {
         Scorer::check(encoder, recipe.eval.encoder_layer).map_err(|e| e.at("eval.encoder"))?;
         need.encoder = encoder.join("model.safetensors").metadata().map_or(0, |m| m.len());
@@ -171,11 +173,7 @@ pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estim
     let other = if recomputed == 0 { Recompute::Always } else { Recompute::Never };
     let other = Need { whole: need.chosen(other, free, false), ..need.clone() };
     let device = card.map_or_else(|| "cpu".to_owned(), |card| format!("cuda:{card}"));
-    let dtype = match (need.packed, half) {
-        (Some(_), _) => "stored",
-        (None, true) => "bf16",
-        (None, false) => "f32",
-    };
+    let dtype = device::type_label(hold, half);
     let speed = pace::speed(recipe, &need, &config, runs, card.is_some(), &format!("{device}, {dtype}"));
     let mut stages = Vec::new();
     for stage in plan::stages(recipe) {
@@ -189,10 +187,7 @@ pub fn estimate(recipe: &Recipe, preview: &Preview, runs: &Path) -> Result<Estim
         moment,
         parts,
         total,
-        saved_by_packing: match need.packed {
-            Some(_) => 0,
-            None => inventory.packing_saves(&config, half, card.is_some()),
-        },
+        saved_by_packing: inventory.packing_saves(&config, hold, half, card.is_some()),
         layers: config.layers,
         recomputed,
         other_recompute: other.most().1.iter().map(|p| p.bytes).sum(),

@@ -10,7 +10,7 @@ use crate::model::decoder::Decoder;
 use crate::model::device::{self, Place};
 use crate::model::weights::Weights;
 use crate::module::ModuleId;
-use crate::recipe::{BaseType, Method, Recipe, Recompute, Role};
+use crate::recipe::{Method, Recipe, Recompute, Role};
 use crate::run::estimate::layers::{self, Layers, Loaded};
 use crate::run::event::{AdapterInfo, Document, EventBody, Observer, Phase, PhaseKind};
 use crate::run::memory;
@@ -165,7 +165,8 @@ impl Task {
         phase(observer, "base model", 2, 4)?;
         let weights = Weights::load(&recipe.base, &config)?;
         let dtype = device::base_type(recipe.dtype, &place.device);
-        let decoder = Decoder::load(config, &weights, dtype, recipe.dtype == BaseType::Stored, &place.device)?;
+        let decoder =
+            Decoder::load(config, &weights, dtype, device::hold(recipe.dtype, place.device.is_cuda()), &place.device)?;
         let dropout = recipe.train.dropout.unwrap_or_else(|| adapters.iter().map(|a| a.0.dropout).fold(0.0, f64::max));
         let layers = fitting(recipe, &decoder, &adapters, &train, (dropout, &place), observer)?;
         phase(observer, "ready", 4, 4)?;

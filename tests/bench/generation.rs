@@ -19,7 +19,7 @@ use lopper::model::decoder::{Decoder, Pass};
 use lopper::model::device;
 use lopper::model::generate::{Generation, generate};
 use lopper::model::weights::Weights;
-use lopper::recipe::cuda_ordinal;
+use lopper::recipe::{BaseType, cuda_ordinal};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -93,10 +93,15 @@ fn main() {
     let config = Config::read(&settings.base).unwrap();
     let weights = Weights::load(&settings.base, &config).unwrap();
     let device = device::open(&settings.device, cuda_ordinal(&settings.device)).unwrap().device;
-    let half = settings.dtype == "bf16" || settings.dtype == "stored" && device.is_cuda();
-    let dtype = if half { DType::BF16 } else { DType::F32 };
+    let wanted = match settings.dtype.as_str() {
+        "bf16" => BaseType::Bf16,
+        "stored" => BaseType::Stored,
+        _ => BaseType::F32,
+    };
+    let (dtype, hold) = (device::base_type(wanted, &device), device::hold(wanted, device.is_cuda()));
+    let half = dtype == DType::BF16;
     let adapter = settings.adapter.as_ref().map(|path| Adapter::read(path, &config, &device).unwrap());
-    let decoder = Decoder::load(config, &weights, dtype, settings.dtype == "stored", &device).unwrap();
+    let decoder = Decoder::load(config, &weights, dtype, hold, &device).unwrap();
     let set = adapter.map(|adapter| MergedSet::merged(&[(adapter, 1.0)]).unwrap());
     let pass = set.map_or_else(Pass::default, |set| decoder.pass(Some(&set), None).unwrap());
     let prompts = prompts(&settings);
@@ -105,7 +110,7 @@ fn main() {
         let base = settings.peer_base.as_ref().unwrap_or(&settings.base).canonicalize().unwrap();
         let asked = json!({
             "base": base, "threads": settings.threads, "tokens": settings.tokens, "prompts": prompts,
-            "device": settings.device, "dtype": if half && device.is_cuda() { "bfloat16" } else { "float32" },
+            "device": settings.device, "dtype": if half { "bfloat16" } else { "float32" },
         });
         Peer::start(python, "generate.py", asked.to_string())
     });
@@ -145,7 +150,7 @@ fn main() {
         settings.dtype
     );
     if peer.is_some() {
-        println!("transformers {} tokens/s, {}", range(&theirs), if half && device.is_cuda() { "bf16" } else { "f32" });
+        println!("transformers {} tokens/s, {}", range(&theirs), if half { "bf16" } else { "f32" });
         println!("ratio        lopper writes {} times as many (median of the turns' ratios)", range(&ratios));
     }
 }

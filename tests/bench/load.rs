@@ -70,7 +70,9 @@ fn decoder(recipe: &Recipe) -> Value {
     let config = Config::read(&recipe.base).unwrap();
     let weights = Weights::load(&recipe.base, &config).unwrap();
     let dtype = device::base_type(recipe.dtype, &place.device);
-    let decoder = Decoder::load(config, &weights, dtype, recipe.dtype == BaseType::Stored, &place.device).unwrap();
+    let decoder =
+        Decoder::load(config, &weights, dtype, device::hold(recipe.dtype, place.device.is_cuda()), &place.device)
+            .unwrap();
     place.device.synchronize().unwrap();
     let decoded = clock.elapsed().as_secs_f64() - opened;
     json!({ "opened": opened, "decoder": decoded, "parameters": decoder.parameters() })

@@ -21,6 +21,7 @@ use lopper::lora::{Adapter, MergedSet, export};
 use lopper::model::product::measured_rate;
 use lopper::module::Projection;
 use lopper::prune::Pruner;
+use lopper::recipe::BaseType;
 use lopper::run::event::EventBody;
 use lopper::train::optimizer::Optimizer;
 use lopper::train::step::Trainer;
@@ -99,7 +100,8 @@ fn main() {
     for (i, adapter) in adapters.iter().enumerate() {
         export::adapter(&folder.path().join(format!("a{i}")), adapter).unwrap();
     }
-    let half = task.decoder.dtype() == DType::BF16;
+    // On the CPU activations are f32 beside a base in bf16; a PEFT user would have both in bf16.
+    let half = recipe.dtype == BaseType::Bf16 || task.decoder.dtype() == DType::BF16;
     let ratio = if settings.unpruned { 0.0 } else { training.ratio };
     let peer = json!({
         "base": recipe.base, "device": training.device, "dtype": if half { "bf16" } else { "f32" },

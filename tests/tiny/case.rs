@@ -4,7 +4,7 @@
 use candle_core::{DType, Device, Tensor};
 use lopper::lora::{Adapter, Gradients, MergedSet, SquareSums};
 use lopper::model::generate::{Generation, generate};
-use lopper::model::{config::Config, decoder::Decoder, linear::Dropout, weights::Weights};
+use lopper::model::{config::Config, decoder::Decoder, linear::Dropout, matrix::Hold, weights::Weights};
 use lopper::prune::Pruner;
 use lopper::recipe::Recipe;
 use lopper::train::optimizer::{self, Optimizer};
@@ -49,17 +49,17 @@ pub fn distance(got: &Named, want: &Named) -> f64 {
 
 impl Case {
     pub fn new(name: &str, dtype: DType, device: &Device) -> Self {
-        Self::with_base(name, name, dtype, false, device)
+        Self::with_base(name, name, dtype, Hold::Numbers, device)
     }
 
-    /// `name` with the weights of the folder `base`, kept as they are stored with `packed`.
-    pub fn with_base(name: &str, base: &str, dtype: DType, packed: bool, device: &Device) -> Self {
+    /// `name` with the weights of the folder `base`, held as `hold` says.
+    pub fn with_base(name: &str, base: &str, dtype: DType, hold: Hold, device: &Device) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name);
         let base = folder.with_file_name(base);
         let config = Config::read(&base).unwrap();
         let weights = Weights::load(&base, &config).unwrap();
         let adapter = Adapter::read(&folder.join("adapter"), &config, device).unwrap();
-        let decoder = Decoder::load(config, &weights, dtype, packed, device).unwrap();
+        let decoder = Decoder::load(config, &weights, dtype, hold, device).unwrap();
         let text = std::fs::read_to_string(folder.join("expected.json")).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let inputs: Vec<Vec<u32>> = serde_json::from_value(json["inputs"].clone()).unwrap();

@@ -3,8 +3,10 @@
 use super::bytes;
 use super::need::{self, Need, Prompts};
 use crate::model::config::Config;
+use crate::model::matrix::Hold;
+use crate::model::{device, rounded};
 use crate::module::ModuleId;
-use crate::recipe::{BaseType, Importance, OptimizerKind, Recipe};
+use crate::recipe::{Importance, OptimizerKind, Recipe};
 
 /// What the layers of a decoder keep for the way back.
 ///
@@ -77,12 +79,15 @@ pub(super) fn of_step(recipe: &Recipe, loaded: Loaded<'_>) -> Need {
         numbers += (rank * (d_in + d_out)) as u64;
         ranks[module.layer] += rank;
     }
+    let hold = device::hold(recipe.dtype, card);
     Need {
         config: config.clone(),
         ranks,
         numbers,
         half,
-        packed: (recipe.dtype == BaseType::Stored).then_some(0),
+        packed: (hold != Hold::Numbers).then_some(0),
+        halves: hold == Hold::Halves,
+        rounds: hold == Hold::Halves && rounded::unit(),
         card,
         whole: config.layers,
         dropout,

@@ -66,10 +66,14 @@ pub(super) struct Need {
     pub ranks: Vec<usize>,
     /// Numbers in all A and B.
     pub numbers: u64,
-    /// Base and activations in bf16.
+    /// Base and activations in bf16: on a card only.
     pub half: bool,
-    /// Bytes of the base where its matrices stay as they are stored.
+    /// Bytes of the base where its matrices are held as they are stored, or in bf16 beside activations in f32.
     pub packed: Option<u64>,
+    /// The latter of these.
+    pub halves: bool,
+    /// Whether what enters a product is rounded to bf16, as a matrix unit takes it.
+    pub rounds: bool,
     /// On a card: what stays in this machine's memory does not count.
     pub card: bool,
     /// Layers at the top that keep everything for the way back; those below are run forward again.
@@ -103,9 +107,9 @@ impl Need {
         if self.half { 2 } else { 4 }
     }
 
-    /// Whether it is computed by tensor operations, one after another: bf16 on the CPU.
-    fn in_steps(&self) -> bool {
-        self.half && !self.card
+    /// Of the widest rows that enter a product the rounded ones, half as large: numbers a token.
+    fn rounded(&self) -> u64 {
+        u64::from(self.rounds) * self.config.intermediate.max(self.config.hidden) as u64 / 2
     }
 
     pub fn base(&self) -> u64 {
@@ -158,10 +162,8 @@ impl Need {
         let tokens: u64 = sequences.iter().map(|s| s.0 as u64).sum();
         let (q, kv) = self.heads();
         let dropout = if self.dropout { 2 * self.config.intermediate.max(self.config.hidden) as u64 } else { 0 };
-        // Also before the mask is added, where that is not done in place, and in f32 beside it.
-        let scores = || self.scores(sequences) * if self.in_steps() { 6 } else { 1 };
-        let scores = self.attention_in_memory(sequences).map_or_else(scores, |[scratch, _]| scratch);
-        (tokens * (2 * q + 2 * kv + dropout) + scores) * self.width()
+        let scores = self.attention_in_memory(sequences).map_or_else(|| self.scores(sequences), |[scratch, _]| scratch);
+        (tokens * (2 * q + 2 * kv + dropout + self.rounded()) + scores) * self.width()
     }
 
     /// What a layer's way back needs beside its trace: `d_act`, `d_gate` and `d_up` together, three rows of the hidden width;
@@ -171,43 +173,34 @@ impl Need {
         let (q, kv) = self.heads();
         let (hidden, inner) = (self.config.hidden as u64, self.config.intermediate as u64);
         let dropout = if self.dropout { 2 * inner.max(hidden) } else { 0 };
-        let mlp = tokens * (3 * inner + 3 * hidden + dropout);
+        let mlp = tokens * (3 * inner + 3 * hidden + dropout + self.rounded());
         let attention = match self.attention_in_memory(sequences) {
             Some([scratch, sums]) => scratch + sums + tokens * (2 * (q + 2 * kv) + 2 * hidden),
             None => 3 * self.scores(sequences) + tokens * (3 * (q + 2 * kv) + 2 * hidden),
         };
-        // Without a fused pass every step of the formulas is a tensor of its own.
-        mlp.max(attention) * self.width() * if self.in_steps() { 2 } else { 1 }
+        mlp.max(attention) * self.width()
     }
 
-    /// Logits of the loss, with their gradient in place; without a fused pass in f32 and several times over.
-    fn logits(&self, sequences: &[(usize, usize)], trains: bool) -> u64 {
+    /// Logits of the loss, with their gradient in place.
+    fn logits(&self, sequences: &[(usize, usize)]) -> u64 {
         let targets: usize = sequences.iter().map(|s| s.1).sum();
         let rows = targets.min(logits_at_once(self.config.vocab)) as u64;
-        let bytes = if self.in_steps() { if trains { 20 } else { 12 } } else { self.width() };
+        // What is rounded of them on the way back is half as large.
+        let bytes = if self.rounds { self.width() * 3 / 2 } else { self.width() };
         rows * self.config.vocab as u64 * bytes
     }
 
-    /// Rotary tables, and attention masks where they are tensors: one for every length and kind of layer.
+    /// Rotary tables.
     fn tables(&self, sequences: &[(usize, usize)]) -> u64 {
         let tokens: u64 = sequences.iter().map(|s| s.0 as u64).sum();
-        let mut lengths: Vec<u64> = sequences.iter().map(|s| s.0 as u64).collect();
-        lengths.sort_unstable();
-        lengths.dedup();
-        let kinds =
-            if self.config.sliding.iter().any(|s| *s) && !self.config.sliding.iter().all(|s| *s) { 2 } else { 1 };
-        // Of those that are computed in one block; in f32 before they are sent.
-        let whole = |t: &&u64| queries_at_once(**t as usize, self.config.heads, self.card) as u64 == **t;
-        let masks = lengths.iter().filter(whole).map(|t| 3 * t * t).sum::<u64>();
-        let masks = if self.in_steps() { kinds * masks } else { 0 };
-        (tokens * self.config.head_dim as u64 + masks) * self.width()
+        tokens * self.config.head_dim as u64 * self.width()
     }
 
     /// One pass of training at its top layer, where all layers' memory is there: (activations, working room, logits).
     fn training(&self) -> (u64, u64, u64) {
         let s = &self.largest;
         let row = self.row();
-        let logits = self.logits_beside(self.logits(s, true));
+        let logits = self.logits_beside(self.logits(s));
         // The logits are gone when the way back begins; the gradient of the rows stays and is added to.
         (self.kept() + row, 2 * row + self.backward(s).max(self.forward(s)).max(logits), logits)
     }
@@ -258,7 +251,7 @@ impl Need {
             let s = &self.evaluation;
             let rows: u64 = s.iter().map(|s| s.0 as u64).sum::<u64>() * self.config.hidden as u64 * self.width();
             let layer = self.trace(s, self.ranks.iter().copied().max().unwrap_or(0)) + self.forward(s);
-            layer.max(self.logits(s, false)) + rows + self.tables(s)
+            layer.max(self.logits(s)) + rows + self.tables(s)
         };
         let (layer, cache) = self.writing(&self.samples);
         let (report_layer, report_cache) = self.writing(&self.summaries);
@@ -293,8 +286,15 @@ impl Need {
     /// Room that the largest tensor takes twice while it is read.
     fn largest_tensor(&self) -> u64 {
         let numbers = (self.config.vocab * self.config.hidden) as u64;
-        // A packed one is copied as it is; at four bits and more a byte is more than it takes.
-        numbers * if self.packed.is_some() { 1 } else { 4 } * u64::from(!self.card)
+        // A packed one is copied as it is; at four bits and more a byte is more than it takes. In bf16 it is there four times.
+        let bytes = if self.halves {
+            6
+        } else if self.packed.is_some() {
+            1
+        } else {
+            4
+        };
+        numbers * bytes * u64::from(!self.card)
     }
 
     /// The moment that needs most, and its parts, largest first.

@@ -4,7 +4,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use lopper::lora::{Adapter, Gradients, MergedSet, SquareSums};
-use lopper::model::{config::Config, decoder::Decoder, generate, linear::Dropout, weights::Weights};
+use lopper::model::{config::Config, decoder::Decoder, generate, linear::Dropout, matrix::Hold, weights::Weights};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ fn case(name: &str) -> Case {
     let config = Config::read(&folder).unwrap();
     let weights = Weights::load(&folder, &config).unwrap();
     let adapter = Adapter::read(&folder.join("adapter"), &config, &Device::Cpu).unwrap();
-    let decoder = Decoder::load(config, &weights, DType::F32, false, &Device::Cpu).unwrap();
+    let decoder = Decoder::load(config, &weights, DType::F32, Hold::Numbers, &Device::Cpu).unwrap();
     let json: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
     Case {

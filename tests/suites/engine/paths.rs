@@ -10,6 +10,8 @@ use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 use case::{Case, FAMILIES, distance, worst};
 use lopper::model::kernels::{self, Causal};
+use lopper::model::matrix::Hold;
+use lopper::model::rounded;
 use small::Small;
 use std::sync::Mutex;
 
@@ -113,8 +115,8 @@ fn a_base_in_bf16_is_within_a_hundredth_of_f32() {
 #[test]
 fn a_base_in_its_blocks_gives_the_losses_and_gradients_of_its_numbers() {
     for (name, base) in [("llama", "llama-q8_0"), ("qwen3", "qwen3")] {
-        let unpacked = Case::with_base(name, base, DType::F32, false, &Device::Cpu);
-        let packed = Case::with_base(name, base, DType::F32, true, &Device::Cpu);
+        let unpacked = Case::with_base(name, base, DType::F32, Hold::Numbers, &Device::Cpu);
+        let packed = Case::with_base(name, base, DType::F32, Hold::Stored, &Device::Cpu);
         let (want, got) = (unpacked.gradients(), packed.gradients());
         assert!((want.0 - got.0).abs() < 1e-6 * want.0, "{name}: {} and {}", want.0, got.0);
         let off = worst(&got.1, &want.1).max(worst(&got.2, &want.2));
@@ -123,10 +125,31 @@ fn a_base_in_its_blocks_gives_the_losses_and_gradients_of_its_numbers() {
     }
 }
 
+/// With a matrix unit activations are rounded, too; without one the matrices alone are.
+#[test]
+fn a_base_in_bf16_beside_f32_is_near_the_base_in_f32() {
+    let _alone = SWITCH.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for name in FAMILIES {
+        let whole = Case::new(name, DType::F32, &Device::Cpu);
+        let halves = Case::with_base(name, name, DType::F32, Hold::Halves, &Device::Cpu);
+        let (want, got) = (whole.gradients(), halves.gradients());
+        let loss = (got.0 / want.0 - 1.0).abs();
+        let off = distance(&got.1, &want.1);
+        println!("{name}: loss off by {loss:e}, gradients by {off:e}");
+        assert!(loss < 1e-2, "{name}: loss {}, in f32 {}", got.0, want.0);
+        assert!(off < 0.1, "{name}: gradients off by {off}");
+        assert!(loss > 0.0 || !rounded::unit(), "{name}: nothing was rounded");
+    }
+    // Matrices of f32 become others.
+    let [want, got] = [Hold::Numbers, Hold::Halves].map(|hold| Small::new(256, 512, GgmlDType::F32, hold).gradients());
+    let (loss, off) = ((got.0 / want.0 - 1.0).abs(), distance(&got.1, &want.1));
+    assert!(loss > 0.0 && loss < 1e-2 && off > 1e-4 && off < 0.1, "loss off by {loss}, gradients by {off}");
+}
+
 #[test]
 fn a_hundred_updates_give_the_same_losses() {
     for (optimizer, lr) in [("sgd", 2e-2), ("adamw", 1e-4)] {
-        let (fast, plain) = both(|| Small::new(64, 96, GgmlDType::F32, false).train(optimizer, lr, 100));
+        let (fast, plain) = both(|| Small::new(64, 96, GgmlDType::F32, Hold::Numbers).train(optimizer, lr, 100));
         let off = fast.iter().zip(&plain).fold(0.0, |m: f64, (a, b)| m.max((a / b - 1.0).abs()));
         println!("{optimizer}: from {} to {}, off by {off:e} at most", fast[0], fast[100]);
         assert!(fast[100] < fast[0] - 0.05, "{optimizer}: nothing was learnt: {} and {}", fast[0], fast[100]);
@@ -138,8 +161,8 @@ fn a_hundred_updates_give_the_same_losses() {
 #[test]
 fn gradients_through_blocks_of_256_are_those_through_their_numbers() {
     for kind in [GgmlDType::Q4K, GgmlDType::Q5K, GgmlDType::Q6K, GgmlDType::Q4_0] {
-        let of = |packed: bool| Small::new(256, 512, kind, packed).gradients();
-        let (want, got) = (of(false), of(true));
+        let of = |hold: Hold| Small::new(256, 512, kind, hold).gradients();
+        let (want, got) = (of(Hold::Numbers), of(Hold::Stored));
         assert!(want.1.len() == 2 * 7 * 2 && want.1.iter().all(|(_, x)| x.iter().any(|g| g.abs() > 1e-6)), "{kind:?}");
         let (loss, off) = ((got.0 / want.0 - 1.0).abs(), worst(&got.1, &want.1));
         println!("{kind:?}: loss off by {loss:e}, gradients by {off:e}");

@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use lopper::lora::{Adapter, MergedSet};
 use lopper::model::config::Config;
 use lopper::model::decoder::Decoder;
+use lopper::model::matrix::Hold;
 use lopper::model::weights::Weights;
 use lopper::recipe::Recipe;
 use lopper::recipe::ratios::Rule;
@@ -112,7 +113,7 @@ fn logits(base: &std::path::Path, adapter: Option<&std::path::Path>) -> Tensor {
         let adapter = Adapter::read(folder, &config, &Device::Cpu).unwrap();
         MergedSet::merged(&[(adapter, 1.0)]).unwrap()
     });
-    let decoder = Decoder::load(config, &weights, DType::F32, false, &Device::Cpu).unwrap();
+    let decoder = Decoder::load(config, &weights, DType::F32, Hold::Numbers, &Device::Cpu).unwrap();
     let pass = decoder.pass(set.as_ref(), None).unwrap();
     let tokens: Vec<u32> = (0..40).map(|i| (i * 37 + 5) % 640).collect();
     let (x, packed) = decoder.embed(&tokens, &[40]).unwrap();

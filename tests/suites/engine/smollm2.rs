@@ -7,7 +7,7 @@
 use candle_core::{DType, Device, Tensor};
 use lopper::data::batch::Batch;
 use lopper::lora::{Adapter, Gradients, MergedSet, SquareSums};
-use lopper::model::{config::Config, decoder::Decoder, weights::Weights};
+use lopper::model::{config::Config, decoder::Decoder, matrix::Hold, weights::Weights};
 use lopper::module::Factor;
 use lopper::prune::{Key, Pruner};
 use lopper::recipe::Recipe;
@@ -331,7 +331,7 @@ fn lopper(folder: &Path, args: &[&str]) -> String {
 fn logits(base: &Path, set: Option<&MergedSet>, tokens: &[u32]) -> Vec<f32> {
     let config = Config::read(base).unwrap();
     let weights = Weights::load(base, &config).unwrap();
-    let decoder = Decoder::load(config, &weights, DType::F32, false, &Device::Cpu).unwrap();
+    let decoder = Decoder::load(config, &weights, DType::F32, Hold::Numbers, &Device::Cpu).unwrap();
     let pass = decoder.pass(set, None).unwrap();
     let (x, packed) = decoder.embed(tokens, &[tokens.len()]).unwrap();
     flat(&decoder.logits(&decoder.forward(&x, &packed, &pass).unwrap()).unwrap())
@@ -343,7 +343,7 @@ fn blocks_of_llama_cpp_give_the_logits_of_their_numbers() {
     let blocks = base().with_file_name("smollm2-q4_1");
     let config = Config::read(&blocks).unwrap();
     let weights = Weights::load(&blocks, &config).unwrap();
-    let decoder = Decoder::load(config, &weights, DType::F32, true, &Device::Cpu).unwrap();
+    let decoder = Decoder::load(config, &weights, DType::F32, Hold::Stored, &Device::Cpu).unwrap();
     let tokens: Vec<u32> = (0..200).map(|i| 1000 + 37 * i).collect();
     let pass = decoder.pass(None, None).unwrap();
     let (x, packed) = decoder.embed(&tokens, &[tokens.len()]).unwrap();

@@ -30,6 +30,8 @@ fn need(config: Config, rank: usize, length: usize) -> Need {
         config,
         half: false,
         packed: None,
+        halves: false,
+        rounds: false,
         card: false,
         dropout: false,
         moments: 2,
@@ -63,7 +65,7 @@ fn smollm2_by_hand() {
     // gradients of a key and value.
     assert_eq!(need.attention_in_memory(&need.largest), Some([2 * 192 * (2 * 256 + 3 * 64), 4 * 256 * 384]));
     // 64 rows of 49,152 logits.
-    assert_eq!(need.logits(&need.largest, true), 64 * 49_152 * 4);
+    assert_eq!(need.logits(&need.largest), 64 * 49_152 * 4);
     let moments = need.moments();
     let training = &moments[0].1;
     assert_eq!(part(training, "activations"), 30 * 36_438_016 + 1024 * 576 * 4);
@@ -114,8 +116,8 @@ fn eight_billion_by_hand() {
     assert_eq!(part(&moments[0].1, "prune masks"), 5 * 41_943_040);
     assert_eq!(part(&moments[3].1, "keys and values"), 1032 * 2 * 1024 * 32 * 2);
     // Rows of logits: the 64 MB that the loss takes at once are 130 rows of 128,256; here are 64 with a loss.
-    assert_eq!(need.logits(&need.largest, false), 64 * 128_256 * 2);
-    assert_eq!(need.logits(&[(1024, 1000)], false), 130 * 128_256 * 2);
+    assert_eq!(need.logits(&need.largest), 64 * 128_256 * 2);
+    assert_eq!(need.logits(&[(1024, 1000)]), 130 * 128_256 * 2);
 }
 
 #[test]
@@ -197,6 +199,7 @@ fn less_is_never_more() {
         assert!(total(&less) < total(&whole));
     }
     assert!(total(&Need { dropout: true, ..whole.clone() }) > total(&whole));
+    assert!(total(&Need { rounds: true, ..whole.clone() }) > total(&whole));
     assert_eq!(Need { encoder: 1 << 40, ..whole.clone() }.most().0, "scoring by the encoder");
     let parts = whole.most().1;
     assert!(parts.windows(2).all(|p| p[0].bytes >= p[1].bytes) && parts.iter().all(|p| p.bytes > 0));

@@ -45,7 +45,7 @@ impl Need {
     /// it and are more than its way back needs.
     fn fewest(&self) -> usize {
         let s = &self.largest;
-        usize::from(self.logits(s, true) <= self.backward(s).max(self.forward(s))).min(self.config.layers)
+        usize::from(self.logits(s) <= self.backward(s).max(self.forward(s))).min(self.config.layers)
     }
 
     /// How many layers keep everything, where `free` bytes are there: before the task is `loaded`, or after it.

@@ -5,7 +5,7 @@ use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use lopper::lora::{Adapter, Gradients, MergedSet};
-use lopper::model::{config::Config, decoder::Decoder, weights::Weights};
+use lopper::model::{config::Config, decoder::Decoder, matrix::Hold, weights::Weights};
 use lopper::recipe::Recipe;
 use lopper::train::optimizer::{self, Optimizer};
 use rand::{Rng, SeedableRng};
@@ -88,8 +88,8 @@ fn recipe(optimizer: &str) -> Recipe {
 }
 
 impl Small {
-    /// A base of these widths with matrices stored as `kind`, kept like that with `packed`.
-    pub fn new(hidden: usize, inner: usize, kind: GgmlDType, packed: bool) -> Self {
+    /// A base of these widths with matrices stored as `kind`, held as `hold` says.
+    pub fn new(hidden: usize, inner: usize, kind: GgmlDType, hold: Hold) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), hidden, inner, kind);
         let config = Config::read(folder.path()).unwrap();
@@ -102,7 +102,7 @@ impl Small {
             (*id, (pair.a.clone(), Tensor::from_vec(values, shape, &Device::Cpu).unwrap()))
         });
         let adapter = fresh.with_matrices(matrices.collect()).unwrap();
-        let decoder = Decoder::load(config, &weights, DType::F32, packed, &Device::Cpu).unwrap();
+        let decoder = Decoder::load(config, &weights, DType::F32, hold, &Device::Cpu).unwrap();
         let tokens: Vec<u32> =
             (0..LENGTHS.iter().sum::<usize>()).map(|_| random.random_range(0..VOCABULARY as u32)).collect();
         let mut targets = Vec::new();
