@@ -23,6 +23,7 @@ use crate::run::event::{EventBody, MatrixInfo, Phase, PhaseKind, Report, ReportR
 use crate::run::journal;
 use crate::run::origin::{self, Origin};
 use crate::run::session::{Session, with_room};
+use crate::run::shell;
 use crate::run::worker::Outcome;
 use crate::{Error, Result};
 use candle_core::DType;
@@ -52,7 +53,7 @@ pub fn execute(recipe: &Recipe, session: &mut dyn Session) -> Result<Outcome> {
     let checkpoints = session.dir().checkpoints();
     checkpoint::tidy(&checkpoints);
     checkpoint::tidy(&session.dir().result());
-    let (resume, complaints) = checkpoint::newest(&checkpoints);
+    let (resume, complaints) = checkpoint::newest(&checkpoints)?;
     let begins_anew = resume.is_none() && !complaints.is_empty();
     for text in complaints {
         let text = format!("{text}; ratios that were changed after that one have to be sent again");
@@ -149,7 +150,10 @@ fn stopped_before(session: &mut dyn Session, orders: &Orders) -> Result<Outcome>
 }
 
 fn stopped(session: &dyn Session) -> Outcome {
-    Outcome::Stopped(format!("stopped with a checkpoint; `lopper resume {}` goes on", session.dir().path().display()))
+    Outcome::Stopped(format!(
+        "stopped with a checkpoint; `lopper resume {}` goes on",
+        shell::word(session.dir().path())
+    ))
 }
 
 /// Refuses rules that say nothing about any matrix: a slip in a name would otherwise pass unseen.

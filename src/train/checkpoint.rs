@@ -210,9 +210,22 @@ struct Unreadable {
 
 /// The newest checkpoint that can be read, and a sentence about every one that could not. Only for the worker that holds
 /// the run: what is damaged is put out of the way, as it would count as one of those that are kept.
-pub fn newest(checkpoints: &Path) -> (Option<Checkpoint>, Vec<String>) {
-    let (found, unreadable) = look(checkpoints, &read);
-    (found, unreadable.into_iter().map(complaint).collect())
+///
+/// # Errors
+/// When none can be read, but one may be another time: without it all that was trained would be trained again.
+pub fn newest(checkpoints: &Path) -> Result<(Option<Checkpoint>, Vec<String>)> {
+    taken(look(checkpoints, &read))
+}
+
+fn taken((found, unreadable): (Option<Checkpoint>, Vec<Unreadable>)) -> Result<(Option<Checkpoint>, Vec<String>)> {
+    if let Some(of) = unreadable.iter().find(|of| found.is_none() && !of.damaged) {
+        return Err(Error::user(format!(
+            "{}, and the run would begin anew: once it can be read the run goes on; if it never will be, remove {}",
+            of.why,
+            shown(&of.folder)
+        )));
+    }
+    Ok((found, unreadable.into_iter().map(complaint).collect()))
 }
 
 /// What is to be told of a checkpoint, which is out of the way then where it is damaged.

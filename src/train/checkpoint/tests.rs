@@ -23,14 +23,14 @@ fn only_the_worker_puts_a_checkpoint_aside_that_cannot_be_read() {
         assert!(*skipped == second && second.exists(), "{skipped:?}");
         assert!(why.contains(" is damaged: ") && why.contains("the checkpoint before it"), "{why}");
     }
-    let (found, complaints) = newest(&checkpoints);
+    let (found, complaints) = newest(&checkpoints).unwrap();
     assert_eq!((found.unwrap().folder, complaints.len()), (first, 1));
     assert!(!second.exists() && checkpoints.join("damaged-stage-0-step-2").exists());
-    assert_eq!(newest(&checkpoints).1, Vec::<String>::new());
+    assert_eq!(newest(&checkpoints).unwrap().1, Vec::<String>::new());
     // One of the same name is damaged later: both are out of the way.
     assert_eq!(at(&checkpoints, 2), second);
     std::fs::write(second.join("state.safetensors"), b"half").unwrap();
-    assert_eq!(newest(&checkpoints).1.len(), 1);
+    assert_eq!(newest(&checkpoints).unwrap().1.len(), 1);
     assert!(!second.exists() && checkpoints.join("damaged-stage-0-step-2.2").exists());
 }
 
@@ -48,12 +48,17 @@ fn a_checkpoint_that_cannot_be_read_for_now_is_told_and_stays_where_it_is() {
         assert!(why.starts_with("cannot read ") && why.ends_with("the checkpoint before it"), "{why}");
         assert!(second.exists(), "{why}");
     }
+    // With no other one the run does not begin anew behind the user's back.
+    let none = |of: &Path| -> Read { Err(not_read(of, &Errno::ACCESS.into())) };
+    let refused = taken(look(folder.path(), &none)).map(|_| ());
+    assert!(matches!(&refused, Err(Error::User(text)) if text.contains("would begin anew")), "{refused:?}");
+    assert!(first.exists() && second.exists());
     // What the run writes when it has gone on from before is kept, although it is of an earlier step.
     let third = at(folder.path(), 0);
     assert!(second.exists() && third.exists() && !first.exists());
     // Half of one never is a whole one again.
     std::fs::remove_file(second.join("state.safetensors")).unwrap();
-    assert_eq!((newest(folder.path()).1.len(), second.exists()), (1, false));
+    assert_eq!((newest(folder.path()).unwrap().1.len(), second.exists()), (1, false));
 }
 
 #[test]

@@ -198,7 +198,7 @@ impl Observer for Pausing<'_> {
                 }
             }
             EventBody::Paused { paused: true } => {
-                let newest = newest(&self.dir.checkpoints()).0.unwrap().position;
+                let newest = newest(&self.dir.checkpoints()).unwrap().0.unwrap().position;
                 let kept = std::fs::read_dir(self.dir.checkpoints()).unwrap().count();
                 self.met.push(Met { step: self.step, newest, kept });
                 copy_folder(self.dir.path(), &self.copy());
