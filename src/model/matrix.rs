@@ -103,6 +103,7 @@ impl Blocks {
     }
 
     /// The same, of which a product may round what it multiplies to bf16.
+    #[must_use]
     pub fn rounding(self) -> Self {
         Self { rounds: true, ..self }
     }

@@ -113,7 +113,7 @@ pub fn commit() -> &'static str {
 /// What a worker begins with on `recipe`. What cannot be read is left out: loading will say so.
 pub fn look(recipe: &Recipe) -> Origin {
     let built = [("cuda", cfg!(feature = "cuda")), ("amx", cfg!(feature = "amx"))];
-    let features = built.into_iter().filter_map(|(name, yes)| yes.then(|| name.to_owned())).collect();
+    let features = built.into_iter().filter(|built| built.1).map(|built| built.0.to_owned()).collect();
     Origin {
         commit: commit().into(),
         driver: driver(),

@@ -26,7 +26,7 @@ use lopper::model::decoder::Decoder;
 use lopper::model::device;
 use lopper::model::weights::Weights;
 use lopper::prune::Pruner;
-use lopper::recipe::{BaseType, Recipe};
+use lopper::recipe::Recipe;
 use lopper::run::event::EventBody;
 use lopper::train::optimizer::Optimizer;
 use lopper::train::step::Trainer;
