@@ -137,7 +137,7 @@ mod kernels {
         }
     }
 
-    fn short(error: numkong::TensorError) -> Error {
+    fn short(error: &numkong::TensorError) -> Error {
         Error::Msg(format!("a product in bf16: {error}"))
     }
 
@@ -168,12 +168,12 @@ mod kernels {
     }
 
     fn zeros(rows: usize, columns: usize) -> Result<Tensor<bf16>> {
-        Tensor::try_full(&[rows, columns], bf16::ZERO).map_err(short)
+        Tensor::try_full(&[rows, columns], bf16::ZERO).map_err(|e| short(&e))
     }
 
     /// Room for the sums of a block of rows and so many columns.
     fn sums_of(left: &Tensor<bf16>, columns: usize) -> Result<Tensor<f32>> {
-        Tensor::try_full(&[left.shape()[0], columns], 0.0).map_err(short)
+        Tensor::try_full(&[left.shape()[0], columns], 0.0).map_err(|e| short(&e))
     }
 
     /// The columns `columns` of the right side as the unit reads them: `depth` numbers of `right`, then one of each rank.
@@ -211,14 +211,14 @@ mod kernels {
                 }
             }
         }
-        PackedMatrix::try_pack(&block).map_err(short)
+        PackedMatrix::try_pack(&block).map_err(|e| short(&e))
     }
 
     /// What z comes from, as the unit reads it; 0 where z itself lies in a row.
     fn packed_first(first: &[f32], depth: usize, ranks: usize) -> Result<PackedMatrix<bf16>> {
         let mut block = zeros(ranks, depth + ranks)?;
         rounded(first, depth, block.as_mut_slice(), depth + ranks, 0, None);
-        PackedMatrix::try_pack(&block).map_err(short)
+        PackedMatrix::try_pack(&block).map_err(|e| short(&e))
     }
 
     pub(super) fn product(
@@ -244,7 +244,7 @@ mod kernels {
             let mut left = zeros(x.len() / depth, stride)?;
             rounded(x, depth, left.as_mut_slice(), stride, 0, None);
             if let (Some(beside), Some(first)) = (beside, &first) {
-                z.copy_from_slice(left.try_dots_packed(first).map_err(short)?.as_slice());
+                z.copy_from_slice(left.try_dots_packed(first).map_err(|e| short(&e))?.as_slice());
                 rounded(z, ranks, left.as_mut_slice(), stride, depth, beside.scale);
             }
             Ok(left)
@@ -272,7 +272,7 @@ mod kernels {
                     if sums.shape()[1] != width {
                         sums = sums_of(left, width)?;
                     }
-                    left.try_dots_packed_into(piece, &mut sums).map_err(short)?;
+                    left.try_dots_packed_into(piece, &mut sums).map_err(|e| short(&e))?;
                     for (y, sums) in y.chunks_exact_mut(columns).zip(sums.as_slice().chunks_exact(width)) {
                         y[at..at + width].copy_from_slice(sums);
                     }
