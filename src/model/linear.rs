@@ -238,4 +238,51 @@ mod tests {
         });
         assert_eq!(got, want);
     }
+
+    /// Needs a processor that has one.
+    #[cfg(feature = "amx")]
+    #[test]
+    fn a_unit_gives_what_rounded_numbers_give() {
+        use super::super::matrix::Blocks;
+        if !super::super::rounded::unit() {
+            return;
+        }
+        let rounded = |x: &Tensor| x.to_dtype(DType::BF16).unwrap().to_dtype(DType::F32).unwrap();
+        let times = |a: &Tensor, b: &Tensor| a.matmul(b).unwrap();
+        let segments = vec![
+            Segment { adapter: 0, start: 0, rank: 3, scale: 0.7 },
+            Segment { adapter: 1, start: 3, rank: 2, scale: -1.9 },
+        ];
+        let module = MergedModule { a: ramp(&[5, 40], 0.1), b: ramp(&[5, 70], 0.2), segments };
+        let (w, bias) = (ramp(&[70, 40], 0.3), ramp(&[70], 0.4));
+        let linear = Frozen::new(Matrix::Blocks(Blocks::halves(&w).unwrap()), Some(bias.clone()));
+        let adapters = Attached::with_scale(&module, DType::F32, None, false).unwrap();
+        let (x, dy) = (ramp(&[37, 40], 0.5), ramp(&[37, 70], 0.6));
+        let (y, z) = linear.forward(&x, Some(&adapters)).unwrap();
+        let z = z.unwrap();
+        let (dx, gradient) = linear.backward(&dy, &x, Some((&adapters, &z)), true).unwrap();
+        let AdapterGradient { a, b } = gradient.unwrap();
+        let [w, xr, dyr, ar, br] = [&w, &x, &dy, &module.a, &module.b].map(rounded);
+        let want_z = times(&xr, &ar.t().unwrap());
+        let scaled = |z: &Tensor| adapters.scaled(z).unwrap();
+        let want_y = (times(&xr, &w.t().unwrap()) + times(&rounded(&scaled(&want_z)), &br)).unwrap();
+        let want_dz = scaled(&times(&dyr, &br.t().unwrap()));
+        let want_dx = (times(&dyr, &w) + times(&rounded(&want_dz), &ar)).unwrap();
+        // A number of z between two of bf16 may be rounded the other way: by at most a 256th of itself.
+        for (what, got, want) in [
+            ("y", &y, &want_y.broadcast_add(&bias).unwrap()),
+            ("z", &z, &want_z),
+            ("dx", &dx.unwrap(), &want_dx),
+            ("A's gradient", &a, &times(&want_dz.t().unwrap(), &x)),
+            ("B's gradient", &b, &times(&scaled(&want_z).t().unwrap(), &dy)),
+        ] {
+            let size = want.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            assert!(off(got, want) < 5e-3 * size, "{what}: off by {} of {size}", off(got, want));
+        }
+        // Without adapters, and with them but without a way back to the input.
+        let alone = linear.forward(&x, None).unwrap().0.broadcast_sub(&bias).unwrap();
+        assert!(off(&alone, &times(&xr, &w.t().unwrap())) < 1e-3);
+        let (none, gradient) = linear.backward(&dy, &x, Some((&adapters, &z)), false).unwrap();
+        assert!(none.is_none() && off(&gradient.unwrap().b, &b) < 1e-3);
+    }
 }
