@@ -132,7 +132,10 @@ impl Frozen {
     /// # Errors
     /// When shapes don't fit or memory is short.
     pub fn forward(&self, x: &Tensor, adapters: Option<&Attached>) -> Result<(Tensor, Option<Tensor>)> {
-        let biased = |y: Tensor| self.bias.as_ref().map_or_else(|| Ok(y.clone()), |bias| y.broadcast_add(bias));
+        let biased = |y: Tensor| match &self.bias {
+            Some(bias) => y.broadcast_add(bias),
+            None => Ok(y),
+        };
         if let Some(adapters) = adapters
             && adapters.dropout.is_none()
             && let Some((y, z)) = self.weight.forward_adapted(x, adapters.beside(&adapters.a, &adapters.b))?

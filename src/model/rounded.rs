@@ -231,31 +231,25 @@ mod kernels {
         let rows = x.len() / depth;
         let ranks = beside.map_or(0, |beside| beside.first.len() / depth);
         let beside = beside.filter(|_| ranks > 0);
-        let (mut y, mut z) = (vec![0f32; rows * columns], vec![0f32; rows * ranks]);
-        if rows == 0 {
-            return Ok((y, z));
-        }
+        let mut y = vec![0f32; rows * columns];
         let stride = depth + ranks;
         let share = rows.div_ceil(SHARES * rayon::current_num_threads());
         let block = share.min(BLOCK / stride).max(1).next_multiple_of(TILES);
         let first = beside.map(|beside| packed_first(beside.first, depth, ranks)).transpose()?;
-        let rounded_block = |x: &[f32], z: &mut [f32]| -> Result<Tensor<bf16>> {
+        // Rows of a block, and their z.
+        let rounded_block = |x: &[f32]| -> Result<(Tensor<bf16>, Vec<f32>)> {
             ready();
             let mut left = zeros(x.len() / depth, stride)?;
             rounded(x, depth, left.as_mut_slice(), stride, 0, None);
+            let mut z = Vec::new();
             if let (Some(beside), Some(first)) = (beside, &first) {
-                z.copy_from_slice(left.try_dots_packed(first).map_err(|e| short(&e))?.as_slice());
-                rounded(z, ranks, left.as_mut_slice(), stride, depth, beside.scale);
+                z = left.try_dots_packed(first).map_err(|e| short(&e))?.as_slice().to_vec();
+                rounded(&z, ranks, left.as_mut_slice(), stride, depth, beside.scale);
             }
-            Ok(left)
+            Ok((left, z))
         };
-        // Pieces of nothing cannot be cut.
-        let lefts: Vec<Tensor<bf16>> = if ranks == 0 {
-            x.par_chunks(block * depth).map(|x| rounded_block(x, &mut [])).collect::<Result<_>>()?
-        } else {
-            let pieces = x.par_chunks(block * depth).zip(z.par_chunks_mut(block * ranks));
-            pieces.map(|(x, z)| rounded_block(x, z)).collect::<Result<_>>()?
-        };
+        let blocks: Vec<_> = x.par_chunks(block * depth).map(rounded_block).collect::<Result<_>>()?;
+        let (lefts, z): (Vec<_>, Vec<_>) = blocks.into_iter().unzip();
         let piece = (PIECE / stride).max(1).next_multiple_of(TILES);
         let group = (PACKED / stride).max(1).next_multiple_of(piece);
         for from in (0..columns).step_by(group) {
@@ -281,7 +275,7 @@ mod kernels {
                 Ok(())
             })?;
         }
-        Ok((y, z))
+        Ok((y, z.concat()))
     }
 }
 
